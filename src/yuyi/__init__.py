@@ -1,0 +1,28 @@
+"""yuyi (语义): Chinese and English text embeddings.
+
+`load()` opens the embedded model, or any model folder, without touching the network:
+
+    >>> import yuyi
+    >>> model = yuyi.load()
+    >>> model.encode(["胡子长得太快怎么办？", "How do I renew my passport?"]).shape
+    (2, 256)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+__all__ = ["Encoder", "load"]
+
+if TYPE_CHECKING:
+    from yuyi.encode import Encoder, load
+
+
+def __getattr__(name: str) -> Any:
+    """The public names, imported at first use so that `import yuyi` stays instant."""
+    if name in __all__:
+        from yuyi import encode
+
+        return getattr(encode, name)
+    raise AttributeError(f"module 'yuyi' has no attribute {name!r}")

@@ -1,0 +1,29 @@
+"""Optional packages: what is missing is named together with the line that installs it."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from yuyi.errors import MissingExtra
+
+# The packages that each extra of pyproject.toml brings, by import name.
+EXTRAS: dict[str, tuple[str, ...]] = {
+    "parquet": ("pyarrow",),
+    "data": ("pyarrow", "markdown_it", "rensa", "rjieba"),
+    "train": ("pyarrow", "rjieba", "torch", "pydantic", "yaml"),
+    "distill": ("torch", "sentence_transformers"),
+    "eval": ("pyarrow", "mteb"),
+}
+
+
+def require(extra: str) -> None:
+    """Return when every package of `extra` can be imported.
+
+    Raises:
+        MissingExtra: a package is absent; the message holds the pip line.
+    """
+    missing = [name for name in EXTRAS[extra] if find_spec(name) is None]
+    if missing:
+        raise MissingExtra(
+            f"{', '.join(missing)}: not installed, and this needs it. Run: pip install 'yuyi[{extra}]'"
+        )
