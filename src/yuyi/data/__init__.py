@@ -1,0 +1,1 @@
+"""From documents to training pairs: sources, cleaning, rules, duplicates, decontamination, preparation."""
