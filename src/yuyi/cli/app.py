@@ -1,0 +1,140 @@
+"""The command `yuyi`: its verbs, and what happens when one of them fails.
+
+A verb's module is imported when that verb is called. `yuyi --help` therefore reads its summaries from the
+table below, and a verb that needs heavy packages costs the others nothing.
+
+Exit codes: 0 done; 1 a bug in yuyi, or nobody reads the output any more; 2 something the user can mend;
+130 stopped by Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+from typer.core import TyperGroup
+from typer.main import get_command
+
+from yuyi import __version__
+from yuyi.errors import YuyiError
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+# Each verb lives in yuyi/cli/<verb>.py as the function <verb>, or as the sub-application `app`.
+SUMMARIES = {
+    "similarity": "How close in meaning texts are to the first one.",
+    "search": "Find the passages of files that answer a question.",
+    "embed": "Turn every row of a file into a vector.",
+    "info": "What a model is: dimensions, languages, licence, fingerprint.",
+    "data": "Make training pairs from documents.",
+    "train": "Train a model as a recipe says.",
+    "evaluate": "Score a model on labelled files.",
+}
+
+
+class Verbs(TyperGroup):
+    """The group of all verbs; it imports the module of the one that is called."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The verb named by the first argument, imported now, with its name and the other arguments."""
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, name and command and load_verb(name), rest
+
+    def invoke(self, ctx: Any) -> Any:
+        """What the verb returns, once all it printed has been passed on.
+
+        Raises:
+            typer.Exit: Ctrl-C stopped the verb; code 130.
+        """
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()  # A reader that has gone away is noticed here, not when Python shuts down.
+        except KeyboardInterrupt as stop:
+            typer.echo("\nstopped; nothing was half-written", err=True)
+            raise typer.Exit(130) from stop
+        return result
+
+
+app = typer.Typer(
+    cls=Verbs,
+    rich_markup_mode=None,  # Plain help keeps examples as written, and spares half of the start-up time.
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def load_verb(name: str) -> Any:
+    """The command object of a verb, from its module."""
+    module = import_module(f"yuyi.cli.{name}")
+    verb: typer.Typer | None = getattr(module, "app", None)
+    if verb is None:
+        verb = typer.Typer(add_completion=False, context_settings=app.info.context_settings)
+        verb.command(name)(getattr(module, name))
+    return _teach(get_command(verb))
+
+
+def run() -> NoReturn:
+    """Run the command line on `sys.argv` and leave Python with its exit code."""
+    sys.excepthook = _report_bug
+    try:
+        _teach(get_command(app))(prog_name="yuyi")
+    except YuyiError as error:
+        typer.echo(f"error: {' '.join(str(error).split())}", err=True)
+        sys.exit(2)
+    sys.exit(0)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=_print_version, help="Print the version and leave."
+        ),
+    ] = False,
+) -> None:
+    """Chinese and English text embeddings, offline.
+
+    Examples:
+      yuyi similarity "胡子长得太快怎么办？" "胡子长得快怎么办？" "香港买手表哪里好"
+      yuyi search "怎么更换护照" documents/
+      yuyi embed questions.txt -o questions.npy
+
+    `yuyi VERB --help` explains a verb, with more examples.
+    """
+
+
+def _teach(command: Any) -> Any:
+    """The same command with plain help, in which paragraphs headed `Examples:` keep their lines."""
+    command.rich_markup_mode = None
+    if "\b" not in (command.help or "\b"):
+        command.help = command.help.replace("Examples:\n", "\b\nExamples:\n")
+    for inner in getattr(command, "commands", {}).values():
+        _teach(inner)
+    return command
+
+
+def _report_bug(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    sys.__excepthook__(kind, error, trace)
+    typer.echo(
+        f"This is a bug in yuyi {__version__}, not a mistake of yours. "
+        "Please report it with the lines above and the command you typed.",
+        err=True,
+    )
+
+
+def _placeholder() -> None:
+    """Stands for a verb in the list of verbs; `Verbs` puts the real one in its place."""
+
+
+for _verb, _summary in SUMMARIES.items():
+    app.command(_verb, help=_summary)(_placeholder)
