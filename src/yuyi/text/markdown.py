@@ -1,0 +1,268 @@
+"""Markdown to a flat list of blocks of plain text, each with its headings and its place in the original.
+
+markdown-it-py finds the blocks (CommonMark and tables). Inline markup is parsed only where a block holds a
+character that could be markup, which for prose is seldom; that makes it about twice as fast. Plain text is
+Markdown without markup, with two cares: indented prose is not code, and a long run of lines without a blank
+line is cut at line ends. The few habits of reStructuredText and of documentation generators that would
+otherwise read as text are understood too.
+"""
+
+from __future__ import annotations
+
+import functools
+import html
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from markdown_it import MarkdownIt
+    from markdown_it.token import Token
+
+Kind = Literal["heading", "paragraph", "list_item", "quote", "table", "code"]
+
+# Longer than any heading a person writes: what CommonMark then calls a heading is a paragraph over a ruler.
+_LONGEST_HEADING = 200
+# A paragraph longer than the first number is cut at line ends into pieces of at least the second.
+_LONG_PARAGRAPH, _PIECE = 2_000, 500
+# Beyond this many characters inline markup is left as it is: the inline parser is quadratic on hostile input.
+_LONGEST_INLINE = 20_000
+
+_LINE_END = re.compile(r"\r\n?|\n")
+_FRONT_MATTER = re.compile(r"\ufeff?---[ \t]*\n(.{0,20000}?\n)?(---|\.\.\.)[ \t]*(\n|\Z)", re.DOTALL)
+_FRONT_MATTER_TITLE = re.compile(r"^title:[ \t]*(['\"]?)(\S.*?)\1[ \t]*$", re.MULTILINE)
+_MARKUP = re.compile(r"[\[<&*_`\\]")
+_INDENTED_LINE = re.compile(r"[ \t]*\n[ \t]*")
+_BREAK_TAG = re.compile(r"<br\s*/?>", re.IGNORECASE)
+_HTML_UNSEEN = re.compile(r"<!--.*?(?:-->|\Z)|<(script|style|pre|svg)\b.*?(?:</\1\s*>|\Z)", re.DOTALL | re.I)
+_HTML_TAG = re.compile(r"</?[a-zA-Z][^<>]*>")
+_HEADING_ANCHOR = re.compile(r"\s*\{#[^{}]*\}\s*$")
+_TIGHT_HEADING = re.compile(
+    r"(#{2,6})([^#\s!].*)"
+)  # "##标题": common in Chinese files, no heading to CommonMark
+_DIRECTIVE_LINE = re.compile(
+    r"^\s*(?::{3,}.*|\[!\w+\]\s*)$\n?|^\[!\w+\][ \t]*|^\{%.*%\}\s*$\n?", re.MULTILINE
+)
+_CODE_SIGNS = re.compile(r"[{}();=<>$|\\]|^\s*[#/.]", re.MULTILINE)
+_SENTENCE_END = re.compile(r"[.!?][\"')]?\s*\Z")
+_IDEOGRAPH = re.compile(r"[\u3400-\u9fff]")
+_RESTRUCTURED = re.compile(r"^\.\. (?:_|[\w-]+::)|(?<!\w):\w+:`", re.MULTILINE)
+_RESTRUCTURED_UNDERLINE = re.compile(r"^(\S.*)\n([~^\"'+*#.])\2{2,}$", re.MULTILINE)
+_RESTRUCTURED_ROLE = re.compile(r"(?<!\w):\w[\w:-]*:(?=`)|`_{1,2}(?!\w)")
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One block of a document as plain text.
+
+    Attributes:
+        kind: `heading`, `paragraph`, `list_item`, `quote`, `table` or `code`.
+        text: its plain text; line breaks of the original are kept. Links are their text, images and HTML tags
+            are dropped, a table has a line a row with its cells joined by ` | `.
+        path: the headings above it, title first; a heading's own text is not in its path.
+        start: offset of its first character in the original text, markup included.
+        end: offset one past its last.
+    """
+
+    kind: Kind
+    text: str
+    path: tuple[str, ...]
+    start: int
+    end: int
+
+
+def parse(text: str) -> list[Block]:
+    """The blocks of a Markdown, reStructuredText or plain text in order, those without any text left out."""
+    skipped, title = _front_matter(text)
+    blocks: list[Block] = []
+    stack: list[tuple[int, str]] = []
+    if title is not None:
+        blocks.append(title)
+        stack.append((1, title.text))
+    for kind, level, content, start, end in _raw_blocks(text, skipped):
+        if kind == "heading":
+            while stack and stack[-1][0] >= level:
+                stack.pop()
+        path = tuple(heading for _, heading in stack)
+        blocks.append(Block(kind, content, path, start, end))
+        if kind == "heading":
+            stack.append((level, content))
+    return blocks
+
+
+def _front_matter(text: str) -> tuple[int, Block | None]:
+    """Length of the front matter, and its title as a heading."""
+    match = _FRONT_MATTER.match(text)
+    if match is None:
+        return 0, None
+    title = _FRONT_MATTER_TITLE.search(text, 0, match.end())
+    if title is None:
+        return match.end(), None
+    return match.end(), Block("heading", title[2], (), title.start(2), title.end(2))
+
+
+def _raw_blocks(text: str, skipped: int) -> Iterator[tuple[Kind, int, str, int, int]]:
+    """Kind, heading level (0 for other kinds), plain text, start and end of each block that holds text."""
+    source = text[skipped:] if skipped else text
+    restructured = _RESTRUCTURED.search(source) is not None
+    lines = [0, *(match.end() for match in _LINE_END.finditer(source)), len(source)]
+
+    def place(first: int, last: int) -> tuple[int, int]:
+        start, end = lines[first], lines[min(last, len(lines) - 1)]
+        raw = source[start:end]
+        return skipped + start + len(raw) - len(raw.lstrip()), skipped + start + len(raw.rstrip())
+
+    if restructured:
+        source = _RESTRUCTURED_UNDERLINE.sub(_as_markdown_underline, source)
+    for kind, level, content, first, last in _tokens_to_blocks(source):
+        if restructured:
+            if content.startswith(".. "):
+                continue
+            content = content.replace("``", "`") if kind == "heading" else content
+        if content and not content.isspace():
+            yield kind, level, content, *place(first, last)
+
+
+def _as_markdown_underline(match: re.Match[str]) -> str:
+    title, line = match[1], match[0][len(match[1]) + 1 :]
+    return f"{title}\n{'-' * len(line)}" if len(line) >= len(title) - 2 else match[0]
+
+
+def _tokens_to_blocks(source: str) -> Iterator[tuple[Kind, int, str, int, int]]:
+    """Kind, heading level, plain text, first line and one past the last line of each block."""
+    env: dict[str, object] = {}
+    tokens = _parser().parse(source, env)
+    containers: list[Kind] = []
+    index = 0
+    while index < len(tokens):
+        token = tokens[index]
+        index += 1
+        match token.type:
+            case "list_item_open":
+                containers.append("list_item")
+            case "blockquote_open":
+                containers.append("quote")
+            case "list_item_close" | "blockquote_close":
+                containers.pop()
+            case "heading_open" | "paragraph_open":
+                inline = tokens[index]
+                level = int(token.tag[1]) if token.type == "heading_open" and not containers else 0
+                yield from _prose(inline, level, containers[-1] if containers else "paragraph", env)
+            case "table_open":
+                close = next(at for at in range(index, len(tokens)) if tokens[at].type == "table_close")
+                yield "table", 0, _table(tokens[index:close], env), *_lines(token)
+                index = close + 1
+            case "fence":
+                yield "code", 0, token.content, *_lines(token)
+            case "code_block":
+                yield _indented_kind(token.content), 0, token.content.strip(), *_lines(token)
+            case "html_block":
+                kind: Kind = "table" if "<tr" in token.content else "paragraph"
+                yield kind, 0, _html_text(token.content), *_lines(token)
+            case _:
+                pass
+
+
+@functools.cache
+def _parser() -> MarkdownIt:
+    from markdown_it import MarkdownIt
+
+    # Inline parsing is called from here, block by block and only where it can matter.
+    return MarkdownIt("commonmark").enable("table").disable(["inline", "text_join"])
+
+
+def _lines(token: Token) -> tuple[int, int]:
+    assert token.map is not None, "markdown-it gives every block token its lines"
+    return token.map[0], token.map[1]
+
+
+def _prose(
+    inline: Token, level: int, kind: Kind, env: dict[str, object]
+) -> Iterator[tuple[Kind, int, str, int, int]]:
+    """One heading, or the block or blocks that a paragraph makes."""
+    first, last = _lines(inline)
+    content = inline.content
+    if level and len(content) <= _LONGEST_HEADING:
+        yield "heading", level, _heading_text(_inline_text(content, env)), first, last
+    elif (tight := _TIGHT_HEADING.fullmatch(content)) and kind == "paragraph":
+        yield "heading", len(tight[1]), _heading_text(_inline_text(tight[2], env)), first, last
+    else:
+        for offset, count, piece in _pieces(content):
+            text = _DIRECTIVE_LINE.sub("", _inline_text(piece, env)).strip()
+            yield kind, 0, text, first + offset, first + offset + count
+
+
+def _pieces(content: str) -> Iterator[tuple[int, int, str]]:
+    """First line, number of lines and content of each piece of a paragraph; only long ones have several."""
+    if len(content) <= _LONG_PARAGRAPH:
+        yield 0, content.count("\n") + 1, content
+        return
+    begun: list[str] = []
+    size = 0
+    for number, line in enumerate(content.split("\n")):
+        begun.append(line)
+        size += len(line)
+        if size >= _PIECE:
+            yield number + 1 - len(begun), len(begun), "\n".join(begun)
+            begun, size = [], 0
+    if begun:
+        yield content.count("\n") + 1 - len(begun), len(begun), "\n".join(begun)
+
+
+def _inline_text(content: str, env: dict[str, object]) -> str:
+    """Plain text of a block's inline markup."""
+    if _MARKUP.search(content) is None or len(content) > _LONGEST_INLINE:
+        return _INDENTED_LINE.sub("\n", content)
+    if ":" in content or "`_" in content:
+        content = _RESTRUCTURED_ROLE.sub(lambda match: "`" if match[0][0] == "`" else "", content)
+    tokens: list[Token] = []
+    parser = _parser()
+    parser.inline.parse(content, parser, env, tokens)
+    return "".join(_token_text(token) for token in tokens).strip()
+
+
+def _token_text(token: Token) -> str:
+    match token.type:
+        case "text" | "text_special" | "code_inline":
+            return token.content
+        case "softbreak" | "hardbreak":
+            return "\n"
+        case "html_inline":
+            return "\n" if _BREAK_TAG.match(token.content) else ""
+        case _:
+            return ""
+
+
+def _heading_text(text: str) -> str:
+    """A heading on one line, without its anchor and without the ruler that may stand above it."""
+    lines = (line.strip() for line in _HEADING_ANCHOR.sub("", text).splitlines())
+    return " ".join(line for line in lines if any(map(str.isalnum, line)))
+
+
+def _table(tokens: Sequence[Token], env: dict[str, object]) -> str:
+    rows: list[list[str]] = []
+    for token in tokens:
+        if token.type == "tr_open":
+            rows.append([])
+        elif token.type == "inline" and token.content:
+            rows[-1].append(_inline_text(token.content, env).replace("\n", " "))
+    return "\n".join(" | ".join(cells) for cells in rows if cells)
+
+
+def _indented_kind(content: str) -> Kind:
+    """`paragraph` where indented text is prose, as in many plain text files; else `code`."""
+    ideographs = len(_IDEOGRAPH.findall(content))
+    if ideographs * 3 > len(content) - content.count(" "):
+        return "paragraph"
+    is_prose = (
+        _SENTENCE_END.search(content) and _CODE_SIGNS.search(content) is None and content.count(" ") > 8
+    )
+    return "paragraph" if is_prose else "code"
+
+
+def _html_text(content: str) -> str:
+    text = _HTML_TAG.sub(" ", _BREAK_TAG.sub("\n", _HTML_UNSEEN.sub("", content)))
+    lines = (" ".join(line.split()) for line in html.unescape(text).splitlines())
+    return "\n".join(line for line in lines if line)
