@@ -1,0 +1,15 @@
+# The same three verbs at home and in continuous integration.
+.PHONY: check test bench
+
+check:
+	ruff check .
+	ruff format --check .
+	mypy
+	lint-imports
+
+test:
+	pytest -n auto
+
+bench:
+	python benchmarks/startup.py
+	python benchmarks/static.py
