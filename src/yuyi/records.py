@@ -124,17 +124,9 @@ def read_rows(
         InputError: the file is missing, cut off, or lacks a column of `columns`.
         MissingExtra: pyarrow is not installed.
     """
-    require("parquet")
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
-    try:
-        file = pq.ParquetFile(path)
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file. Check the path.") from error
-    except (pa.ArrowInvalid, OSError) as error:
-        raise InputError(f"{path}: not a whole Parquet file ({error}). Write or copy it again.") from error
-    with file:
+    with _open_parquet(path) as file:
         names = file.schema_arrow.names
         missing = [name for name in columns if name not in names]
         if missing:
@@ -147,3 +139,28 @@ def read_rows(
                 yield from batch.to_pylist()
         except (pa.ArrowInvalid, OSError) as error:
             raise InputError(f"{path}: damaged Parquet file ({error}). Write or copy it again.") from error
+
+
+def read_columns(path: Path) -> tuple[tuple[str, ...], int]:
+    """Names of a Parquet file's columns and its number of rows, without reading the rows.
+
+    Raises:
+        InputError: the file is missing or cut off.
+        MissingExtra: pyarrow is not installed.
+    """
+    with _open_parquet(path) as file:
+        return tuple(file.schema_arrow.names), file.metadata.num_rows
+
+
+def _open_parquet(path: Path) -> Any:
+    """An open pyarrow `ParquetFile`."""
+    require("parquet")
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.ParquetFile(path)
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file. Check the path.") from error
+    except (pa.ArrowInvalid, OSError) as error:
+        raise InputError(f"{path}: not a whole Parquet file ({error}). Write or copy it again.") from error
