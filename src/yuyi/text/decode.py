@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 from typing import TYPE_CHECKING
 
 from yuyi.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 # Control characters that no text file holds: all below the space but tab, line ends, form feed and escape.
@@ -22,20 +24,29 @@ def read_text(path: Path) -> str:
     Raises:
         InputError: the file is missing, a folder, unreadable, binary, or in no known encoding.
     """
+    with reading(path):
+        return decode(path.read_bytes())
+
+
+@contextlib.contextmanager
+def reading(source: Path | str) -> Iterator[None]:
+    """A block that reads `source`; what goes wrong in it becomes an `InputError` that names the source.
+
+    Raises:
+        InputError: the source is missing, a folder or unreadable, or the block raised one, without the name.
+    """
     try:
-        data = path.read_bytes()
+        yield
+    except InputError as error:
+        raise InputError(f"{source}: {error}") from error
     except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file. Check the path.") from error
+        raise InputError(f"{source}: no such file. Check the path.") from error
     except IsADirectoryError as error:
-        raise InputError(f"{path}: is a folder, and a file is needed. Name a file in it.") from error
+        raise InputError(f"{source}: is a folder, and a file is needed. Name a file in it.") from error
     except OSError as error:
         raise InputError(
-            f"{path}: cannot be read ({error.strerror or error}). Check its permissions."
+            f"{source}: cannot be read ({error.strerror or error}). Check its permissions."
         ) from error
-    try:
-        return decode(data)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
 
 
 def decode(data: bytes) -> str:
@@ -44,20 +55,29 @@ def decode(data: bytes) -> str:
     Raises:
         InputError: `data` is binary or in no known encoding.
     """
-    text = _decode(data)
-    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
+    return recognise(data)[1]
 
 
-def _decode(data: bytes) -> str:
+def recognise(data: bytes) -> tuple[str, str]:
+    """The encoding of `data` (a codec name) and its text, as `decode` gives it.
+
+    Raises:
+        InputError: `data` is binary or in no known encoding.
+    """
+    encoding, text = _recognise(data)
+    return encoding, text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
+
+
+def _recognise(data: bytes) -> tuple[str, str]:
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         try:
-            return data.decode("utf-16")
+            return "utf-16", data.decode("utf-16")
         except UnicodeDecodeError as error:
             raise InputError("starts like UTF-16 text but is damaged. Save it as UTF-8.") from error
     if len(data.translate(None, _BINARY)) != len(data):
         raise InputError("holds binary data, not text. Give a text or Markdown file.")
     try:
-        return data.decode("utf-8-sig")
+        return "utf-8", data.decode("utf-8-sig")
     except UnicodeDecodeError as failure:
         position = failure.start
     try:
@@ -68,7 +88,7 @@ def _decode(data: bytes) -> str:
         raise InputError(
             f"is neither UTF-8 (byte {position} does not fit) nor GB18030 text. Save it as UTF-8."
         )
-    return text
+    return "gb18030", text
 
 
 def _is_plausible(text: str) -> bool:
