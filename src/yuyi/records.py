@@ -7,7 +7,6 @@ Rooms meet in these files: `data` writes pairs, `train` reads them, and neither 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from yuyi.artifacts import publish_file
@@ -16,6 +15,7 @@ from yuyi.extras import require
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
 
 _ROWS_PER_GROUP = 50_000
 
@@ -115,28 +115,45 @@ def read_documents(path: Path) -> Iterator[Document]:
         yield Document(**row)
 
 
-def read_rows(
-    path: Path, columns: Sequence[str], optional: Sequence[str] = ()
-) -> Iterator[dict[str, Any]]:
+def read_rows(path: Path, columns: Sequence[str], optional: Sequence[str] = ()) -> Iterator[dict[str, Any]]:
     """Each row of a Parquet file as a dictionary of the named columns, streamed in bounded memory.
 
     Raises:
         InputError: the file is missing, cut off, or lacks a column of `columns`.
         MissingExtra: pyarrow is not installed.
     """
-    import pyarrow as pa
+    for batch in read_batches(path, columns, optional):
+        yield from batch.to_pylist()
 
+
+def read_batches(
+    path: Path,
+    columns: Sequence[str],
+    optional: Sequence[str] = (),
+    *,
+    every_column: bool = False,
+    rows: int = 65_536,
+) -> Iterator[Any]:
+    """Blocks of at most `rows` rows of a Parquet file, as pyarrow `RecordBatch`.
+
+    They hold the named columns, or every column of the file where `every_column` is true.
+
+    Raises:
+        InputError: the file is missing, cut off, or lacks a column of `columns`.
+        MissingExtra: pyarrow is not installed.
+    """
     with _open_parquet(path) as file:
+        import pyarrow as pa
+
         names = file.schema_arrow.names
         missing = [name for name in columns if name not in names]
         if missing:
             raise InputError(
                 f"{path}: has no column {', '.join(missing)}; it has {', '.join(names)}. Name one of these."
             )
-        wanted = [*columns, *(name for name in optional if name in names)]
+        wanted = names if every_column else [*columns, *(name for name in optional if name in names)]
         try:
-            for batch in file.iter_batches(columns=wanted):
-                yield from batch.to_pylist()
+            yield from file.iter_batches(batch_size=rows, columns=wanted)
         except (pa.ArrowInvalid, OSError) as error:
             raise InputError(f"{path}: damaged Parquet file ({error}). Write or copy it again.") from error
 
