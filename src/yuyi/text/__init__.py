@@ -1,1 +1,1 @@
-"""Text before it becomes ids: decoding files, parsing Markdown, tokenising."""
+"""Texts before any model sees them: decoding, Markdown blocks, tokens."""

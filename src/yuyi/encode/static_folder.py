@@ -1,0 +1,163 @@
+"""The two folder forms of a token table: yuyi's own, and sentence-transformers' StaticEmbedding.
+
+yuyi's folder holds `tokenizer.json`, `table.safetensors` (int8 `rows`, float32 `scales`) and `yuyi.json`, which
+names the model and carries the SHA-256 of the other two files and of itself, so that a single flipped byte is found.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+from tokenizers import Tokenizer
+
+from yuyi.artifacts import hash_json, publish_folder
+from yuyi.encode.static_backend import StaticBackend
+from yuyi.errors import ModelError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+_FORMAT = "yuyi-static"
+_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class StaticCard:
+    """What a model says of itself in `yuyi.json`.
+
+    Attributes:
+        name: its name.
+        dims: its Matryoshka dimensions, largest first; the first is the length of a row.
+        languages: codes of the languages it was trained on.
+        license: SPDX identifier.
+    """
+
+    name: str
+    dims: tuple[int, ...]
+    languages: tuple[str, ...] = ()
+    license: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StaticModel:
+    """A token table as read from disk.
+
+    Attributes:
+        card: what it says of itself.
+        tokenizer: its tokenizer.
+        backend: its table.
+        digest: hex SHA-256 of everything that decides the vectors.
+    """
+
+    card: StaticCard
+    tokenizer: Tokenizer
+    backend: StaticBackend
+    digest: str
+
+    def cut(self, dim: int) -> StaticModel:
+        """The same model with rows cut to their first `dim` values."""
+        table = self.backend.cut(dim)
+        return replace(self, backend=table, digest=hash_json([self.digest, dim]))
+
+
+def quantize(table: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """(vocabulary, dim) int8 and (vocabulary,) float32 scales; each value is off by at most half its row's scale."""
+    peaks = np.abs(table).max(axis=1)
+    scales = np.where(peaks > 0, peaks / 127, 1).astype(np.float32)
+    return np.rint(table / scales[:, None]).astype(np.int8), scales
+
+
+def save_static(folder: Path, card: StaticCard, tokenizer: Tokenizer, table: NDArray[np.float32]) -> None:
+    """Write a yuyi folder; the table is stored as int8 rows with scales. Published whole or not at all."""
+    rows, scales = quantize(table)
+    contents = {
+        "tokenizer.json": tokenizer.to_str(pretty=False).encode(),
+        "table.safetensors": safetensors.numpy.save({"rows": rows, "scales": scales}),
+    }
+    about: dict[str, Any] = {"format": _FORMAT, "version": _VERSION, **asdict(card)}
+    about["files"] = {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
+    about["digest"] = hash_json(about)
+    contents["yuyi.json"] = json.dumps(about, ensure_ascii=False, indent=2).encode()
+    with publish_folder(folder) as temporary:
+        for name, data in contents.items():
+            (temporary / name).write_bytes(data)
+
+
+def read_static(folder: Path) -> StaticModel:
+    """The model in a yuyi folder, after checking every byte against `yuyi.json`.
+
+    Raises:
+        ModelError: a file is damaged, or the folder was written by a newer version.
+    """
+    about = _read_about(folder / "yuyi.json")
+    contents = {}
+    for name, digest in about["files"].items():
+        contents[name] = (folder / name).read_bytes()
+        if hashlib.sha256(contents[name]).hexdigest() != digest:
+            raise ModelError(f"{folder / name}: damaged, its SHA-256 is not the one in yuyi.json. Copy it again.")
+    tensors = safetensors.numpy.load(contents["table.safetensors"])
+    card = StaticCard(about["name"], tuple(about["dims"]), tuple(about["languages"]), about["license"])
+    backend = StaticBackend(tensors["rows"], tensors["scales"])
+    tokenizer = Tokenizer.from_str(contents["tokenizer.json"].decode())
+    return StaticModel(card, tokenizer, backend, hash_json(about["files"]))
+
+
+def _read_about(path: Path) -> dict[str, Any]:
+    try:
+        about: dict[str, Any] = json.loads(path.read_bytes())
+        digest = about.pop("digest")
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise ModelError(f"{path}: damaged, it cannot be read as a model description. Copy it again.") from error
+    if digest != hash_json(about):
+        raise ModelError(f"{path}: damaged or edited, its digest does not fit. Copy it again.")
+    if about["format"] != _FORMAT or about["version"] != _VERSION:
+        raise ModelError(f"{path}: version {about['version']} of {about['format']}; this yuyi reads version 1. Upgrade yuyi.")
+    return about
+
+
+def save_sentence_transformers(folder: Path, model: StaticModel) -> None:
+    """Write the folder that sentence-transformers opens as StaticEmbedding + Normalize, to equal vectors."""
+    modules = [
+        {"idx": 0, "name": "0", "path": "0_StaticEmbedding", "type": "sentence_transformers.models.StaticEmbedding"},
+        {"idx": 1, "name": "1", "path": "1_Normalize", "type": "sentence_transformers.models.Normalize"},
+    ]
+    with publish_folder(folder) as temporary:
+        inner = temporary / "0_StaticEmbedding"
+        inner.mkdir()
+        (temporary / "1_Normalize").mkdir()
+        (temporary / "modules.json").write_text(json.dumps(modules, indent=2))
+        config = {"similarity_fn_name": "cosine", "prompts": {}, "default_prompt_name": None}
+        (temporary / "config_sentence_transformers.json").write_text(json.dumps(config, indent=2))
+        (inner / "tokenizer.json").write_text(model.tokenizer.to_str(pretty=False), encoding="utf-8")
+        safetensors.numpy.save_file({"embedding.weight": model.backend.table()}, inner / "model.safetensors")
+
+
+def read_sentence_transformers(folder: Path) -> StaticModel:
+    """The token table in a sentence-transformers StaticEmbedding folder.
+
+    Raises:
+        ModelError: the weights or the tokenizer cannot be read.
+    """
+    inner = folder / "0_StaticEmbedding"
+    weights = inner / "model.safetensors"
+    try:
+        data = weights.read_bytes()
+        table = safetensors.numpy.load(data)["embedding.weight"].astype(np.float32)
+    except (OSError, KeyError, safetensors.SafetensorError) as error:
+        raise ModelError(f"{weights}: damaged, no embedding table can be read from it. Copy it again.") from error
+    try:
+        text = (inner / "tokenizer.json").read_text(encoding="utf-8")
+        tokenizer = Tokenizer.from_str(text)
+    except Exception as error:  # the tokenizers library raises nothing narrower
+        raise ModelError(f"{inner / 'tokenizer.json'}: missing or damaged ({error}). Copy it again.") from error
+    digest = hash_json([hashlib.sha256(data).hexdigest(), hashlib.sha256(text.encode()).hexdigest()])
+    card = StaticCard(folder.resolve().name, (table.shape[1],))
+    return StaticModel(card, tokenizer, StaticBackend(table, None), digest)
