@@ -1,7 +1,8 @@
 """mteb's model protocol: the only place that knows it.
 
-mteb asks a model to `encode` a loader of text batches and to compare the vectors it got. Any `yuyi.types.Encoder`
-can answer that: texts marked as queries go to `encode_query`, all others to `encode_document`.
+mteb asks a model to `encode` a loader of text batches and to compare the vectors it got. Any
+`yuyi.types.Encoder` can answer that: texts marked as queries go to `encode_query`, all others to
+`encode_document`.
 """
 
 from __future__ import annotations
@@ -55,8 +56,8 @@ class MtebModel:
     ) -> NDArray[np.float64]:
         """(rows, dim) float64 of unit length, zero where the encoder gave zero.
 
-        Double precision keeps the classifier that mteb fits on the vectors from depending on the order in which
-        a machine adds them up.
+        Double precision keeps the classifier that mteb fits on the vectors from depending on the order in
+        which a machine adds them up.
         """
         texts = [text for batch in inputs for text in batch["text"]]
         query = getattr(prompt_type, "value", prompt_type) == "query"
@@ -74,7 +75,7 @@ class MtebModel:
 
 
 def _by_mteb(function: str, first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Result of one of mteb's similarity functions in double precision (it would turn plain arrays to single)."""
+    """Result of one of mteb's similarity functions, in double precision: it makes single of numpy arrays."""
     import torch
     from mteb import similarity_functions
 

@@ -101,8 +101,8 @@ def find_sets(folder: Path) -> list[EvalSet]:
     """Every set of the folder, by name, recognised without reading its rows.
 
     Raises:
-        InputError: the folder is missing or has no Parquet file; a file is cut off, has no rows, has columns of
-            no known kind, or lacks its companions.
+        InputError: the folder is missing or has no Parquet file; a file is cut off, has no rows, has columns
+            of no known kind, or lacks its companions.
     """
     if not folder.is_dir():
         raise InputError(
@@ -139,16 +139,15 @@ def _retrieval_set(name: str, parts: dict[str, Path]) -> EvalSet:
     missing = [part for part in _RETRIEVAL_COLUMNS if part not in parts]
     if missing:
         present = next(iter(parts.values()))
-        raise InputError(
-            f"{present}: a retrieval set also needs {' and '.join(f'{name}.{part}.parquet' for part in missing)}. "
-            "Put the missing file beside it."
-        )
+        companions = " and ".join(f"{name}.{part}.parquet" for part in missing)
+        raise InputError(f"{present}: a retrieval set also needs {companions}. Put it beside this file.")
     for part, columns in _RETRIEVAL_COLUMNS.items():
         found, rows = read_columns(parts[part])
         _check_rows(parts[part], rows)
         if not set(columns) <= set(found):
             raise InputError(
-                f"{parts[part]}: needs the columns {', '.join(columns)} and has {', '.join(found)}. Rename them."
+                f"{parts[part]}: needs the columns {', '.join(columns)}; it has {', '.join(found)}. "
+                "Rename them."
             )
     files = tuple(parts[part] for part in _RETRIEVAL_COLUMNS)
     return EvalSet(name, RETRIEVAL, files, read_columns(files[0])[1])

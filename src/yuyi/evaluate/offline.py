@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import os
 import tempfile
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from yuyi.extras import require
-
-if TYPE_CHECKING:
-    from types import ModuleType
 
 _OFFLINE = {
     "HF_HUB_OFFLINE": "1",
@@ -19,7 +16,7 @@ _OFFLINE = {
 }
 
 
-def import_mteb() -> ModuleType:
+def import_mteb() -> Any:
     """The package `mteb`, its Hugging Face libraries told to stay offline.
 
     They read these settings once, when they are imported, so the environment is as before when this returns.
@@ -39,8 +36,7 @@ def import_mteb() -> ModuleType:
             for name in (*_OFFLINE, "MTEB_CACHE"):
                 _restore(name, before.get(name))
     datasets.disable_progress_bars()
-    module: Any = mteb
-    return module  # type: ignore[no-any-return]
+    return mteb
 
 
 def _restore(name: str, value: str | None) -> None:

@@ -102,7 +102,7 @@ def evaluate(
     tasks: Sequence[str] | None = None,
     dims: Sequence[int] | None = None,
     *,
-    on_set: Callable[[EvalSet], None] | None = None,
+    on_set: Callable[[str, int, int], None] | None = None,
 ) -> Report:
     """Scores of the encoder on every set of the folder.
 
@@ -110,8 +110,8 @@ def evaluate(
         encoder: anything that turns texts into vectors.
         folder: Parquet files as `yuyi.evaluate.local` describes them.
         tasks: names of the sets to take; None for all.
-        dims: vectors are cut to each of these lengths and brought back to unit length; None for the full length.
-        on_set: called with each set before it is scored.
+        dims: lengths to cut the vectors to before they are brought back to unit length; None for no cut.
+        on_set: called before each set with its name, its place from 0, and the number of sets.
 
     Raises:
         InputError: an unknown set, an impossible dimension, or a file that cannot be used.
@@ -121,9 +121,9 @@ def evaluate(
     sets = _chosen(find_sets(folder), tasks, folder)
     made, start = datetime.now(UTC), time.perf_counter()
     scores: list[Score] = []
-    for found in sets:
+    for place, found in enumerate(sets):
         if on_set:
-            on_set(found)
+            on_set(found.name, place, len(sets))
         scores += _scores(encoder, found, dims)
     return Report(
         model={
