@@ -73,14 +73,15 @@ def load_verb(name: str) -> Any:
     if verb is None:
         verb = typer.Typer(add_completion=False, context_settings=app.info.context_settings)
         verb.command(name)(getattr(module, name))
-    return _teach(get_command(verb))
+    return _plain(get_command(verb))
 
 
 def run() -> NoReturn:
     """Run the command line on `sys.argv` and leave Python with its exit code."""
     sys.excepthook = _report_bug
+    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal that cannot show Chinese
     try:
-        _teach(get_command(app))(prog_name="yuyi")
+        get_command(app)(prog_name="yuyi")
     except YuyiError as error:
         typer.echo(f"error: {' '.join(str(error).split())}", err=True)
         sys.exit(2)
@@ -104,6 +105,7 @@ def _root(
 ) -> None:
     """Chinese and English text embeddings, offline.
 
+    \b
     Examples:
       yuyi similarity "胡子长得太快怎么办？" "胡子长得快怎么办？" "香港买手表哪里好"
       yuyi search "怎么更换护照" documents/
@@ -113,13 +115,11 @@ def _root(
     """
 
 
-def _teach(command: Any) -> Any:
-    """The same command with plain help, in which paragraphs headed `Examples:` keep their lines."""
+def _plain(command: Any) -> Any:
+    """The same command, with plain help for itself and those in it."""
     command.rich_markup_mode = None
-    if "\b" not in (command.help or "\b"):
-        command.help = command.help.replace("Examples:\n", "\b\nExamples:\n")
     for inner in getattr(command, "commands", {}).values():
-        _teach(inner)
+        _plain(inner)
     return command
 
 
