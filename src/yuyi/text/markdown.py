@@ -50,7 +50,7 @@ _SENTENCE_END = re.compile(r"[.!?][\"')]?\s*\Z")
 _IDEOGRAPH = re.compile(r"[\u3400-\u9fff]")
 _RESTRUCTURED = re.compile(r"^\.\. (?:_|[\w-]+::)|(?<!\w):\w+:`", re.MULTILINE)
 _RESTRUCTURED_UNDERLINE = re.compile(r"^(\S.*)\n([~^\"'+*#.])\2{2,}$", re.MULTILINE)
-_RESTRUCTURED_ROLE = re.compile(r"(?<!\w):\w[\w:-]*:(?=`)|`_{1,2}(?!\w)")
+_RESTRUCTURED_ROLE = re.compile(r"(?<!\w):(pep|rfc)?(?:\w[\w:-]*)?:(?=`)|`_{1,2}(?!\w)|\s?\[[#\w-]+\]_(?!\w)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,12 +215,19 @@ def _inline_text(content: str, env: dict[str, object]) -> str:
     """Plain text of a block's inline markup."""
     if _MARKUP.search(content) is None or len(content) > _LONGEST_INLINE:
         return _INDENTED_LINE.sub("\n", content)
-    if ":" in content or "`_" in content:
-        content = _RESTRUCTURED_ROLE.sub(lambda match: "`" if match[0][0] == "`" else "", content)
+    if ":`" in content or "`_" in content or "]_" in content:
+        content = _RESTRUCTURED_ROLE.sub(_plain_role, content)
     tokens: list[Token] = []
     parser = _parser()
     parser.inline.parse(content, parser, env, tokens)
     return "".join(_token_text(token) for token in tokens).strip()
+
+
+def _plain_role(match: re.Match[str]) -> str:
+    """What stands for a role, the end of a reference, or a footnote mark of reStructuredText."""
+    if match[1]:
+        return f"{match[1].upper()} "
+    return "`" if match[0].startswith("`") else ""
 
 
 def _token_text(token: Token) -> str:

@@ -1,0 +1,100 @@
+"""Normalising a text without changing what it says, and knowing the text that says nothing."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+IDEOGRAPHS = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+
+# Compatibility normalisation would make ASCII of these, or spell them out; in Chinese they are punctuation.
+_KEPT_PUNCTUATION = "，。！？：；（）“”‘’《》〈〉【】〔〕「」『』、…—～·￥％＋－／"
+# They pass through the normalisation as private-use characters, which no text that is kept contains.
+_HIDE = {ord(char): 0xE000 + index for index, char in enumerate(_KEPT_PUNCTUATION)}
+_SHOW = {hidden: shown for shown, hidden in _HIDE.items()}
+
+# Texts of these characters alone are in normal form already; most texts are, and skip the slow path.
+_UNCOMMON = re.compile(rf"[^\n -~\u4e00-\u9fff{_KEPT_PUNCTUATION}]")
+_INVISIBLE = re.compile(
+    "[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f"
+    "\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\uffff\ue000-\uf8ff\U000e0000-\U0010ffff]"
+)
+_BREAK_IN_CHINESE = re.compile(
+    rf"(?<=[{IDEOGRAPHS}{_KEPT_PUNCTUATION}])[ \t]*\n\s*(?=[{IDEOGRAPHS}{_KEPT_PUNCTUATION}])"
+)
+_SPACE = re.compile(r"\s+")
+_NOT_LETTER_OR_DIGIT = re.compile(r"[\W_]+")
+_IDEOGRAPH = re.compile(f"[{IDEOGRAPHS}]")
+
+_LINK = re.compile(
+    r"(?:\b(?:more information|see|via)\s*:?\s*|更多信息\s*[:：]\s*)?<?\b(?:https?|ftp)://[^\s<>\"'（）()《》【】，。；、]+>?",
+    re.I,
+)
+_EMPTY_BRACKETS = re.compile(r"[(（\[【]\s*[)）\]】]")
+_FIELD_LINE = re.compile(r"^[\w-]{2,30}:( .*)?$")
+_BOILERPLATE = re.compile(
+    r"\s*(?:via[:：]|(?:作者|译者|校对|选题|编译|原文(?:链接|地址)?|本文地址|转载自?|更新时间|发布日期)\s*[:：]"
+    r"|本文由.{0,40}(?:编译|首发|发布|翻译)|版权(?:声明|所有)|著作权归|未经.{0,12}许可|.{0,8}关注.{0,12}公众号"
+    r"|licensed (?:to|under) the|copyright\b|all rights reserved|this (?:file|page) (?:is|was) generated"
+    r"|more information:|更多信息：|last updated|edit this page|was this (?:page|article) helpful"
+    r"|description\W+keywords\W|(?:上一篇|下一篇|上一页|下一页|previous|next)\s*[:：]"
+    r"|(?:\W*\d{4}年\d{1,2}月\d{1,2}日[^。\n]{2,90}(?:通过|公布|施行|修订|修正|批准|发布|废止|改)[^\w\n]*)+$)",
+    re.IGNORECASE,
+)
+
+
+def clean(text: str) -> str:
+    """The text on one line in normal form; applying it twice changes nothing.
+
+    Full-width letters and digits become plain ones and compatibility characters their usual form, while
+    Chinese punctuation stays. Control, zero-width and private-use characters go; white space becomes one
+    space, or nothing where a line was broken between Chinese characters.
+    """
+    if _UNCOMMON.search(text):
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+        visible = _INVISIBLE.sub("", text)
+        shown = unicodedata.normalize("NFKC", visible.translate(_HIDE)).translate(_SHOW)
+        text = _INVISIBLE.sub("", shown)
+    if "\n" in text:
+        text = _BREAK_IN_CHINESE.sub("", text)
+    return _SPACE.sub(" ", text).strip()
+
+
+def without_links(text: str) -> str:
+    """The text without web addresses, and without brackets that then hold nothing."""
+    if "://" not in text:
+        return text
+    return _EMPTY_BRACKETS.sub("", _LINK.sub("", text)).strip()
+
+
+def is_boilerplate(text: str) -> bool:
+    """Whether a block says nothing about its subject: credits, licence, navigation, or fields of metadata."""
+    if _BOILERPLATE.match(text):
+        return True
+    lines = text.splitlines()
+    fields = sum(_FIELD_LINE.match(line) is not None for line in lines)
+    return fields >= 3 and 2 * fields >= len(lines)
+
+
+def match_key(text: str) -> str:
+    """Letters and digits of the text in lower case: two texts with one key are the same text."""
+    return _NOT_LETTER_OR_DIGIT.sub("", text).lower()
+
+
+def weight(text: str) -> int:
+    """How much a text says, roughly in Latin letters: letters and digits, an ideograph counting as two."""
+    return len(_NOT_LETTER_OR_DIGIT.sub("", text)) + ideographs(text)
+
+
+def ideographs(text: str) -> int:
+    """Number of Chinese characters."""
+    return len(_IDEOGRAPH.findall(text))
+
+
+def language(text: str) -> str:
+    """`zh` where at least a tenth of the letters are Chinese characters, else `en`.
+
+    A tenth, because a Chinese technical text is full of English names and commands.
+    """
+    letters = len(_NOT_LETTER_OR_DIGIT.sub("", text))
+    return "zh" if letters and ideographs(text) >= 0.1 * letters else "en"
