@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class BigramEncoder:
-    """Counts of character bigrams in `dim` buckets, unit length."""
+    """Sums of a weight from -1 to 1 for each character bigram in `dim` buckets, unit length."""
 
     name = "bigrams"
     fingerprint = "b16"
@@ -29,7 +29,7 @@ class BigramEncoder:
         for row, text in zip(counts, texts, strict=True):
             for left, right in zip(f" {text}", f"{text} ", strict=True):
                 code = zlib.crc32((left + right).encode())
-                row[code % self.dim] += 1 if code & 0x10000 else -1
+                row[code % self.dim] += (code >> 16) / 0x8000 - 1
         norms = np.linalg.norm(counts, axis=1, keepdims=True)
         return counts / np.where(norms > 0, norms, 1)
 

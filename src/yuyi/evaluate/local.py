@@ -1,4 +1,4 @@
-"""A folder of Parquet files, mapped onto mteb's own task classes, so that no metric is ours.
+"""What a folder of Parquet files holds: which sets, and what each of them measures.
 
 What a file is follows from its columns:
 
@@ -15,15 +15,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from yuyi.errors import InputError
-from yuyi.evaluate.offline import import_mteb
-from yuyi.records import read_columns, read_rows
+from yuyi.records import read_columns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
-
-_SPLIT = "test"
-_SUBSET = "default"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +59,7 @@ CLASSIFICATION = Kind(
     "AbsTaskClassification",
     ("text", "label", "split"),
     "accuracy",
-    ("f1",),
+    ("accuracy_all_rows", "f1"),
     settings=(("samples_per_label", 32), ("n_experiments", 10)),
 )
 BITEXT = Kind(
@@ -73,7 +68,7 @@ BITEXT = Kind(
 RETRIEVAL = Kind("Retrieval", "AbsTaskRetrieval", (), "ndcg_at_10", ("mrr_at_10", "recall_at_100"))
 
 _FLAT_KINDS = (STS, PAIR_CLASSIFICATION, CLASSIFICATION, BITEXT)
-_RETRIEVAL_COLUMNS = {
+RETRIEVAL_COLUMNS = {
     "queries": ("id", "text"),
     "corpus": ("id", "text"),
     "qrels": ("query_id", "corpus_id", "score"),
@@ -116,16 +111,19 @@ def find_sets(folder: Path) -> list[EvalSet]:
     groups: dict[str, dict[str, Path]] = {}
     for file in files:
         name, _, part = file.stem.rpartition(".")
-        if part not in _RETRIEVAL_COLUMNS:
+        if part not in RETRIEVAL_COLUMNS:
             name, part = file.stem, ""
         groups.setdefault(name, {})[part] = file
     return [
-        _retrieval_set(name, parts) if "" not in parts else _flat_set(name, parts[""])
+        _flat_set(name, parts) if "" in parts else _retrieval_set(name, parts)
         for name, parts in groups.items()
     ]
 
 
-def _flat_set(name: str, file: Path) -> EvalSet:
+def _flat_set(name: str, parts: dict[str, Path]) -> EvalSet:
+    file = parts[""]
+    if len(parts) > 1:
+        raise InputError(f"{file}: shares its name with a retrieval set. Rename one of them.")
     columns, rows = read_columns(file)
     _check_rows(file, rows)
     for kind in _FLAT_KINDS:
@@ -136,12 +134,12 @@ def _flat_set(name: str, file: Path) -> EvalSet:
 
 
 def _retrieval_set(name: str, parts: dict[str, Path]) -> EvalSet:
-    missing = [part for part in _RETRIEVAL_COLUMNS if part not in parts]
+    missing = [part for part in RETRIEVAL_COLUMNS if part not in parts]
     if missing:
         present = next(iter(parts.values()))
         companions = " and ".join(f"{name}.{part}.parquet" for part in missing)
         raise InputError(f"{present}: a retrieval set also needs {companions}. Put it beside this file.")
-    for part, columns in _RETRIEVAL_COLUMNS.items():
+    for part, columns in RETRIEVAL_COLUMNS.items():
         found, rows = read_columns(parts[part])
         _check_rows(parts[part], rows)
         if not set(columns) <= set(found):
@@ -149,126 +147,10 @@ def _retrieval_set(name: str, parts: dict[str, Path]) -> EvalSet:
                 f"{parts[part]}: needs the columns {', '.join(columns)}; it has {', '.join(found)}. "
                 "Rename them."
             )
-    files = tuple(parts[part] for part in _RETRIEVAL_COLUMNS)
+    files = tuple(parts[part] for part in RETRIEVAL_COLUMNS)
     return EvalSet(name, RETRIEVAL, files, read_columns(files[0])[1])
 
 
 def _check_rows(file: Path, rows: int) -> None:
     if not rows:
         raise InputError(f"{file}: has no rows, so there is nothing to score. Remove it or fill it.")
-
-
-def build_task(found: EvalSet) -> Any:
-    """An mteb task with the set's rows already in it; `task.evaluate(model, "test", ...)` scores a model.
-
-    Raises:
-        InputError: a row is empty or has a label or score that cannot be used.
-        MissingExtra: mteb is not installed.
-    """
-    mteb = import_mteb()
-    kind = found.kind
-    metadata = mteb.TaskMetadata(
-        name=found.name,
-        description=f"Local files of {found.name}",
-        dataset={"path": str(found.files[0].parent), "revision": "local"},
-        type=kind.name,
-        category="t2t",
-        eval_splits=[_SPLIT],
-        eval_langs=["zho-Hans", "eng-Latn"],
-        main_score=kind.metric,
-    )
-    members = {"metadata": metadata, **dict(kind.settings)}
-    task = type(found.name, (getattr(mteb.abstasks, kind.task_class),), members)(seed=SEED)
-    task.dataset = _retrieval_data(found) if kind is RETRIEVAL else _flat_data(found)
-    task.data_loaded = True
-    return task
-
-
-SEED = 42  # mteb's own; it draws the classification samples
-
-
-def _flat_data(found: EvalSet) -> Any:
-    """The set as a `datasets.DatasetDict`."""
-    import datasets
-
-    file = found.files[0]
-    rows = list(_whole_rows(file, found.kind.columns))
-    if found.kind is CLASSIFICATION:
-        return _classification_data(file, rows)
-    if found.kind is PAIR_CLASSIFICATION:
-        for row in rows:
-            if row["label"] not in (0, 1):
-                raise InputError(
-                    f"{file}: label {row['label']!r}; a pair is 1 (same) or 0 (different). Map it to these."
-                )
-            row["label"] = int(row["label"])
-    return datasets.DatasetDict({_SPLIT: datasets.Dataset.from_list(rows)})
-
-
-class _Table:
-    """The part of `datasets.Dataset` that a classification task uses, with columns as plain lists.
-
-    `datasets` decodes a column row by row each time it is looked at, and the metrics look some 60 times: that
-    took three times as long as fitting the classifiers.
-    """
-
-    def __init__(self, columns: dict[str, list[Any]]) -> None:
-        self._columns = columns
-
-    def __len__(self) -> int:
-        return len(self._columns["label"])
-
-    def __getitem__(self, column: str) -> list[Any]:
-        return self._columns[column]
-
-    def select(self, rows: list[int]) -> _Table:
-        """The given rows, in that order."""
-        return _Table({name: [values[row] for row in rows] for name, values in self._columns.items()})
-
-
-def _classification_data(file: Path, rows: list[dict[str, Any]]) -> dict[str, _Table]:
-    """Train and test rows, labels numbered in their sorted order."""
-    numbers = {label: number for number, label in enumerate(sorted({row["label"] for row in rows}))}
-    splits = {split: _Table({"text": [], "label": []}) for split in ("train", _SPLIT)}
-    for row in rows:
-        if row["split"] not in splits:
-            raise InputError(f"{file}: split {row['split']!r}; known are train and test. Rename it.")
-        splits[row["split"]]["text"].append(row["text"])
-        splits[row["split"]]["label"].append(numbers[row["label"]])
-    for split, table in splits.items():
-        if not len(table):
-            raise InputError(f"{file}: no row has the split {split}; both train and test are needed.")
-    return splits
-
-
-def _retrieval_data(found: EvalSet) -> Any:
-    """The set as mteb's nested dictionary of queries, corpus and judgments."""
-    import datasets
-
-    queries, corpus, qrels = found.files
-    relevant: dict[str, dict[str, int]] = {}
-    for row in _whole_rows(qrels, _RETRIEVAL_COLUMNS["qrels"]):
-        if row["score"] != int(row["score"]):
-            raise InputError(f"{qrels}: score {row['score']}; relevance is a whole number. Round it.")
-        relevant.setdefault(row["query_id"], {})[row["corpus_id"]] = int(row["score"])
-    return {
-        _SUBSET: {
-            _SPLIT: {
-                "queries": datasets.Dataset.from_list(
-                    list(_whole_rows(queries, _RETRIEVAL_COLUMNS["queries"]))
-                ),
-                "corpus": datasets.Dataset.from_list(list(_whole_rows(corpus, _RETRIEVAL_COLUMNS["corpus"]))),
-                "relevant_docs": relevant,
-                "top_ranked": None,
-            }
-        }
-    }
-
-
-def _whole_rows(file: Path, columns: tuple[str, ...]) -> Iterator[dict[str, Any]]:
-    """Each row of the file; one with an empty cell is an error."""
-    for number, row in enumerate(read_rows(file, columns)):
-        for column, value in row.items():
-            if value is None:
-                raise InputError(f"{file}: row {number} has no {column}. Fill it or leave the row out.")
-        yield row

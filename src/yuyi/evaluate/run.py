@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 import math
 import platform
@@ -16,15 +14,15 @@ from typing import TYPE_CHECKING, Any
 from yuyi.artifacts import hash_file
 from yuyi.errors import InputError
 from yuyi.evaluate.adapter import MtebModel, VectorMemory
-from yuyi.evaluate.local import CLASSIFICATION, SEED, EvalSet, build_task, find_sets
+from yuyi.evaluate.local import CLASSIFICATION, find_sets
+from yuyi.evaluate.tasks import SEED, build_task, score_task
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    from yuyi.evaluate.local import EvalSet
     from yuyi.types import Encoder
-
-_ENCODE_SETTINGS = {"batch_size": 4096, "show_progress_bar": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,18 +165,15 @@ def _scores(encoder: Encoder, found: EvalSet, dims: list[int]) -> Iterator[Score
     task = build_task(found)
     memory = VectorMemory(encoder)
     for dim in dims:
-        # mteb draws a few progress bars that it offers no way to switch off.
-        with contextlib.redirect_stderr(io.StringIO()):
-            result = task.evaluate(MtebModel(memory, dim), "test", encode_kwargs=_ENCODE_SETTINGS)["default"]
-        yield _score(found, dim, result)
+        yield _score(found, dim, score_task(task, MtebModel(memory, dim)))
 
 
 def _score(found: EvalSet, dim: int, result: dict[str, Any]) -> Score:
     value, kind = float(result["main_score"]), found.kind
     if not math.isfinite(value):
         raise InputError(
-            f"{found.files[0]}: {kind.metric} has no value at dimension {dim}: all rows are judged alike, "
-            "or the model gives all pairs one similarity. Check both."
+            f"{found.name}: {kind.metric} has no value at dimension {dim}, because the model gives every "
+            "pair the same similarity. Check that the model knows the language."
         )
     also = {name: round(float(result[name]), 6) for name in kind.also}
     return Score(found.name, kind.name, dim, found.rows, kind.metric, round(value, 6), also)
