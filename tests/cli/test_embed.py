@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import yuyi as package
+
+from .conftest import TINY
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from .conftest import Run
+
+TEXTS = ["胡子长得太快怎么办？", "", "香港买手表哪里好", "？！", "how do I renew my passport"]
+
+
+@pytest.fixture(scope="module")
+def vectors() -> np.ndarray:
+    return package.load(TINY).encode(TEXTS)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "gb18030", "utf-16"])
+def test_lines_to_a_matrix(yuyi: Run, tmp_path: Path, vectors: np.ndarray, encoding: str) -> None:
+    (tmp_path / "in.txt").write_bytes("\r\n".join(TEXTS).encode(encoding))
+    done = yuyi("embed", "in.txt", "-o", "out.npy", "-m", TINY)
+    assert done.code == 0
+    assert "5 vectors of 32 dimensions" in done.err
+    assert "2 of them zero" in done.err
+    written = np.load(tmp_path / "out.npy")
+    assert written.dtype == np.float32
+    np.testing.assert_allclose(written, vectors, atol=1e-6)
+
+
+def test_standard_input_and_a_summary_for_scripts(yuyi: Run, tmp_path: Path) -> None:
+    lines = "\n".join(TEXTS).encode()
+    done = yuyi("embed", "-", "-o", "out.npy", "-m", TINY, "--dim", "8", "--json", stdin=lines)
+    summary = json.loads(done.out)
+    assert (summary["rows"], summary["empty"], summary["dim"], summary["out"]) == (5, 2, 8, "out.npy")
+    assert summary["fingerprint"] == package.load(TINY, truncate_dim=8).fingerprint
+    assert np.load(tmp_path / "out.npy").shape == (5, 8)
+    assert done.err == ""
+
+
+def test_quiet_says_nothing(yuyi: Run, tmp_path: Path) -> None:
+    done = yuyi("embed", "-", "-o", "out.npy", "-m", TINY, "-q", stdin=b"abc")
+    assert (done.code, done.out, done.err) == (0, "", "")
+    assert (tmp_path / "out.npy").exists()
+
+
+def test_jsonl_keeps_its_keys_in_parquet(yuyi: Run, tmp_path: Path, vectors: np.ndarray) -> None:
+    rows = [{"id": number, "q": text or None, "tags": ["a"]} for number, text in enumerate(TEXTS)]
+    lines = [json.dumps(row, ensure_ascii=row["id"] % 2 == 0) for row in rows]
+    (tmp_path / "in.jsonl").write_text("\n".join(lines[:2]) + "\n\n" + "\n".join(lines[2:]), encoding="utf-8")
+    assert yuyi("embed", "in.jsonl", "--column", "q", "-o", "out.parquet", "-m", TINY).code == 0
+    table = pq.read_table(tmp_path / "out.parquet")
+    assert table.select(["id", "q", "tags"]).to_pylist() == rows
+    assert table.schema.field("embedding").type == pa.list_(pa.float32(), 32)
+    np.testing.assert_allclose(np.array(table["embedding"].to_pylist()), vectors, atol=1e-6)
+
+
+def test_parquet_keeps_its_columns(yuyi: Run, tmp_path: Path, vectors: np.ndarray) -> None:
+    texts = pa.array([text or None for text in TEXTS]).dictionary_encode()
+    table = pa.table({"text": texts, "weight": pa.array(range(5), pa.int16())})
+    pq.write_table(table, tmp_path / "in.parquet")
+    assert yuyi("embed", "in.parquet", "-o", "out.parquet", "-m", TINY).code == 0
+    written = pq.read_table(tmp_path / "out.parquet")
+    assert written.drop_columns("embedding").to_pylist() == table.to_pylist()
+    assert written.schema.field("weight").type == pa.int16()
+    np.testing.assert_allclose(np.array(written["embedding"].to_pylist()), vectors, atol=1e-6)
+
+
+def test_a_line_of_ten_megabytes(yuyi: Run, tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_text("胡子长得快" * 700_000 + "\n香港\n", encoding="utf-8")
+    assert yuyi("embed", "in.txt", "-o", "out.npy", "-m", TINY).code == 0
+    written = np.load(tmp_path / "out.npy")
+    assert written.shape == (2, 32)
+    np.testing.assert_allclose(written[0], package.load(TINY).encode("胡子长得快" * 1_000), atol=1e-2)
+
+
+def test_a_million_empty_lines(yuyi: Run, tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_bytes(b"\n" * 1_000_000)
+    done = yuyi("embed", "in.txt", "-o", "out.npy", "-m", TINY, "--json")
+    assert json.loads(done.out)["empty"] == 1_000_000
+    assert np.load(tmp_path / "out.npy", mmap_mode="r").shape == (1_000_000, 32)
+
+
+def _parquet(**columns: object) -> bytes:
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table(columns), sink)
+    return sink.getvalue().to_pybytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "options", "cause"),
+    [
+        ("in.csv", b"a,b", [], ".txt, .jsonl, .parquet"),
+        ("missing/in.txt", None, [], "no such file"),
+        ("missing.parquet", None, [], "no such file"),
+        ("empty.txt", b"", [], "holds no text"),
+        ("empty.jsonl", b"\n\n", [], "holds no text"),
+        ("empty.parquet", _parquet(text=pa.array([], pa.string())), [], "holds no text"),
+        ("binary.txt", b"\x7fELF\0\0\1", [], "binary"),
+        ("broken.txt", "胡子".encode() + b"\xff\xff", [], "neither UTF-8"),
+        ("mixed.txt", ("胡子" * 99_999 + "\n").encode() * 2 + "胡子".encode("gb18030"), [], "after line 2"),
+        ("bad.jsonl", b'{"text": "a"}\n{"text": \n', [], "line 2 is not JSON"),
+        ("deep.jsonl", b"[" * 100_000, [], "line 1 is not JSON"),
+        ("list.jsonl", b'["text"]', [], "line 1 is not a JSON object"),
+        ("number.jsonl", b'{"text": 5}', [], "line 1 has 5 under text"),
+        ("half.jsonl", b'{"text": "\\ud83d"}', [], "half a character"),
+        ("keys.jsonl", b'{"question": "a", "id": 1}', [], "it has question, id"),
+        (
+            "kinds.jsonl",
+            b'{"text": "a", "id": 1}\n{"text": "b", "id": "x"}',
+            ["-o", "o.parquet"],
+            "different kinds",
+        ),
+        ("columns.parquet", _parquet(question=["a"], id=[1]), [], "it has question, id"),
+        ("numbers.parquet", _parquet(text=[1, 2]), [], "int64, not text"),
+        ("cut.parquet", _parquet(text=["a"])[:-20], [], "not a whole Parquet file"),
+        ("taken.parquet", _parquet(text=["a"], embedding=["b"]), ["-o", "o.parquet"], "embedding"),
+        ("fine.txt", b"a", ["-o", "out.csv"], ".npy or .parquet"),
+        ("fine.txt", b"a", ["-o", "nowhere/out.npy"], "cannot be written"),
+        ("fine.txt", b"a", ["-o", "fine.txt/out.npy"], "cannot be written"),
+        ("fine.txt", b"a", ["-o", "a" * 300 + ".npy"], "File name too long"),
+        ("fine.txt", b"a", ["-m", "nowhere"], "no such model folder"),
+    ],
+)
+def test_refusals(
+    yuyi: Run, tmp_path: Path, name: str, content: bytes | None, options: list[str], cause: str
+) -> None:
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    before = sorted(tmp_path.iterdir())
+    assert cause in yuyi("embed", name, "-o", "out.npy", "-m", TINY, *options).error
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_folder_is_no_file(yuyi: Run, tmp_path: Path) -> None:
+    (tmp_path / "folder.txt").mkdir()
+    assert "is a folder" in yuyi("embed", "folder.txt", "-o", "out.npy", "-m", TINY).error
+
+
+def test_what_exists_is_replaced_only_with_force(yuyi: Run, tmp_path: Path) -> None:
+    out = tmp_path / "out.npy"
+    out.write_bytes(b"precious")
+    assert "--force" in yuyi("embed", "-", "-o", out, "-m", TINY, stdin=b"abc").error
+    assert out.read_bytes() == b"precious"
+    assert yuyi("embed", "-", "-o", out, "-m", TINY, "--force", stdin=b"abc").code == 0
+    assert np.load(out).shape == (1, 32)
+
+
+@pytest.mark.parametrize("out", ["out.npy", "out.parquet"])
+def test_a_full_disk_leaves_nothing(tmp_path: Path, out: str) -> None:
+    (tmp_path / "in.txt").write_text("\n".join(f"胡子{number}" for number in range(40_000)))
+    code = """
+import resource, signal, sys
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+from yuyi.cli.app import run
+run()
+"""
+    command = [sys.executable, "-c", code, "embed", "in.txt", "-o", out, "-m", str(TINY)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "cannot be written" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert [file.name for file in tmp_path.iterdir()] == ["in.txt"]
+
+
+@pytest.mark.parametrize("out", ["out.npy", "out.parquet"])
+def test_ctrl_c_leaves_nothing(tmp_path: Path, out: str) -> None:
+    command = [sys.executable, "-m", "yuyi", "embed", "-", "-o", out, "-m", str(TINY)]
+    process = subprocess.Popen(command, cwd=tmp_path, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdin and process.stderr
+    process.stdin.write("胡子长得快\n".encode() * 200_000)  # more than a block, so that writing has begun
+    process.stdin.flush()
+    deadline = time.monotonic() + 30
+    while not any(file.stat().st_size for file in tmp_path.iterdir()):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert error.decode().strip() == "stopped; nothing was half-written"
+    assert list(tmp_path.iterdir()) == []
