@@ -34,8 +34,9 @@ _NEIGHBOURS_PER_SECTION = 2
 # many of its sections is a notice that belongs to none of them.
 _COMMON_HEADING, _COMMON_BLOCK = 3, 5
 
-_ASKS = re.compile(r"^(?:question|q|问题?|提问)\s*\d{0,3}\s*[:：.、]\s*(?=\S)", re.IGNORECASE)
-_ANSWERS = re.compile(r"^(?:answer|a|答案?|回答)\s*\d{0,3}\s*[:：.、]\s*(?=\S)", re.IGNORECASE)
+_ASKS = re.compile(r"(?:question|q|问题?|提问)\s*\d{0,3}\s*[:：]\s*(?=\S)", re.IGNORECASE)
+_ANSWERS = re.compile(r"(?:answer|a|答案?|回答)\s*\d{0,3}\s*[:：]\s*(?=\S)", re.IGNORECASE)
+_BEFORE_MARK = re.compile(rf"\n(?={_ASKS.pattern}|{_ANSWERS.pattern})", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"[。！？；…!?]+[”’」』）)\"']*|[.](?=\s)|\n")
 _JOINT = " \t\n:：,，.。;；-—–、|!！?？"
 
@@ -83,10 +84,21 @@ def sections(document: Document) -> list[Section]:
             path = tuple(clean(heading) for heading in (*block.path, block.text))
             found.append(Section(_below(title, path)))
         elif block.kind != "code" and not is_boilerplate(block.text):
-            lines = block.text.splitlines() if block.kind == "table" else [block.text]
-            if text := "\n".join(filter(None, (clean(without_links(line)) for line in lines))):
-                found[-1].blocks.append(replace(block, text=text))
+            found[-1].blocks.extend(_cleaned(block))
     return found
+
+
+def _cleaned(block: Block) -> Iterator[Block]:
+    """The block with its text cleaned; several where marks of question and answer begin its lines."""
+    if block.kind == "table":
+        texts = ["\n".join(filter(None, map(_clean_line, block.text.splitlines())))]
+    else:
+        texts = [_clean_line(part) for part in _BEFORE_MARK.split(block.text)]
+    return (replace(block, text=text) for text in texts if text)
+
+
+def _clean_line(text: str) -> str:
+    return clean(without_links(text))
 
 
 def _below(title: str, path: tuple[str, ...]) -> tuple[str, ...]:
@@ -134,16 +146,17 @@ def _unmarked(answer: Sequence[Block]) -> Sequence[Block]:
 
 
 def title_lead(document: Sequence[Section], common: frozenset[str]) -> Iterator[Candidate]:
-    """The title, and the first text of the document."""
-    if not document or not document[0].path or is_generic(document[0].path[0]):
+    """The title, or the first heading of a document without one, and its first text."""
+    title = next((section.path[0] for section in document if section.path), "")
+    if is_generic(title):
         return
     lead: list[Block] = []
     for section in document:
-        if section.blocks and not is_empty(section.path[-1]):
+        if section.blocks and not (section.path and is_empty(section.path[-1])):
             lead += section.blocks
             if sum(weight(block.text) for block in lead) >= _LEAST_LEAD:
                 break
-    yield Candidate(without_number(document[0].path[0]), lead)
+    yield Candidate(without_number(title), lead)
 
 
 def path_section(document: Sequence[Section], common: frozenset[str]) -> Iterator[Candidate]:

@@ -7,7 +7,7 @@ import json
 import os
 import tempfile
 from collections import Counter
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from multiprocessing import get_context
@@ -73,7 +73,7 @@ def prepare(
     rules: Sequence[str] = tuple(RULES),
     evaluation: Path | None = None,
     workers: int | None = None,
-    on_done: Callable[[Path], None] = lambda path: None,
+    on_done: Callable[[int], None] = lambda rows: None,
 ) -> Report:
     """What was kept and dropped, once `output` holds the pairs and the `.report.json` beside it this report.
 
@@ -86,7 +86,7 @@ def prepare(
         rules: which rules make pairs of documents.
         evaluation: folder of evaluation files whose texts must not be trained on.
         workers: processes; None for one a core.
-        on_done: called with each input when its pairs are ready.
+        on_done: called with the number of pairs of each input when they are ready.
 
     Raises:
         InputError: an input is missing or damaged, a rule unknown, or the output cannot be written.
@@ -130,23 +130,25 @@ def _workplace(output: Path) -> tempfile.TemporaryDirectory[str]:
 
 
 def _run_all(
-    jobs: Sequence[_Job], workers: int, on_done: Callable[[Path], None]
+    jobs: Sequence[_Job], workers: int, on_done: Callable[[int], None]
 ) -> Iterator[Counter[tuple[str, str]]]:
+    """The dropped counts of each job, in any order."""
     if min(workers, len(jobs)) == 1:
-        for job in jobs:
-            yield _run(job)
-            on_done(job.path)
+        for rows, dropped in map(_run, jobs):
+            on_done(rows)
+            yield dropped
         return
     # Spawned, because a forked copy of a process with threads (numpy, pyarrow) can hang.
     with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn")) as pool:
-        # The longest first, so that none is left alone at the end.
-        running = [pool.submit(_run, job) for job in sorted(jobs, key=lambda job: -_size(job.path))]
+        # The largest first, so that none is left alone at the end.
+        largest_first = sorted(jobs, key=lambda job: _size(job.path), reverse=True)
         try:
-            for job, future in zip(sorted(jobs, key=lambda job: -_size(job.path)), running, strict=True):
-                yield future.result()
-                on_done(job.path)
+            for future in as_completed([pool.submit(_run, job) for job in largest_first]):
+                rows, dropped = future.result()
+                on_done(rows)
+                yield dropped
         except BaseException:
-            pool.shutdown(cancel_futures=True)
+            pool.shutdown(wait=False, cancel_futures=True)
             raise
 
 
@@ -154,14 +156,13 @@ def _size(path: Path) -> int:
     return path.stat().st_size if path.is_file() else 1 << 40
 
 
-def _run(job: _Job) -> Counter[tuple[str, str]]:
-    """How many pairs of an input were dropped, by source and reason; the others are in `job.part`."""
+def _run(job: _Job) -> tuple[int, Counter[tuple[str, str]]]:
+    """Number of pairs in `job.part`, and of those that were dropped, by source and reason."""
     dropped: Counter[tuple[str, str]] = Counter()
     pairs = _ready_pairs(job.path, dropped) if job.is_pairs else _pairs_of_documents(job)
     if job.evaluation is not None:
         pairs = _unseen(pairs, _evaluation_texts(job.evaluation), dropped)
-    write_pairs(job.part, pairs)
-    return dropped
+    return write_pairs(job.part, pairs), dropped
 
 
 @functools.cache

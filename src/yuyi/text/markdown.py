@@ -120,7 +120,7 @@ def _raw_blocks(text: str, skipped: int) -> Iterator[tuple[Kind, int, str, int, 
         if restructured:
             if content.startswith(".. "):
                 continue
-            content = content.replace("``", "`") if kind == "heading" else content
+            content = content[:-1] if content.endswith("::") else content
         if content and not content.isspace():
             yield kind, level, content, *place(first, last)
 
@@ -170,7 +170,7 @@ def _parser() -> MarkdownIt:
     from markdown_it import MarkdownIt
 
     # Inline parsing is called from here, block by block and only where it can matter.
-    return MarkdownIt("commonmark").enable("table").disable(["inline", "text_join"])
+    return MarkdownIt("commonmark", {"maxNesting": 50}).enable("table").disable(["inline", "text_join"])
 
 
 def _lines(token: Token) -> tuple[int, int]:

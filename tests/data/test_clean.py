@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from yuyi.data.clean import clean, is_boilerplate, language, match_key, weight, without_links
+
+# Text as it comes: any characters, with those that the cleaning is about made frequent.
+TEXT = st.text(
+    st.one_of(
+        st.characters(exclude_categories=("Cs",)),
+        st.sampled_from("ＡＢ１２，。！　\u200b\ufeff\n\r\t中文ab½㎡é\u0301"),
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("ＹＵＹＩ　２０２６年，“语义”！", "YUYI 2026年，“语义”！"),
+        ("中文\n换行，\n不加空格", "中文换行，不加空格"),
+        ("English\nlines  need\tone", "English lines need one"),
+        ("零\u200b宽\ufeff字\u00ad符\x07", "零宽字符"),
+        ("a\r\nb", "a b"),
+        ("Ⅷ ㎡ ﬁ", "VIII m2 fi"),
+        ("省略……号——和（括号）：；？", "省略……号——和（括号）：；？"),
+        ("  \n ", ""),
+    ],
+)
+def test_clean(text: str, expected: str) -> None:
+    assert clean(text) == expected
+
+
+@given(TEXT)
+def test_cleaning_twice_changes_nothing(text: str) -> None:
+    once = clean(text)
+    assert clean(once) == once
+    assert "\n" not in once
+    assert once == once.strip()
+
+
+@given(TEXT)
+def test_the_match_key_has_letters_and_digits_only(text: str) -> None:
+    assert match_key(text) == "" or match_key(text).replace("ª", "").isalnum()
+    assert match_key(f" {text}!（") == match_key(text)
+
+
+def test_match_key_ignores_case_and_punctuation() -> None:
+    assert match_key("How do I, RENEW_it?") == match_key("how do i renew it") == "howdoirenewit"
+
+
+def test_weight_counts_a_chinese_character_twice() -> None:
+    assert (weight("怎么办"), weight("abc def"), weight("——")) == (6, 6, 0)
+
+
+def test_links_go_with_the_brackets_that_hold_only_them() -> None:
+    assert without_links("见（https://a.b/c?d=e）这里。") == "见这里。"
+    assert without_links("Search. More information: <https://a.b>.") == "Search. ."
+    assert without_links("no link: here") == "no link: here"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "via: https://example.org",
+        "作者：张三 译者：李四",
+        "本文由 LCTT 原创编译",
+        "2005年12月29日 第十届全国人民代表大会常务委员会第十九次会议通过",
+        "PEP: 8\nTitle: Style\nAuthor: Somebody",
+        "Copyright (c) 2020",
+    ],
+)
+def test_boilerplate_is_known(text: str) -> None:
+    assert is_boilerplate(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "作者在文中指出，这个问题并不难。",
+        "Note: one\nline with: two",
+        "2005年1月1日起，本法开始施行，并适用于全国。",
+    ],
+)
+def test_prose_is_no_boilerplate(text: str) -> None:
+    assert not is_boilerplate(text)
+
+
+def test_language_follows_the_share_of_chinese() -> None:
+    assert language("使用 kubectl apply 部署应用") == "zh"
+    assert language("The word 语义 means semantics, and this sentence is English all the same.") == "en"
+    assert language("") == "en"
