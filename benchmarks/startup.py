@@ -2,8 +2,8 @@
 
     python benchmarks/startup.py [MODEL_FOLDER]
 
-Files are in the page cache and bytecode is compiled, as on the second run of a day. Python's own start is part
-of each figure.
+Files are in the page cache and bytecode is compiled, as on the second run of a day. Python's own start is in
+each figure.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ ROUNDS = 10
 
 
 def seconds(command: list[str]) -> float:
-    """Median wall time of a command in a process of its own, in seconds; after one run that warms the caches."""
+    """Median wall time of a command in a process of its own, after one run that warms the caches."""
     times = []
     for _ in range(ROUNDS + 1):
         begin = time.perf_counter()

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -34,11 +35,13 @@ def test_help_lists_every_verb(yuyi: Run, flag: str) -> None:
         assert summary.split(":")[0] in done.out
 
 
-@pytest.mark.parametrize("verb", SUMMARIES)
+@pytest.mark.parametrize("verb", ["data pairs" if verb == "data" else verb for verb in SUMMARIES])
 def test_each_verb_teaches_by_examples(yuyi: Run, verb: str) -> None:
-    done = yuyi(verb, "--help")
+    done = yuyi(*verb.split(), "--help")
     assert done.code == 0
-    assert done.out.count(f"yuyi {verb} ") >= 2
+    usage, *examples = [line.strip() for line in done.out.splitlines() if f"yuyi {verb}" in line]
+    assert usage.startswith("Usage:")
+    assert len(examples) >= 2
     assert "\b" not in done.out
 
 
@@ -72,6 +75,16 @@ def test_a_reader_that_goes_away_is_no_error_worth_a_word() -> None:
     os.close(writer)
     assert done.returncode == 1
     assert done.stderr == b""
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["info", str(TINY)], ["info", str(TINY), "--json"]])
+def test_output_that_goes_to_a_full_disk(arguments: list[str]) -> None:
+    with Path("/dev/full").open("wb") as full:
+        command = [sys.executable, "-m", "yuyi", *arguments]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, check=False, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: the output cannot be written (No space left on device)")
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_a_bug_shows_its_traceback_and_says_whose_it_is() -> None:

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import pty
 import signal
 import subprocess
 import sys
@@ -157,6 +160,28 @@ def test_what_exists_is_replaced_only_with_force(yuyi: Run, tmp_path: Path) -> N
     assert out.read_bytes() == b"precious"
     assert yuyi("embed", "-", "-o", out, "-m", TINY, "--force", stdin=b"abc").code == 0
     assert np.load(out).shape == (1, 32)
+
+
+def test_a_terminal_sees_progress_after_a_second(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "yuyi", "embed", "-", "-o", "out.npy", "-m", str(TINY)]
+    reader, terminal = pty.openpty()
+    process = subprocess.Popen(command, cwd=tmp_path, stdin=subprocess.PIPE, stderr=terminal)
+    os.close(terminal)
+    assert process.stdin
+    block = b"a line\n" * 200_000  # more than a megabyte, so that it is read at once
+    process.stdin.write(block)
+    process.stdin.flush()
+    time.sleep(1.5)
+    process.stdin.write(block)
+    process.stdin.close()
+    shown = b""
+    with contextlib.suppress(OSError):  # Linux reports the end of a terminal as an error
+        while part := os.read(reader, 4096):
+            shown += part
+    os.close(reader)
+    assert process.wait(timeout=30) == 0
+    assert b"embedding" in shown
+    assert b"400,000 vectors" in shown
 
 
 @pytest.mark.parametrize("out", ["out.npy", "out.parquet"])

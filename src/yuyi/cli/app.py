@@ -9,8 +9,11 @@ Exit codes: 0 done; 1 a bug in yuyi, or nobody reads the output any more; 2 some
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from importlib import import_module
+from io import TextIOWrapper
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
@@ -34,28 +37,28 @@ SUMMARIES = {
     "evaluate": "Score a model on labelled files.",
 }
 
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
 
 class Verbs(TyperGroup):
     """The group of all verbs; it imports the module of the one that is called."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The verb named by the first argument, imported now, with its name and the other arguments."""
-        name, command, rest = super().resolve_command(ctx, args)
-        return name, name and command and load_verb(name), rest
+        name, placeholder, rest = super().resolve_command(ctx, args)
+        return name, load_verb(name) if name else placeholder, rest
 
     def invoke(self, ctx: Any) -> Any:
-        """What the verb returns, once all it printed has been passed on.
+        """What the verb returns.
 
         Raises:
             typer.Exit: Ctrl-C stopped the verb; code 130.
         """
         try:
-            result = super().invoke(ctx)
-            sys.stdout.flush()  # A reader that has gone away is noticed here, not when Python shuts down.
+            return super().invoke(ctx)
         except KeyboardInterrupt as stop:
             typer.echo("\nstopped; nothing was half-written", err=True)
             raise typer.Exit(130) from stop
-        return result
 
 
 app = typer.Typer(
@@ -79,13 +82,23 @@ def load_verb(name: str) -> Any:
 def run() -> NoReturn:
     """Run the command line on `sys.argv` and leave Python with its exit code."""
     sys.excepthook = _report_bug
-    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal that cannot show Chinese
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # A terminal that cannot show Chinese shows question marks.
     try:
         get_command(app)(prog_name="yuyi")
     except YuyiError as error:
-        typer.echo(f"error: {' '.join(str(error).split())}", err=True)
-        sys.exit(2)
+        _refuse(str(error))
+    except OSError as error:
+        if error.errno not in _DISK_FULL:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # What is still buffered would fail again at the end.
+        _refuse(f"the output cannot be written ({error.strerror}). Make room, or send it elsewhere.")
     sys.exit(0)
+
+
+def _refuse(message: str) -> NoReturn:
+    typer.echo(f"error: {' '.join(message.split())}", err=True)
+    sys.exit(2)
 
 
 def _print_version(wanted: bool) -> None:

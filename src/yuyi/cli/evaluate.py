@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import contextmanager, nullcontext
-from pathlib import Path  # noqa: TC003 (typer reads the annotations when the command is built)
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -62,7 +62,7 @@ def evaluate(
       yuyi evaluate --data eval
       yuyi evaluate my-model --data eval --task STS13 --dim 256,64
       yuyi evaluate --data eval -o scores.json
-    """  # noqa: D301 (a real backspace: it tells the help to keep the lines that follow)
+    """
     import yuyi
     from yuyi.artifacts import publish_file
     from yuyi.evaluate import evaluate as score
