@@ -127,10 +127,10 @@ def _key(paths: Sequence[str], encoder: Encoder) -> str:
 def _open_kept(place: Path, notes: list[str]) -> Store | None:
     try:
         return Store.open(place)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    except (DamagedStore, OSError):
-        notes.append(f"{place}: the kept index is damaged, so it is made again")
+    except (DamagedStore, OSError) as error:
+        notes.append(f"the index of an earlier search cannot be used, so it is made again: {error}")
         return None
 
 

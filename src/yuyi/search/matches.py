@@ -19,10 +19,12 @@ _COMMON_ENGLISH = (
     "what when where which who why will with you your"
 )
 _COMMON_CHINESE = (
-    "的 了 是 在 我 你 他 她 它 们 有 和 与 或 不 也 都 就 很 吗 呢 吧 啊 么 这 那 个 把 被 要 会 能 可 以 "
-    "到 从 为 对 上 下 中 里 一 什 怎 如 何 哪 什么 怎么 怎样 如何 为什么 哪里 可以 我们 你们 这个 那个 一个"
+    "为什么 怎么办 怎么样 什么 怎么 怎样 如何 哪里 哪个 可以 我们 你们 他们 这个 那个 一个 的 了 是 在 我 "
+    "你 他 她 它 们 有 和 与 或 不 也 都 就 很 吗 呢 吧 啊 么 这 那 个 把 被 要 会 能 可 以 "
+    "到 从 为 对 上 下 中 里 一"
 )
 _COMMON = frozenset([*_COMMON_ENGLISH.split(), *_COMMON_CHINESE.split()])
+_COMMON_PHRASE = re.compile("|".join(word for word in _COMMON_CHINESE.split() if len(word) > 1))
 
 
 def matched_spans(question: str, text: str, tokens: Callable[[str], list[str]]) -> list[tuple[int, int]]:
@@ -53,6 +55,7 @@ def matched_spans(question: str, text: str, tokens: Callable[[str], list[str]]) 
 
 
 def _chinese_terms(question: str, text: str, tokens: Callable[[str], list[str]]) -> set[str]:
+    question = _COMMON_PHRASE.sub(" ", question)
     shared = {token for token in tokens(question) if _IDEOGRAPHS.fullmatch(token)} & set(tokens(text))
     for run in _IDEOGRAPHS.findall(question):
         shared.update([run] if len(run) == 1 else (run[at : at + 2] for at in range(len(run) - 1)))

@@ -61,5 +61,5 @@ def encode_question(query: str, encoder: Encoder) -> NDArray[np.float32]:
         raise InputError("the query is not valid UTF-8. Set the terminal to UTF-8 and type it again.")
     vector = encoder.encode_query([query])
     if not vector.any() or not any(map(str.isalnum, query)):
-        raise InputError(f"{query!r}: holds no word to search for. Ask with at least one word.")
+        raise InputError(f"{query[:40]!r}: holds no word that the model knows. Ask with other words.")
     return vector

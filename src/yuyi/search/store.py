@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from yuyi.artifacts import publish_file
+from yuyi.errors import InputError
 from yuyi.search.query import Passage
 
 if TYPE_CHECKING:
@@ -156,11 +157,15 @@ class Store:
         Raises:
             InputError: the place cannot be written, or the disk is full.
         """
+        from safetensors import SafetensorError
         from safetensors.numpy import save_file
 
         checks = {name: str(zlib.crc32(array.data)) for name, array in self._arrays.items()}
         with publish_file(path) as temporary:
-            save_file(self._arrays, temporary, metadata=checks)
+            try:
+                save_file(self._arrays, temporary, metadata=checks)
+            except SafetensorError as error:
+                raise InputError(f"{path}: cannot be written ({error}). Make room on the disk.") from error
 
     @classmethod
     def open(cls, path: Path) -> Store:
@@ -174,7 +179,7 @@ class Store:
         try:
             return cls(_map_arrays(path))
         except (ValueError, KeyError, TypeError, IndexError) as error:
-            raise DamagedStore(f"{path}: damaged. Delete it.") from error
+            raise DamagedStore(f"{path}: damaged") from error
 
 
 def _map_arrays(path: Path) -> dict[str, NDArray[Any]]:
