@@ -1,4 +1,4 @@
-"""Exact duplicates: pairs whose two sides have the same letters and digits as an earlier pair's."""
+"""Exact duplicates: pairs whose sides have the same letters and digits as those of an earlier pair."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ class Seen:
 
     def is_new(self, pair: Pair) -> bool:
         """Whether no pair like this one was asked about before; from now on, one was."""
-        key = f"{match_key(pair.text_a)}\n{match_key(pair.text_b)}"
+        # A judged pair stays beside the same pair judged on another scale.
+        scale = "" if pair.label is None else pair.kind
+        key = f"{match_key(pair.text_a)}\n{match_key(pair.text_b)}\n{scale}"
         before = len(self._digests)
         self._digests.add(blake2b(key.encode(), digest_size=16).digest())
         return len(self._digests) > before

@@ -31,7 +31,10 @@ _LONG_PARAGRAPH, _PIECE = 2_000, 500
 _LONGEST_INLINE = 20_000
 
 _LINE_END = re.compile(r"\r\n?|\n")
-_FRONT_MATTER = re.compile(r"\ufeff?---[ \t]*\n(.{0,20000}?\n)?(---|\.\.\.)[ \t]*(\n|\Z)", re.DOTALL)
+# With the opening line, or, as some sites write it, without: then only lines of `key: value`.
+_FRONT_MATTER = re.compile(
+    r"\ufeff?(?:---[ \t]*\n(?:(?s:.{0,20000}?)\n)?|(?:[a-z]\w*:.*\n){1,20})(?:---|\.\.\.)[ \t]*(?:\n|\Z)"
+)
 _FRONT_MATTER_TITLE = re.compile(r"^title:[ \t]*(['\"]?)(\S.*?)\1[ \t]*$", re.MULTILINE)
 _MARKUP = re.compile(r"[\[<&*_`\\]")
 _INDENTED_LINE = re.compile(r"[ \t]*\n[ \t]*")
@@ -42,8 +45,10 @@ _HEADING_ANCHOR = re.compile(r"\s*\{#[^{}]*\}\s*$")
 _TIGHT_HEADING = re.compile(
     r"(#{2,6})([^#\s!].*)"
 )  # "##标题": common in Chinese files, no heading to CommonMark
-_DIRECTIVE_LINE = re.compile(
-    r"^\s*(?::{3,}.*|\[!\w+\]\s*)$\n?|^\[!\w+\][ \t]*|^\{%.*%\}\s*$\n?", re.MULTILINE
+_DIRECTIVE = re.compile(
+    r"^\s*(?::{3,}.*|\[!\w+\]\s*|[?!]{3}\+? +\w+\s*|\{%.*%\}\s*)$\n?|^\[!\w+\][ \t]*|^[?!]{3}\+? +\w+"
+    r"|\[!INCLUDE[^\]]*\]",
+    re.MULTILINE,
 )
 _CODE_SIGNS = re.compile(r"[{}();=<>$|\\]|^\s*[#/.]", re.MULTILINE)
 _SENTENCE_END = re.compile(r"[.!?][\"')]?\s*\Z")
@@ -190,7 +195,7 @@ def _prose(
         yield "heading", len(tight[1]), _heading_text(_inline_text(tight[2], env)), first, last
     else:
         for offset, count, piece in _pieces(content):
-            text = _DIRECTIVE_LINE.sub("", _inline_text(piece, env)).strip()
+            text = _DIRECTIVE.sub("", _inline_text(piece, env)).strip()
             yield kind, 0, text, first + offset, first + offset + count
 
 
