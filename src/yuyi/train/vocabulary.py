@@ -20,7 +20,7 @@ from yuyi.extras import require
 from yuyi.text.tokenizer import SEPARATOR
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 UNKNOWN = "[UNK]"
 
@@ -41,13 +41,15 @@ class VocabularyConfig:
         latin_parts: number of English word parts kept for words outside the vocabulary.
         smallest_count: a piece that was seen less often is left out.
         exponent: a source of n texts counts as n to this power, as in sampling.
+        lexicon: this many of the first words of a given list are always in, however rare in the texts.
     """
 
-    size: int = 54_000
+    size: int = 55_000
     longest_chinese: int = 4
     latin_parts: int = 2_500
-    smallest_count: int = 3
+    smallest_count: int = 5
     exponent: float = 0.5
+    lexicon: int = 0
 
 
 def normalizer() -> normalizers.Normalizer:
@@ -86,8 +88,16 @@ def blend(counts: Mapping[str, Counter[str]], exponent: float) -> Counter[str]:
     return blended
 
 
-def build_tokenizer(counts: Mapping[str, Counter[str]], config: VocabularyConfig) -> Tokenizer:
-    """A Unigram tokenizer over the most frequent words of `counts` (source -> word -> occurrences)."""
+def build_tokenizer(
+    counts: Mapping[str, Counter[str]], config: VocabularyConfig, lexicon: Sequence[str] = ()
+) -> Tokenizer:
+    """A Unigram tokenizer over the most frequent words of `counts` (source -> word -> occurrences).
+
+    Args:
+        counts: what the texts hold.
+        config: sizes and limits.
+        lexicon: words in order of falling use; the first `config.lexicon` Latin ones are always in.
+    """
     seen: Counter[str] = Counter()
     for source in sorted(counts):
         seen.update(counts[source])
@@ -95,12 +105,14 @@ def build_tokenizer(counts: Mapping[str, Counter[str]], config: VocabularyConfig
     characters = _characters(seen, weights, config)
     parts = _latin_parts(seen, config)
     scores: dict[str, float] = dict(characters)
-    room = config.size - 2 - len(scores) - len(parts)
-    words = [word for word in seen if word not in scores and _is_word(word, seen[word], config)]
+    listed = [word for word in lexicon if len(word) > 1 and _LATIN.fullmatch(word)][: config.lexicon]
+    taken = {*scores, *parts, *listed}
+    words = [word for word in seen if word not in taken and _is_word(word, seen[word], config)]
     words.sort(key=lambda word: (-weights[word], word))
-    for word in words[:room]:
-        scores[word] = weights[word]
-    smallest = min(weights[word] for word in words[:room]) if words else 1.0
+    words = words[: max(0, config.size - 2 - len(taken))]
+    smallest = min((weights[word] for word in words), default=1.0)
+    for word in [*listed, *words]:
+        scores[word] = max(weights[word], smallest)
     for part in parts:
         scores.setdefault(part, smallest / _PART_PENALTY)
     total = sum(scores.values())

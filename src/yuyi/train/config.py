@@ -1,0 +1,79 @@
+"""What decides a training run of a token table. Built by hand, or read from a recipe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+Objective = Literal["contrast", "judged", "labels", "align"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """One kind of batch: which rows it draws, and which objective they get.
+
+    Attributes:
+        objective: `contrast`: symmetric InfoNCE with in-batch negatives. `judged`: CoSENT over the labels plus InfoNCE
+            over the pairs with the highest label, the others' `text_b` being further negatives where the label is 0.
+            `labels`: supervised contrast of `text_a` by label. `align`: cosine to the teacher's embeddings.
+        share: how often this task is drawn, relative to the others of its stage.
+        kinds: kinds of pairs that it draws from; empty for every kind that fits the objective.
+        emphasis: factor on the sampling weight of a source, by name.
+        batch: rows in a batch; all of them from one source.
+        temperature: of InfoNCE, or of the supervised contrast.
+        scale: of CoSENT.
+        ranking: weight of CoSENT against InfoNCE in `judged`.
+    """
+
+    objective: Objective
+    share: float = 1.0
+    kinds: tuple[str, ...] = ()
+    emphasis: dict[str, float] = field(default_factory=dict)
+    batch: int = 2048
+    temperature: float = 0.05
+    scale: float = 20.0
+    ranking: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """A run of steps with one mixture of tasks; the learning rate falls linearly to `final_rate` of its start.
+
+    Attributes:
+        name: what the log calls it.
+        steps: number of updates.
+        tasks: what is drawn.
+        learning_rate: of Adam, at the first step.
+        final_rate: share of the learning rate that is left at the last step.
+        warmup: steps over which the learning rate rises from zero.
+    """
+
+    name: str
+    steps: int
+    tasks: tuple[Task, ...]
+    learning_rate: float = 0.1
+    final_rate: float = 0.0
+    warmup: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableConfig:
+    """What decides a token table, but for its vocabulary and its data.
+
+    Attributes:
+        dims: Matryoshka dimensions with their weights, largest first.
+        stages: run in this order, the Adam moments starting afresh in each.
+        longest: tokens of a text that training looks at.
+        exponent: a source of n pairs is drawn in proportion to n to this power.
+        average: share of each stage's last weights in the final ones, for stages but the last; by stage name.
+        threads: of torch; part of the config since the order of sums depends on it.
+        seed: of everything drawn at random.
+    """
+
+    dims: dict[int, float]
+    stages: tuple[Stage, ...]
+    longest: int = 96
+    exponent: float = 0.5
+    average: dict[str, float] = field(default_factory=dict)
+    threads: int = 2
+    seed: int = 0
