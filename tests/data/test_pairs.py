@@ -135,6 +135,12 @@ def test_the_question_is_taken_off_the_answer() -> None:
     assert pair.text_b == "先下载，再运行安装程序，最后重新启动电脑就可以了。"
 
 
+def test_a_heading_that_a_document_repeats_is_no_question() -> None:
+    text = "\n\n".join(f"## 用户的留言\n\n第{number}位用户说，这本手册写得很清楚。" for number in "一二三四")
+    pairs = list(pairs_from_document(document_of(text), ("path_section",)))
+    assert [pair.text_b[:2] for pair in pairs] == ["第一", "第二"]
+
+
 def test_a_long_answer_ends_with_a_sentence() -> None:
     text = "## 很长的章节标题\n\n" + "这是其中的一句话，不长也不短。" * 200
     (pair,) = pairs_from_document(document_of(text), ("path_section",))
@@ -168,7 +174,11 @@ def test_what_a_source_repeats_is_left_out_or_named_with_its_title() -> None:
         (("CString Class", "Operations", "CString::Find", "Remarks"), "CString Class CString::Find Remarks"),
         (("Git", "Undo the last commit"), "Undo the last commit"),
         (("导出数据", "示例", "语法"), "导出数据 语法"),
-        (("Overview",), "Overview"),
+        (("Overview",), ""),
+        (("Overview", "Remarks"), ""),
+        (("Overview", "CString::Find", "Remarks"), "CString::Find Remarks"),
+        (("ls",), "ls"),
+        (("<valarray> operators", "operator!="), "<valarray> operators operator!="),
         (("注册账号", "注册"), "注册账号"),
     ],
 )

@@ -50,7 +50,7 @@ _EMPTY_KEYS = _keys(_EMPTY)
 _GENERIC_KEYS = _keys(_GENERIC)
 
 _NUMBERING = re.compile(
-    r"^(?:(?:\d{1,4}\.)+\d{0,3}[.、)]?\s*(?=\D)|q\d{0,3}\s*[:：.]\s*(?:\d{1,3}\b)?|\d{1,2}\s*[、)）:：]\s*|[(（][一二三四五六七八九十\d]{1,3}[)）]\s*"
+    r"^(?:(?:\d{1,5}\.)+\d{0,3}[.、)]?\s*(?=\D)|q\d{0,3}\s*[:：.]\s*(?:\d{1,3}\b)?|\d{1,2}\s*[、)）:：]\s*|[(（][一二三四五六七八九十\d]{1,3}[)）]\s*"
     r"|[一二三四五六七八九十]{1,3}[、.．]\s*|第[一二三四五六七八九十百零\d]{1,5}(?:章|节|编|部分|讲|课|步)[\s:：、.]*"
     r"|(?:步骤|step)\s*[\d一二三四五六七八九十]{1,2}[\s:：、.]+)+",
     re.IGNORECASE,
@@ -97,21 +97,21 @@ def is_specific(heading: str) -> bool:
 def question_of(path: Sequence[str], common: Collection[str] = ()) -> str:
     """What the headings of `path`, title first, ask together: the last alone where it is clear.
 
-    Otherwise the title, the nearest heading between the two that is not itself generic, and the last, each
-    only where the others do not hold it already.
+    Otherwise the title, the nearest heading between the two, and the last, each only where the others do not
+    hold it already. The empty string where every heading is generic.
 
     Args:
         path: at least one heading.
         common: match keys of headings that stand over many sections of the source.
     """
     *above, last = (without_number(heading) for heading in path)
-    if not above or (is_specific(last) and match_key(last) not in common):
+    if is_specific(last) and match_key(last) not in common:
         return last
-    between = [heading for heading in above[1:] if not is_generic(heading)]
+    telling = [heading for heading in above or [last] if not is_generic(heading)]
     parts: list[str] = []
-    for part in (above[0], *between[-1:], last):
-        if any(match_key(part) in match_key(other) for other in parts):
+    for part in (*telling[:1], *telling[1:][-1:], last) if telling else ():
+        if any(part.casefold() in other.casefold() for other in parts):
             continue
-        parts = [other for other in parts if match_key(other) not in match_key(part)]
+        parts = [other for other in parts if other.casefold() not in part.casefold()]
         parts.append(part)
     return " ".join(parts)

@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from yuyi.data.clean import clean, is_boilerplate, match_key, weight, without_links
-from yuyi.data.headings import is_empty, is_generic, is_question, question_of, without_number
+from yuyi.data.headings import is_empty, is_question, question_of, without_number
 from yuyi.errors import InputError
 from yuyi.records import Pair
 from yuyi.text.markdown import parse
@@ -30,6 +30,8 @@ _LONGEST = 1_000
 # goes on into the next section if the first says less), and of a neighbour.
 _LEAST_QUESTION, _LEAST_ANSWER, _LEAST_LEAD, _LEAST_NEIGHBOUR = 3, 30, 120, 60
 _NEIGHBOURS_PER_SECTION = 2
+# A question that a document answers more often than this is none: its heading stands over everything.
+_ANSWERS_PER_QUESTION = 2
 # A heading over this many sections of a source says too little without its title; a block that stands in this
 # many of its sections is a notice that belongs to none of them.
 _COMMON_HEADING, _COMMON_BLOCK = 3, 5
@@ -147,8 +149,8 @@ def _unmarked(answer: Sequence[Block]) -> Sequence[Block]:
 
 def title_lead(document: Sequence[Section], common: frozenset[str]) -> Iterator[Candidate]:
     """The title, or the first heading of a document without one, and its first text."""
-    title = next((section.path[0] for section in document if section.path), "")
-    if is_generic(title):
+    title = next((section.path[:1] for section in document if section.path), None)
+    if title is None:
         return
     lead: list[Block] = []
     for section in document:
@@ -156,7 +158,7 @@ def title_lead(document: Sequence[Section], common: frozenset[str]) -> Iterator[
             lead += section.blocks
             if sum(weight(block.text) for block in lead) >= _LEAST_LEAD:
                 break
-    yield Candidate(without_number(title), lead)
+    yield Candidate(question_of(title), lead)
 
 
 def path_section(document: Sequence[Section], common: frozenset[str]) -> Iterator[Candidate]:
@@ -215,18 +217,16 @@ def pairs_from_sections(
     """The same, of a document whose sections are known already."""
     check_rules(rules)
     found = _without_recurring(found, recurring)
-    seen: set[tuple[str, str]] = set()
+    answers: dict[str, set[str]] = {}
     for name, rule in RULES.items():
         for candidate in rule(found, recurring.headings) if name in rules else ():
             text_b, end = _passage(candidate.question, candidate.answer)
-            known = (candidate.question, text_b)
-            if (
-                weight(candidate.question) < _LEAST_QUESTION
-                or weight(text_b) < _LEAST_ANSWER
-                or known in seen
-            ):
+            if weight(candidate.question) < _LEAST_QUESTION or weight(text_b) < _LEAST_ANSWER:
                 continue
-            seen.add(known)
+            known = answers.setdefault(candidate.question, set())
+            if text_b in known or len(known) == _ANSWERS_PER_QUESTION:
+                continue
+            known.add(text_b)
             yield Pair(
                 source=document.source,
                 kind=name,
