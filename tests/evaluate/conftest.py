@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from bigrams import BigramEncoder
-from sets import write_every_kind
+
+from .bigrams import BigramEncoder
+from .sets import write_every_kind
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from sets import write
 
 from yuyi.errors import InputError
 from yuyi.evaluate import find_sets
+
+from .sets import write
 
 if TYPE_CHECKING:
     from pathlib import Path

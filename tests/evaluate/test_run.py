@@ -12,17 +12,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bigrams import BigramEncoder
 from scipy.stats import spearmanr
-from sets import THINGS, write
 
 from yuyi.errors import InputError
 from yuyi.evaluate import Report, evaluate
 from yuyi.records import read_rows
 
+from .bigrams import BigramEncoder
+from .sets import THINGS, write
+
 MAIN = {
-    "similar": "cosine_spearman",
-    "same": "cosine_ap",
+    "similar": "spearman",
+    "same": "similarity_ap",
     "topic": "accuracy",
     "translated": "accuracy",
     "found": "ndcg_at_10",
@@ -59,7 +60,7 @@ def test_spearman_is_that_of_scipy(folder: Path, report: Report) -> None:
             for side in ("sentence1", "sentence2")
         )
         cosines = (left * right).sum(1) / np.linalg.norm(left, axis=1) / np.linalg.norm(right, axis=1)
-        expected = spearmanr(cosines.round(9), [row["score"] for row in rows])[0]
+        expected = spearmanr(cosines.round(6), [row["score"] for row in rows])[0]
         assert report.values(dim)["similar"] == pytest.approx(100 * expected, abs=0.01)
 
 
@@ -104,6 +105,34 @@ def test_queries_and_documents_go_their_own_ways_and_once(folder: Path) -> None:
     encoder = BigramEncoder()
     evaluate(encoder, folder, ["similar"])
     assert sum(count for _, count in encoder.calls) == len(THINGS)
+
+
+def test_the_last_bit_of_a_vector_moves_nothing(folder: Path, tmp_path: Path) -> None:
+    class Letters(BigramEncoder):
+        """Order-free, so many texts are equal but for the noise, which stands for another machine."""
+
+        noise = np.random.default_rng(0)
+
+        def _encode(self, inputs: Any) -> Any:
+            vectors = super()._encode("".join(sorted(text)) for text in inputs)
+            return (vectors * (1 + self.noise.uniform(-1e-7, 1e-7, vectors.shape))).astype(np.float32)
+
+    rows = [
+        {
+            "sentence1": left,
+            "sentence2": (right * 2)[cut : cut + len(right)],
+            "score": float(left == right) + cut / 9,
+        }
+        for left in THINGS
+        for right in THINGS
+        for cut in range(4)
+    ]
+    write(tmp_path / "turned.parquet", rows)
+    first, second = (evaluate(Letters(), tmp_path).scores[0] for _ in range(2))
+    assert first.value == pytest.approx(second.value, abs=1e-4)
+    assert (
+        first.also["cosine_spearman"] != second.also["cosine_spearman"]
+    )  # the noise is felt where nothing ties
 
 
 def test_report_as_json_and_markdown(report: Report) -> None:
@@ -178,7 +207,7 @@ def test_model_that_tells_nothing_apart_is_refused(folder: Path) -> None:
         def _encode(self, inputs: Any) -> Any:
             return super()._encode(inputs) * 0
 
-    with pytest.raises(InputError, match="similar: cosine_spearman has no value"):
+    with pytest.raises(InputError, match="similar: spearman has no value"):
         evaluate(Zero(), folder, ["similar"])
 
 
@@ -198,7 +227,7 @@ socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
 sys.path.insert(0, sys.argv[1])
 names = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE", "MTEB_CACHE")
 before = [os.environ.get(name) for name in names]
-from bigrams import BigramEncoder
+from evaluate.bigrams import BigramEncoder
 from yuyi.evaluate import evaluate
 heavy = {"mteb", "torch", "pyarrow"} & set(sys.modules)
 assert not heavy, heavy
@@ -213,7 +242,7 @@ def test_no_network_no_files_at_home_and_a_light_import(folder: Path, tmp_path: 
     home.mkdir()
     names = ("MTEB_CACHE", "HF_HOME", "XDG_CACHE_HOME")
     environment = {name: value for name, value in os.environ.items() if name not in names}
-    command = [sys.executable, "-c", OFFLINE, str(Path(__file__).parent), str(folder)]
+    command = [sys.executable, "-c", OFFLINE, str(Path(__file__).parent.parent), str(folder)]
     result = subprocess.run(command, env={**environment, "HOME": str(home)}, capture_output=True, text=True)
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
     assert [path for path in home.rglob("*") if path.is_file()] == []

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from yuyi.evaluate import Report
 
 # Shorter than mteb's names, so that three dimensions fit into 80 columns.
-_METRICS = {"cosine_spearman": "Spearman", "cosine_ap": "AP", "ndcg_at_10": "nDCG@10"}
+_METRICS = {"spearman": "Spearman", "similarity_ap": "AP", "ndcg_at_10": "nDCG@10"}
 
 
 def evaluate(

@@ -44,13 +44,15 @@ class Kind:
     settings: tuple[tuple[str, Any], ...] = ()
 
 
-STS = Kind("STS", "AbsTaskSTS", ("sentence1", "sentence2", "score"), "cosine_spearman", ("cosine_pearson",))
+STS = Kind(
+    "STS", "AbsTaskSTS", ("sentence1", "sentence2", "score"), "spearman", ("pearson", "cosine_spearman")
+)
 PAIR_CLASSIFICATION = Kind(
     "PairClassification",
     "AbsTaskPairClassification",
     ("sentence1", "sentence2", "label"),
-    "cosine_ap",
-    ("cosine_accuracy",),
+    "similarity_ap",
+    ("similarity_accuracy", "cosine_ap"),
     settings=(("label_column_name", "label"),),
 )
 # 32 samples a label is what mteb's own Waimai, TNews and IFlyTek tasks take.
