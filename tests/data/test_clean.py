@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -40,6 +42,22 @@ def test_cleaning_twice_changes_nothing(text: str) -> None:
     assert once == once.strip()
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "中" + " \n" * 100_000 + "a",
+        "http://" * 50_000,
+        "( " * 100_000 + "\n",
+        "2005年1月1日会议通过 " * 20_000 + "z ",
+    ],
+)
+def test_hostile_input_takes_a_second_at_most(text: str) -> None:
+    begin = time.process_time()
+    assert len(clean(without_links(text))) < len(text)
+    assert not is_boilerplate(text)
+    assert time.process_time() - begin < 1
+
+
 @given(TEXT)
 def test_the_match_key_has_letters_and_digits_only(text: str) -> None:
     assert match_key(text) == "" or match_key(text).replace("ª", "").isalnum()
@@ -68,6 +86,7 @@ def test_links_go_with_the_brackets_that_hold_only_them() -> None:
         "本文由 LCTT 原创编译",
         "2005年12月29日 第十届全国人民代表大会常务委员会第十九次会议通过",
         "PEP: 8\nTitle: Style\nAuthor: Somebody",
+        "（2005年12月29日第一次会议通过 2015年4月24日《关于修改〈计量法〉的决定》修正）",
         "Copyright (c) 2020",
     ],
 )

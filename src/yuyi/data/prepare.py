@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import signal
 import tempfile
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -138,18 +139,25 @@ def _run_all(
             on_done(rows)
             yield dropped
         return
-    # Spawned, because a forked copy of a process with threads (numpy, pyarrow) can hang.
-    with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn")) as pool:
+    # Spawned, because a forked copy of a process with threads (numpy, pyarrow) can hang; and with the answer to
+    # Ctrl-C that programs have by nature, so that it ends them at once and without a traceback each.
+    with ProcessPoolExecutor(
+        min(workers, len(jobs)),
+        mp_context=get_context("spawn"),
+        initializer=signal.signal,
+        initargs=(signal.SIGINT, signal.SIG_DFL),
+    ) as pool:
         # The largest first, so that none is left alone at the end.
         largest_first = sorted(jobs, key=lambda job: _size(job.path), reverse=True)
+        running = [pool.submit(_run, job) for job in largest_first]
         try:
-            for future in as_completed([pool.submit(_run, job) for job in largest_first]):
+            for future in as_completed(running):
                 rows, dropped = future.result()
                 on_done(rows)
                 yield dropped
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+        finally:
+            # After an error what has begun still ends, and what has not never begins.
+            pool.shutdown(cancel_futures=True)
 
 
 def _size(path: Path) -> int:

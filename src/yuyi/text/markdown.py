@@ -33,11 +33,12 @@ _LONGEST_INLINE = 20_000
 _LINE_END = re.compile(r"\r\n?|\n")
 # With the opening line, or, as some sites write it, without: then only lines of `key: value`.
 _FRONT_MATTER = re.compile(
-    r"\ufeff?(?:---[ \t]*\n(?:(?s:.{0,20000}?)\n)?|(?:[a-z]\w*:.*\n){1,20})(?:---|\.\.\.)[ \t]*(?:\n|\Z)"
+    r"\ufeff?(?:---[ \t]*\r?\n(?=\s*(?:[\w-]+\s*:|#|---))(?:(?s:.{0,20000}?)\n)??|(?:[a-z]\w*:.*\n){1,20})"
+    r"(?:---|\.\.\.)[ \t]*(?:\r?\n|\Z)"
 )
-_FRONT_MATTER_TITLE = re.compile(r"^title:[ \t]*(['\"]?)(\S.*?)\1[ \t]*$", re.MULTILINE)
+_FRONT_MATTER_TITLE = re.compile(r"^title:[ \t]*(['\"]?)(\S.*?)\1[ \t\r]*$", re.MULTILINE)
 _MARKUP = re.compile(r"[\[<&*_`\\]")
-_INDENTED_LINE = re.compile(r"[ \t]*\n[ \t]*")
+_INDENTED_LINE = re.compile(r"(?<![ \t])[ \t]*\n[ \t]*")
 _BREAK_TAG = re.compile(r"<br\s*/?>", re.IGNORECASE)
 _HTML_UNSEEN = re.compile(r"<!--.*?(?:-->|\Z)|<(script|style|pre|svg)\b.*?(?:</\1\s*>|\Z)", re.DOTALL | re.I)
 _HTML_TAG = re.compile(r"</?[a-zA-Z][^<>]*>")
@@ -46,7 +47,7 @@ _TIGHT_HEADING = re.compile(
     r"(#{2,6})([^#\s!].*)"
 )  # "##标题": common in Chinese files, no heading to CommonMark
 _DIRECTIVE = re.compile(
-    r"^\s*(?::{3,}.*|\[!\w+\]\s*|[?!]{3}\+? +\w+\s*|\{%.*%\}\s*)$\n?|^\[!\w+\][ \t]*|^[?!]{3}\+? +\w+"
+    r"^[ \t]*+(?::{3,}.*|\[!\w+\]\s*|[?!]{3}\+? +\w+\s*|\{%.*%\}\s*)$\n?|^\[!\w+\][ \t]*|^[?!]{3}\+? +\w+"
     r"|\[!INCLUDE[^\]]*\]",
     re.MULTILINE,
 )
