@@ -139,8 +139,8 @@ def _run_all(
             on_done(rows)
             yield dropped
         return
-    # Spawned, because a forked copy of a process with threads (numpy, pyarrow) can hang; and with the answer to
-    # Ctrl-C that programs have by nature, so that it ends them at once and without a traceback each.
+    # Spawned, because a forked copy of a process with threads (numpy, pyarrow) can hang; and with the plain
+    # answer to Ctrl-C, so that it ends them at once and without a traceback each.
     with ProcessPoolExecutor(
         min(workers, len(jobs)),
         mp_context=get_context("spawn"),
