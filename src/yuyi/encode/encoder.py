@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
+from collections.abc import Sized
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -93,10 +94,11 @@ class Encoder:
             ((2, 256), dtype('float32'))
         """
         if isinstance(inputs, str):
-            return self.encode([inputs], normalize=normalize)[0]
+            single: Vectors = self.encode([inputs], normalize=normalize)[0]
+            return single
         blocks = self.encode_stream(inputs, normalize=normalize)
         if show_progress:
-            blocks = _with_progress(blocks, len(inputs) if hasattr(inputs, "__len__") else None)
+            blocks = _with_progress(blocks, len(inputs) if isinstance(inputs, Sized) else None)
         return np.concatenate([np.zeros((0, self.dim), dtype=np.float32), *blocks])
 
     def encode_query(self, inputs: str | Iterable[str], *, normalize: bool = True) -> Vectors:
@@ -153,8 +155,9 @@ class Encoder:
 
 def _unit(vectors: Vectors) -> Vectors:
     """Each row scaled to unit length; zero rows stay zero."""
-    norms = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
-    return vectors / np.where(norms > 0, norms, 1)[:, None].astype(np.float32)
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    unit: Vectors = (vectors / np.where(norms > 0, norms, 1)).astype(np.float32, copy=False)
+    return unit
 
 
 def _blocks(inputs: Iterable[str]) -> Iterator[list[str]]:

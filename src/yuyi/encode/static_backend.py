@@ -7,7 +7,7 @@ belongs to the text. The table stays int8 throughout: a row is a quarter of the 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from yuyi.types import TokenBatch
+
+    Rows = NDArray[np.int8] | NDArray[np.float32]
 
 # Tokens gathered at a time. The product costs texts x tokens, so blocks are small where texts are short.
 _SHORT_BLOCK, _LONG_BLOCK = 128, 512
@@ -24,7 +26,9 @@ _LONG_TEXT = 32
 class StaticBackend:
     """A token table: a vector for each vocabulary entry; a text is the mean of its tokens' vectors."""
 
-    def __init__(self, rows: NDArray[np.int8] | NDArray[np.float32], scales: NDArray[np.float32] | None) -> None:
+    def __init__(
+        self, rows: Rows, scales: NDArray[np.float32] | None
+    ) -> None:
         """Take a table.
 
         Args:
@@ -47,7 +51,7 @@ class StaticBackend:
 
     def cut(self, dim: int) -> StaticBackend:
         """The same table with rows cut to their first `dim` values."""
-        return StaticBackend(self._rows[:, :dim], self._scales)
+        return StaticBackend(cast("Rows", self._rows[:, :dim]), self._scales)
 
     def embed(self, batch: TokenBatch) -> NDArray[np.float32]:
         """(rows, dim) float32, the mean of each text's token rows; zeros for a text without tokens."""

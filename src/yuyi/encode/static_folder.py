@@ -102,7 +102,9 @@ def read_static(folder: Path) -> StaticModel:
     for name, digest in about["files"].items():
         contents[name] = (folder / name).read_bytes()
         if hashlib.sha256(contents[name]).hexdigest() != digest:
-            raise ModelError(f"{folder / name}: damaged, its SHA-256 is not the one in yuyi.json. Copy it again.")
+            raise ModelError(
+                f"{folder / name}: damaged, its SHA-256 is not the one in yuyi.json. Copy it again."
+            )
     tensors = safetensors.numpy.load(contents["table.safetensors"])
     card = StaticCard(about["name"], tuple(about["dims"]), tuple(about["languages"]), about["license"])
     backend = StaticBackend(tensors["rows"], tensors["scales"])
@@ -115,18 +117,27 @@ def _read_about(path: Path) -> dict[str, Any]:
         about: dict[str, Any] = json.loads(path.read_bytes())
         digest = about.pop("digest")
     except (ValueError, KeyError, AttributeError, TypeError) as error:
-        raise ModelError(f"{path}: damaged, it cannot be read as a model description. Copy it again.") from error
+        raise ModelError(
+            f"{path}: damaged, it cannot be read as a model description. Copy it again."
+        ) from error
     if digest != hash_json(about):
         raise ModelError(f"{path}: damaged or edited, its digest does not fit. Copy it again.")
     if about["format"] != _FORMAT or about["version"] != _VERSION:
-        raise ModelError(f"{path}: version {about['version']} of {about['format']}; this yuyi reads version 1. Upgrade yuyi.")
+        raise ModelError(
+            f"{path}: version {about['version']} of {about['format']}; this yuyi reads version 1. Upgrade yuyi."
+        )
     return about
 
 
 def save_sentence_transformers(folder: Path, model: StaticModel) -> None:
     """Write the folder that sentence-transformers opens as StaticEmbedding + Normalize, to equal vectors."""
     modules = [
-        {"idx": 0, "name": "0", "path": "0_StaticEmbedding", "type": "sentence_transformers.models.StaticEmbedding"},
+        {
+            "idx": 0,
+            "name": "0",
+            "path": "0_StaticEmbedding",
+            "type": "sentence_transformers.models.StaticEmbedding",
+        },
         {"idx": 1, "name": "1", "path": "1_Normalize", "type": "sentence_transformers.models.Normalize"},
     ]
     with publish_folder(folder) as temporary:
@@ -134,7 +145,7 @@ def save_sentence_transformers(folder: Path, model: StaticModel) -> None:
         inner.mkdir()
         (temporary / "1_Normalize").mkdir()
         (temporary / "modules.json").write_text(json.dumps(modules, indent=2))
-        config = {"similarity_fn_name": "cosine", "prompts": {}, "default_prompt_name": None}
+        config: dict[str, Any] = {"similarity_fn_name": "cosine", "prompts": {}, "default_prompt_name": None}
         (temporary / "config_sentence_transformers.json").write_text(json.dumps(config, indent=2))
         (inner / "tokenizer.json").write_text(model.tokenizer.to_str(pretty=False), encoding="utf-8")
         safetensors.numpy.save_file({"embedding.weight": model.backend.table()}, inner / "model.safetensors")
@@ -152,12 +163,16 @@ def read_sentence_transformers(folder: Path) -> StaticModel:
         data = weights.read_bytes()
         table = safetensors.numpy.load(data)["embedding.weight"].astype(np.float32)
     except (OSError, KeyError, safetensors.SafetensorError) as error:
-        raise ModelError(f"{weights}: damaged, no embedding table can be read from it. Copy it again.") from error
+        raise ModelError(
+            f"{weights}: damaged, no embedding table can be read from it. Copy it again."
+        ) from error
     try:
         text = (inner / "tokenizer.json").read_text(encoding="utf-8")
         tokenizer = Tokenizer.from_str(text)
     except Exception as error:  # the tokenizers library raises nothing narrower
-        raise ModelError(f"{inner / 'tokenizer.json'}: missing or damaged ({error}). Copy it again.") from error
+        raise ModelError(
+            f"{inner / 'tokenizer.json'}: missing or damaged ({error}). Copy it again."
+        ) from error
     digest = hash_json([hashlib.sha256(data).hexdigest(), hashlib.sha256(text.encode()).hexdigest()])
     card = StaticCard(folder.resolve().name, (table.shape[1],))
     return StaticModel(card, tokenizer, StaticBackend(table, None), digest)

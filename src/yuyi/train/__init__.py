@@ -1,0 +1,1 @@
+"""Pairs to a token table: vocabulary, objectives, batches, the loop."""

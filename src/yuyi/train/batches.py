@@ -57,7 +57,9 @@ def take(batch: TokenBatch, rows: NDArray[np.int64]) -> TokenBatch:
 class Sampler:
     """Draws (source number, rows) for one task."""
 
-    def __init__(self, sizes: Sequence[int], weights: Sequence[float], batch: int, seed: Sequence[int]) -> None:
+    def __init__(
+        self, sizes: Sequence[int], weights: Sequence[float], batch: int, seed: Sequence[int]
+    ) -> None:
         """Take the sources' sizes and sampling weights.
 
         Args:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
+
+# Read by pydantic where a recipe file is checked: a key that no attribute has is an error.
+REFUSE_UNKNOWN = {"extra": "forbid"}
 
 Objective = Literal["contrast", "judged", "labels", "align"]
 
@@ -24,6 +27,8 @@ class Task:
         scale: of CoSENT.
         ranking: weight of CoSENT against InfoNCE in `judged`.
     """
+
+    __pydantic_config__: ClassVar = REFUSE_UNKNOWN
 
     objective: Objective
     share: float = 1.0
@@ -48,6 +53,8 @@ class Stage:
         warmup: steps over which the learning rate rises from zero.
     """
 
+    __pydantic_config__: ClassVar = REFUSE_UNKNOWN
+
     name: str
     steps: int
     tasks: tuple[Task, ...]
@@ -69,6 +76,8 @@ class TableConfig:
         threads: of torch; part of the config since the order of sums depends on it.
         seed: of everything drawn at random.
     """
+
+    __pydantic_config__: ClassVar = REFUSE_UNKNOWN
 
     dims: dict[int, float]
     stages: tuple[Stage, ...]

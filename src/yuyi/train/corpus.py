@@ -35,7 +35,9 @@ def tokenize(texts: Sequence[str], tokenizer: BatchTokenizer, longest: int) -> T
     return TokenBatch(np.concatenate(ids), offsets)
 
 
-def read_sources(pairs: Iterable[Pair], tokenizer: Tokenizer, longest: int, smallest: int = 64) -> list[Source]:
+def read_sources(
+    pairs: Iterable[Pair], tokenizer: Tokenizer, longest: int, smallest: int = 64
+) -> list[Source]:
     """One source for each collection and kind of pair, in order of name.
 
     Args:

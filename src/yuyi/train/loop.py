@@ -113,7 +113,7 @@ class Trainer:
                     f"stage {stage.name}, step {step}: the {drawer.task.objective} loss is {loss.item()}. "
                     f"Lower the learning rate (now {stage.learning_rate})."
                 )
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             table.update(_rate(stage, step))
             losses.setdefault(drawer.task.objective, []).append(loss.item())
             if log and (step % _LOG_EVERY == 0 or step == stage.steps):
@@ -126,7 +126,9 @@ class Trainer:
     def _drawers(self, stage: Stage, number: int) -> list[Drawer]:
         config = self._config
         return [
-            Drawer(task, self._sources, config.dims, config.exponent, [config.seed, number, place], self._teacher)
+            Drawer(
+                task, self._sources, config.dims, config.exponent, [config.seed, number, place], self._teacher
+            )
             for place, task in enumerate(stage.tasks)
         ]
 
@@ -163,7 +165,11 @@ class Trainer:
         return tensors["vectors"].numpy(), tensors["averaged"].numpy(), state["stage"], state
 
     def _restore(
-        self, table: TokenTable, drawers: Sequence[Drawer], chooser: np.random.Generator, state: dict[str, Any]
+        self,
+        table: TokenTable,
+        drawers: Sequence[Drawer],
+        chooser: np.random.Generator,
+        state: dict[str, Any],
     ) -> int:
         """Put the state of a checkpoint into a stage's objects; returns the steps already done."""
         table.mean, table.square = state["tensors"]["mean"], state["tensors"]["square"]

@@ -5,20 +5,14 @@ Source: Kusupati et al. 2022, arXiv 2205.13147.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from torch import Tensor
 
-
-class Objective(Protocol):
-    """A function of embeddings, (n, dim) each, to a scalar."""
-
-    def __call__(self, *embeddings: Tensor, **settings: Any) -> Tensor:
-        """The loss."""
-        ...
+    Objective = Callable[..., Tensor]
 
 
 def matryoshka(objective: Objective, weights: Mapping[int, float]) -> Objective:

@@ -99,7 +99,9 @@ class TokenTable:
 
     def embed(self, batches: Sequence[TokenBatch]) -> list[torch.Tensor]:
         """For each batch (rows, dim) float32, the sum of each text's piece rows, with gradients to the parts."""
-        pieces, token_rows = _distinct(np.concatenate([batch.ids for batch in batches]), len(self.parts.offsets) - 1)
+        pieces, token_rows = _distinct(
+            np.concatenate([batch.ids for batch in batches]), len(self.parts.offsets) - 1
+        )
         flat, begins = self.parts.of_pieces(pieces)
         numbers, part_rows = _distinct(flat, len(self.parts.owners))
         index = torch.from_numpy(numbers)
@@ -113,7 +115,9 @@ class TokenTable:
             sums.append(F.embedding_bag(tokens, rows, torch.from_numpy(batch.offsets[:-1]), mode="sum"))
         return sums
 
-    def update(self, learning_rate: float, betas: tuple[float, float] = (0.9, 0.999), epsilon: float = 1e-8) -> None:
+    def update(
+        self, learning_rate: float, betas: tuple[float, float] = (0.9, 0.999), epsilon: float = 1e-8
+    ) -> None:
         """One Adam step on the parts of the last `embed`; the other rows and their moments rest."""
         if self._touched is None or self._touched[1].grad is None:
             raise RuntimeError("update() before embed() and backward(). This is a bug in yuyi.")

@@ -57,7 +57,9 @@ class Drawer:
         self.task = task
         self.sources = [source for source in sources if fits(task, source)]
         if not self.sources:
-            raise RecipeError(f"task {task.objective} {task.kinds}: no source has pairs for it. Drop it or add data.")
+            raise RecipeError(
+                f"task {task.objective} {task.kinds}: no source has pairs for it. Drop it or add data."
+            )
         weights = [len(source) ** exponent * task.emphasis.get(source.name, 1.0) for source in self.sources]
         self.sampler = Sampler([len(source) for source in self.sources], weights, task.batch, seed)
         self._teacher = None if teacher is None else torch.from_numpy(teacher)

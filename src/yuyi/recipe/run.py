@@ -1,0 +1,202 @@
+"""Running a recipe: pairs, vocabulary, teacher, table, model folder, scores, card; each stage once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from yuyi.artifacts import hash_json, publish_file
+from yuyi.recipe.fingerprint import Ledger, hash_code, hash_input
+from yuyi.recipe.publish import publish_model
+from yuyi.recipe.schema import read_recipe
+from yuyi.records import read_pairs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from yuyi.recipe.schema import Recipe
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A recipe, the folders it works with, and whom to tell.
+
+    Attributes:
+        recipe: what to make.
+        data: folder that the recipe's paths are relative to.
+        folder: where intermediate files and the model go.
+        say: told one line for each stage.
+        log: told one dictionary every few training steps.
+    """
+
+    recipe: Recipe
+    data: Path
+    folder: Path
+    say: Callable[[str], None]
+    log: Callable[[dict[str, Any]], None]
+
+    @property
+    def pairs(self) -> Path:
+        """The prepared pairs."""
+        return self.folder / "pairs.parquet"
+
+    @property
+    def tokenizer(self) -> Path:
+        """The trained tokenizer."""
+        return self.folder / "tokenizer.json"
+
+    @property
+    def teacher(self) -> Path:
+        """The teacher's texts and vectors."""
+        return self.folder / "teacher.npz"
+
+    @property
+    def table(self) -> Path:
+        """The trained rows, float32."""
+        return self.folder / "table.npy"
+
+    @property
+    def model(self) -> Path:
+        """The finished model folder."""
+        return self.folder / self.recipe.name
+
+
+def run_recipe(
+    path: Path,
+    folder: Path | None = None,
+    data: Path | None = None,
+    say: Callable[[str], None] = lambda line: None,
+    log: Callable[[dict[str, Any]], None] = lambda entry: None,
+) -> Path:
+    """The folder of the model that the recipe at `path` makes; stages that are done and unchanged are kept.
+
+    Args:
+        path: the recipe file.
+        folder: where everything is written; by default `runs/<name>` in the current folder.
+        data: the data folder, instead of the recipe's own.
+        say: told one line for each stage.
+        log: told one dictionary every few training steps.
+
+    Raises:
+        RecipeError: the recipe is wrong.
+        InputError: a file that it names is missing or damaged.
+        MissingExtra: a package that it needs is not installed.
+    """
+    recipe = read_recipe(path)
+    data = data or (path.parent / recipe.data)
+    folder = folder or Path("runs") / recipe.name
+    folder.mkdir(parents=True, exist_ok=True)
+    run = Run(recipe, data, folder, say, log)
+    ledger = Ledger(folder, say)
+    entries = (*recipe.documents, *recipe.pairs)
+    inputs = {entry.path: hash_input(data / entry.path) for entry in entries}
+    evaluation = hash_input(data / recipe.evaluation) if recipe.evaluation else ""
+    digests: dict[str, str] = {}
+
+    key = [inputs, evaluation, hash_code("data", "text")]
+    digests["pairs"] = ledger.stage("pairs", key, run.pairs, lambda: _make_pairs(run))
+    lexicon = _lexicon(recipe)
+    key = [digests["pairs"], asdict(recipe.vocabulary), hash_json(lexicon), hash_code("train/vocabulary.py")]
+    digests["vocabulary"] = ledger.stage(
+        "vocabulary", key, run.tokenizer, lambda: _make_vocabulary(run, lexicon)
+    )
+    if recipe.teacher:
+        digests["teacher weights"] = hash_input(_teacher_folder(recipe))
+        key = [
+            digests["pairs"],
+            digests["teacher weights"],
+            asdict(recipe.teacher),
+            hash_code("train/teacher.py"),
+        ]
+        digests["teacher"] = ledger.stage("teacher", key, run.teacher, lambda: _make_teacher(run))
+    key = [digests, asdict(recipe.table), hash_code("train")]
+    digests["table"] = ledger.stage("table", key, run.table, lambda: _make_table(run))
+    publish_model(run, path, inputs, digests)
+    return run.model
+
+
+def _make_pairs(run: Run) -> None:
+    from yuyi.data.prepare import prepare
+
+    recipe = run.recipe
+    prepare(
+        [run.data / entry.path for entry in recipe.documents],
+        [run.data / entry.path for entry in recipe.pairs],
+        run.pairs,
+        evaluation=run.data / recipe.evaluation if recipe.evaluation else None,
+        on_done=lambda rows: None,
+    )
+
+
+def _make_vocabulary(run: Run, lexicon: list[str]) -> None:
+    from yuyi.train.vocabulary import build_tokenizer, count_words
+
+    texts: dict[str, list[str]] = {}
+    for pair in read_pairs(run.pairs):
+        texts.setdefault(pair.source, []).extend((pair.text_a, pair.text_b))
+    counts = {source: count_words(_sample(several)) for source, several in texts.items()}
+    tokenizer = build_tokenizer(counts, run.recipe.vocabulary, lexicon)
+    with publish_file(run.tokenizer) as temporary:
+        tokenizer.save(str(temporary), pretty=False)
+
+
+def _sample(texts: list[str], characters: int = 3_000_000) -> Iterator[str]:
+    """Texts in random order until there are enough characters to count words in."""
+    for row in np.random.default_rng(0).permutation(len(texts)):
+        if characters <= 0:
+            return
+        characters -= len(texts[row])
+        yield texts[row]
+
+
+def _lexicon(recipe: Recipe) -> list[str]:
+    from yuyi.train.teacher import teacher_words
+
+    return teacher_words(_teacher_folder(recipe)) if recipe.teacher and recipe.vocabulary.lexicon else []
+
+
+def _teacher_folder(recipe: Recipe) -> Path:
+    from yuyi.train.teacher import teacher_folder
+
+    assert recipe.teacher is not None
+    return teacher_folder(recipe.teacher)
+
+
+def _make_teacher(run: Run) -> None:
+    from yuyi.train.teacher import embed_with_teacher, teacher_texts, teacher_words
+
+    config = run.recipe.teacher
+    assert config is not None
+    folder = _teacher_folder(run.recipe)
+    texts = teacher_texts(read_pairs(run.pairs), config)
+    if config.words:
+        texts += [word for word in teacher_words(folder) if word not in set(texts)]
+    done = Counter[str]()
+
+    def on_done(count: int) -> None:
+        done["texts"] += count
+        run.log({"stage": "teacher", "step": done["texts"], "of": len(texts)})
+
+    vectors = embed_with_teacher(folder, texts, max(run.recipe.table.dims), on_done)
+    with publish_file(run.teacher) as temporary:
+        np.savez(temporary, texts=np.asarray(texts), vectors=vectors)
+
+
+def _make_table(run: Run) -> None:
+    from yuyi.train.static import train_table
+
+    teacher = None
+    if run.recipe.teacher:
+        stored = np.load(run.teacher, allow_pickle=False)
+        teacher = (stored["texts"].tolist(), stored["vectors"])
+    checkpoint = run.folder / "checkpoint.safetensors"
+    tokenizer = Tokenizer.from_file(str(run.tokenizer))
+    table = train_table(run.recipe.table, tokenizer, read_pairs(run.pairs), teacher, checkpoint, run.log)
+    with publish_file(run.table) as temporary:
+        np.save(temporary, table)
+    checkpoint.unlink(missing_ok=True)

@@ -1,0 +1,110 @@
+"""The recipe file: YAML whose every key is checked before anything runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from yuyi.errors import RecipeError
+from yuyi.extras import require
+from yuyi.train.config import REFUSE_UNKNOWN, TableConfig
+from yuyi.train.teacher import TeacherConfig  # noqa: TC001 (pydantic reads the annotation)
+from yuyi.train.vocabulary import VocabularyConfig
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceEntry:
+    """A file of training data, and by what right it is used.
+
+    Attributes:
+        path: Parquet file, text file or folder, relative to the data folder.
+        origin: where it comes from, owner/name.
+        licence: as its origin states it.
+    """
+
+    __pydantic_config__: ClassVar = REFUSE_UNKNOWN
+
+    path: str
+    origin: str
+    licence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOut:
+    """A file that could have been used and was not.
+
+    Attributes:
+        path: as in `SourceEntry`.
+        reason: why not.
+    """
+
+    __pydantic_config__: ClassVar = REFUSE_UNKNOWN
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """All that decides a model.
+
+    Attributes:
+        name: of the model.
+        license: SPDX identifier of the model.
+        languages: codes, for the card.
+        data: data folder, relative to the recipe's own folder.
+        documents: files that pairs are taken from.
+        pairs: files of ready pairs.
+        table: dimensions and stages.
+        vocabulary: sizes of the vocabulary.
+        teacher: a sentence encoder to learn from, or None.
+        evaluation: folder of evaluation sets below the data folder: kept out of training, scored at the end.
+        left_out: what was not used, and why.
+        limits: sentences for the card on what the model cannot do.
+    """
+
+    __pydantic_config__: ClassVar = REFUSE_UNKNOWN
+
+    name: str
+    license: str
+    languages: tuple[str, ...]
+    data: str
+    table: TableConfig
+    documents: tuple[SourceEntry, ...] = ()
+    pairs: tuple[SourceEntry, ...] = ()
+    vocabulary: VocabularyConfig = field(default_factory=VocabularyConfig)
+    teacher: TeacherConfig | None = None
+    evaluation: str = ""
+    left_out: tuple[LeftOut, ...] = ()
+    limits: tuple[str, ...] = ()
+
+
+def read_recipe(path: Path) -> Recipe:
+    """The recipe in a YAML file.
+
+    Raises:
+        RecipeError: the file is missing or no YAML, a key is unknown, a value is impossible.
+        MissingExtra: a package of the `train` extra is not installed.
+    """
+    require("train")
+    import pydantic
+    import yaml
+
+    try:
+        values: Any = yaml.safe_load(path.read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise RecipeError(f"{path}: no such recipe. Check the path.") from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise RecipeError(f"{path}: cannot be read as YAML ({error}). Mend the file.") from error
+    try:
+        recipe: Recipe = pydantic.TypeAdapter(Recipe).validate_python(values)
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the recipe"
+        raise RecipeError(
+            f"{path}: {where}: {first['msg']} (got {first['input']!r}). Mend this key."
+        ) from error
+    return recipe

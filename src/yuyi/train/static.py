@@ -1,0 +1,109 @@
+"""A token table from pairs: tokenise, choose the first vectors, train, fold."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from yuyi.text.tokenizer import SEPARATOR
+from yuyi.train.corpus import read_sources, teacher_source
+from yuyi.train.loop import Trainer
+from yuyi.train.table import Parts
+from yuyi.train.vocabulary import UNKNOWN
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from tokenizers import Tokenizer
+
+    from yuyi.records import Pair
+    from yuyi.train.batches import Source
+    from yuyi.train.config import TableConfig
+
+    Teacher = tuple[Sequence[str], NDArray[np.float32]]
+
+# The constant of smooth inverse frequency weighting, and the length of a teacher's vector against a random row.
+_SIF = 1e-3
+_TEACHER_LENGTH = 16.0
+
+
+def train_table(
+    config: TableConfig,
+    tokenizer: Tokenizer,
+    pairs: Iterable[Pair],
+    teacher: Teacher | None = None,
+    checkpoint: Path | None = None,
+    log: Callable[[dict[str, Any]], None] | None = None,
+) -> NDArray[np.float32]:
+    """(vocabulary, dim) float32, a trained row for each piece of `tokenizer`.
+
+    Args:
+        config: stages and dimensions.
+        tokenizer: its vocabulary decides the rows.
+        pairs: what is learned from.
+        teacher: texts and their (texts, dim) float32 vectors, or None.
+        checkpoint: a file to go on from and to write as training goes, or None.
+        log: called with one dictionary every few steps.
+
+    Raises:
+        RecipeError: a task finds no rows, or a loss is not finite.
+    """
+    dim = max(config.dims)
+    sources = read_sources(pairs, tokenizer, config.longest)
+    pieces = [piece for piece, _ in sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])]
+    parts = Parts.of(pieces)
+    start = first_vectors(parts, _frequencies(sources, len(pieces)), dim, config.seed)
+    vectors = None
+    if teacher is not None:
+        texts, vectors = teacher
+        _start_from_words(start, pieces, texts, vectors)
+        sources.append(teacher_source(texts, tokenizer, config.longest))
+    table = Trainer(config, parts, start, sources, vectors).run(checkpoint, log=log)
+    # What carries no meaning must not turn a vector: unknown characters, and the separator between texts.
+    table[[pieces.index(UNKNOWN), pieces.index(SEPARATOR)]] = 0
+    return table
+
+
+def first_vectors(parts: Parts, frequencies: NDArray[np.float64], dim: int, seed: int) -> NDArray[np.float32]:
+    """(parts, dim) float32, random, each shortened by its share of all tokens: a / (a + share), a = 0.001.
+
+    Source: smooth inverse frequency, Arora et al. 2017, "A simple but tough-to-beat baseline for sentence
+    embeddings".
+
+    Args:
+        parts: of the vocabulary.
+        frequencies: (pieces,) share of each piece among all tokens.
+        dim: length of a vector.
+        seed: of the random generator.
+    """
+    shares = np.zeros(len(parts.owners))
+    owners = np.repeat(np.arange(len(frequencies)), np.diff(parts.offsets))
+    np.add.at(shares, parts.ids, frequencies[owners])
+    weights = _SIF / (_SIF + shares)
+    noise = np.random.default_rng(seed).normal(size=(len(shares), dim))
+    return (noise * weights[:, None]).astype(np.float32)
+
+
+def _frequencies(sources: Sequence[Source], pieces: int) -> NDArray[np.float64]:
+    """(pieces,) share of each piece, the sources weighted as they are sampled."""
+    counts = np.zeros(pieces)
+    for source in sources:
+        for side in (source.left, source.right):
+            counts += len(source) ** -0.5 * np.bincount(side.ids, minlength=pieces)
+    shares: NDArray[np.float64] = counts / counts.sum()
+    return shares
+
+
+def _start_from_words(
+    start: NDArray[np.float32], pieces: Sequence[str], texts: Sequence[str], vectors: NDArray[np.float32]
+) -> None:
+    """Turn the first vector of every piece that the teacher was asked about into the teacher's, keeping its length."""
+    rows = {piece: row for row, piece in enumerate(pieces)}
+    for text, vector in zip(texts, vectors, strict=True):
+        row = rows.get(text)
+        if row is not None:
+            weight = np.linalg.norm(start[row]) / np.sqrt(start.shape[1])
+            start[row] = vector * _TEACHER_LENGTH * weight
