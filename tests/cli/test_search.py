@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -139,6 +140,13 @@ def test_every_line_fits_80_columns(yuyi: Run, notes: Path, text: str) -> None:
         assert "[bold]胡子[/bold]" in done.out
 
 
+def test_a_passage_of_many_lines_is_cut(yuyi: Run, notes: Path) -> None:
+    (notes / "list.txt").write_text("\n".join(f"胡子{number}" for number in range(60)))
+    lines = yuyi("search", QUESTION, "notes/list.txt", "-m", TINY).out.splitlines()
+    assert len(lines) == 16
+    assert lines[-2:] == ["    胡子13", "    …"]
+
+
 def test_nothing_to_search_is_no_failure(yuyi: Run, tmp_path: Path) -> None:
     (tmp_path / "empty.md").touch()
     (tmp_path / "folder").mkdir()
@@ -194,6 +202,20 @@ def test_a_terminal_without_path_or_pipe_is_asked_for_one(tmp_path: Path) -> Non
         os.close(terminal)
     assert done.returncode == 2
     assert b"Name a file or folder" in done.stderr
+
+
+def test_ctrl_c_leaves_nothing(notes: Path, cache: Path, tmp_path: Path) -> None:
+    with (notes / "long.txt").open("w") as file:
+        file.writelines(f"胡子{number}\n\n" for number in range(1_000_000))
+    command = [sys.executable, "-m", "yuyi", "search", QUESTION, "notes", "-m", str(TINY)]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.communicate(timeout=1.5)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, out) == (130, b"")
+    assert b"stopped" in err
+    assert not cache.exists()
 
 
 def test_a_long_line_and_a_million_empty_ones(yuyi: Run) -> None:

@@ -27,6 +27,8 @@ _BAR_CELLS = 10
 _NOTES_SHOWN = 5
 # A passage is never longer; of a line of standard input this much is shown.
 _SHOWN_CHARACTERS = 600
+# Room for the longest Chinese passage at 80 columns; a passage of many short lines is cut.
+_SHOWN_LINES = 15
 
 
 def search(
@@ -153,7 +155,10 @@ def _print_hits(query: str, hits: Sequence[Hit], encoder: Encoder) -> None:
         for start, end in matched_spans(query, shown, encoder.tokens):
             text.stylize("bold magenta", start, end)
         console.print(head, width=width)
-        for line in [*(wrap(path, width - _INDENT) if path else []), *wrap(text, width - _INDENT)]:
+        lines = wrap(text, width - _INDENT)
+        if len(lines) > _SHOWN_LINES:
+            lines[_SHOWN_LINES - 1 :] = [Text("…")]
+        for line in [*(wrap(path, width - _INDENT) if path else []), *lines]:
             console.print(Text.assemble(" " * _INDENT, line), no_wrap=True, overflow="ignore")
         if rank < len(hits):
             console.print()
