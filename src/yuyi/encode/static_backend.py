@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     Rows = NDArray[np.int8] | NDArray[np.float32]
 
-# Tokens gathered at a time. The product costs texts x tokens, so blocks are small where texts are short.
-_SHORT_BLOCK, _LONG_BLOCK = 128, 512
-_LONG_TEXT = 32
+# Multiplications in one product. Up to here OpenBLAS stays in the calling thread; above, it wakes threads of its own,
+# which costs more than it gives for so little work and fights with the threads that encode other texts.
+_PRODUCT = 1 << 18
 
 
 class StaticBackend:
@@ -61,7 +61,7 @@ class StaticBackend:
             return out
         owners = np.repeat(np.arange(len(batch)), lengths)
         weights = self._weights(batch.ids)
-        block = _SHORT_BLOCK if len(batch.ids) < _LONG_TEXT * len(batch) else _LONG_BLOCK
+        block = _block_tokens(len(batch.ids) / len(batch), self.dim)
         gathered = np.empty((block, self.dim), dtype=self._rows.dtype)
         vectors = np.empty((block, self.dim), dtype=np.float32)
         columns = np.arange(block)
@@ -81,3 +81,12 @@ class StaticBackend:
         if self._scales is None:
             return np.ones(len(ids), dtype=np.float32)
         return self._scales[ids]
+
+
+def _block_tokens(mean_length: float, dim: int) -> int:
+    """Tokens gathered at a time: as many as keep tokens x texts x dim within the limit on a product.
+
+    A block of b tokens touches about b / mean_length + 2 texts, one being cut at either end.
+    """
+    limit = _PRODUCT / dim
+    return max(1, int(mean_length * ((1 + limit / mean_length) ** 0.5 - 1)))
