@@ -94,4 +94,5 @@ def _set_default_mode(path: Path) -> None:
 
 
 def _unwritable(path: Path, error: OSError) -> InputError:
-    return InputError(f"{path}: cannot be written ({error.strerror or error}). Choose another place or make room.")
+    reason = error.strerror or error
+    return InputError(f"{path}: cannot be written ({reason}). Choose another place or make room.")

@@ -43,4 +43,6 @@ def find_layout(folder: Path) -> Layout:
         if all((folder / mark).is_file() for mark in layout.marks):
             return layout
     known = "; ".join(f"{layout.name}: {', '.join(layout.marks)}" for layout in LAYOUTS)
-    raise ModelError(f"{folder}: not a model folder that yuyi can open. It needs one of these sets of files: {known}")
+    raise ModelError(
+        f"{folder}: not a model folder that yuyi can open. It needs one of these sets of files: {known}"
+    )

@@ -1,6 +1,6 @@
-"""Builds the tiny models that the tests load: a few hundred pieces, 32 dimensions, random but meaningful rows.
+"""Builds the tiny model that the tests load: a few hundred pieces, 32 dimensions, random rows.
 
-Run `python tests/tiny/build.py` after a change of the folder format; the folders beside this file are committed.
+Run `python tests/tiny/build.py` after a change of the folder format; the folder beside it is committed.
 """
 
 from __future__ import annotations

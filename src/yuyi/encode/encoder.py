@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     Vectors = NDArray[np.float32]
 
-# A block of texts is the unit of work of one thread: large enough to hide the hand-over, small enough to stream.
+# A block of texts is the unit of work of one thread: large enough to hide the hand-over, small enough
+# to stream.
 _BLOCK_TEXTS = 1_024
 _BLOCK_CHARACTERS = 200_000
 
@@ -81,7 +82,8 @@ class Encoder:
 
         Args:
             inputs: a text, or an iterable of texts.
-            normalize: scale each vector to unit length; otherwise it is the plain mean of its tokens' vectors.
+            normalize: scale each vector to unit length; otherwise it is the plain mean of its tokens'
+                vectors.
             show_progress: draw a progress bar on standard error.
 
         Raises:

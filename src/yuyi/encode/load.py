@@ -28,7 +28,8 @@ def load(name_or_folder: str | os.PathLike[str] | None = None, *, truncate_dim: 
 
     Args:
         name_or_folder: path of a yuyi folder or of a sentence-transformers StaticEmbedding folder.
-        truncate_dim: keep only this many leading dimensions (Matryoshka); vectors are normalised after the cut.
+        truncate_dim: keep only this many leading dimensions (Matryoshka); vectors are normalised after the
+            cut.
 
     Raises:
         ModelError: the folder is missing, damaged or of an unknown kind.

@@ -1,8 +1,9 @@
 """Flat token ids to the mean of their table rows, in cache-sized blocks and without a Python loop over texts.
 
-The mean over each text is a matrix product: a block of a few hundred rows is gathered into a buffer that stays in the
-cache, and multiplied from the left with the (texts, tokens) matrix that holds a token's row scale where the token
-belongs to the text. The table stays int8 throughout: a row is a quarter of the memory traffic.
+The mean over each text is a matrix product: a block of a few hundred rows is gathered into a buffer that
+stays in the cache, and multiplied from the left with the (texts, tokens) matrix that holds a token's row
+scale where the token belongs to the text. The table stays int8 throughout: a row is a quarter of the memory
+traffic.
 """
 
 from __future__ import annotations
@@ -18,17 +19,16 @@ if TYPE_CHECKING:
 
     Rows = NDArray[np.int8] | NDArray[np.float32]
 
-# Multiplications in one product. Up to here OpenBLAS stays in the calling thread; above, it wakes threads of its own,
-# which costs more than it gives for so little work and fights with the threads that encode other texts.
+# Multiplications in one product. Up to here OpenBLAS stays in the calling thread; above, it wakes threads of
+# its own, which costs more than it gives for so little work and fights with the threads that encode other
+# texts.
 _PRODUCT = 1 << 18
 
 
 class StaticBackend:
     """A token table: a vector for each vocabulary entry; a text is the mean of its tokens' vectors."""
 
-    def __init__(
-        self, rows: Rows, scales: NDArray[np.float32] | None
-    ) -> None:
+    def __init__(self, rows: Rows, scales: NDArray[np.float32] | None) -> None:
         """Take a table.
 
         Args:

@@ -1,7 +1,8 @@
 """The two folder forms of a token table: yuyi's own, and sentence-transformers' StaticEmbedding.
 
-yuyi's folder holds `tokenizer.json`, `table.safetensors` (int8 `rows`, float32 `scales`) and `yuyi.json`, which
-names the model and carries the SHA-256 of the other two files and of itself, so that a single flipped byte is found.
+yuyi's folder holds `tokenizer.json`, `table.safetensors` (int8 `rows`, float32 `scales`) and `yuyi.json`,
+which names the model and carries the SHA-256 of the other two files and of itself, so that a single flipped
+byte is found.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ class StaticModel:
 
 
 def quantize(table: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """(vocabulary, dim) int8 and (vocabulary,) float32 scales; each value is off by at most half its row's scale."""
+    """(vocabulary, dim) int8 and (vocabulary,) float32 scales; no value is off by more than half a scale."""
     peaks = np.abs(table).max(axis=1)
     scales = np.where(peaks > 0, peaks / 127, 1).astype(np.float32)
     return np.rint(table / scales[:, None]).astype(np.int8), scales

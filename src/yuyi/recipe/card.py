@@ -1,4 +1,4 @@
-"""The model card: a README that says what the model is, what it was made of, how it scores and where it fails."""
+"""The model card: a README that says what the model is, what it was made of, its scores and its limits."""
 
 from __future__ import annotations
 

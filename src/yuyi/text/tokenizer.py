@@ -1,9 +1,9 @@
 """Many texts to one flat batch of token ids, as fast as the tokenizer library can go.
 
-Handing a library each text by itself costs more than cutting it: an object for each text, then a list for each
-object. Where the vocabulary holds a separator piece, texts are joined by it into strings of a few thousand
-characters, cut together, and parted again at the separator's id; the ids are the same (the separator stands between
-spaces, where the pre-tokenizer cuts anyway) and short texts go through about twice as fast.
+Handing a library each text by itself costs more than cutting it: an object for each text, then a list for
+each object. Where the vocabulary holds a separator piece, texts are joined by it into strings of a few
+thousand characters, cut together, and parted again at the separator's id; the ids are the same (the separator
+stands between spaces, where the pre-tokenizer cuts anyway) and short texts go through about twice as fast.
 """
 
 from __future__ import annotations

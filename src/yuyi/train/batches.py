@@ -1,7 +1,7 @@
-"""Which rows come next: sources drawn by size, each batch from one source, every row once before any comes twice.
+"""Which rows come next: sources drawn by size, each batch from one source, no row twice in an epoch.
 
-The state is a count of draws for each source and a random generator; saved with a checkpoint, the batches after a
-restart are those that would have come without it.
+The state is a count of draws for each source and a random generator; saved with a checkpoint, the batches
+after a restart are those that would have come without it.
 """
 
 from __future__ import annotations

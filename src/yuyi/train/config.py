@@ -16,9 +16,10 @@ class Task:
     """One kind of batch: which rows it draws, and which objective they get.
 
     Attributes:
-        objective: `contrast`: symmetric InfoNCE with in-batch negatives. `judged`: CoSENT over the labels plus InfoNCE
-            over the pairs with the highest label, the others' `text_b` being further negatives where the label is 0.
-            `labels`: supervised contrast of `text_a` by label. `align`: cosine to the teacher's embeddings.
+        objective: `contrast`: symmetric InfoNCE with in-batch negatives. `judged`: CoSENT over the labels
+            plus InfoNCE over the pairs with the highest label, the others' `text_b` being further negatives
+            where the label is 0. `labels`: supervised contrast of `text_a` by label. `align`: cosine to the
+            teacher's embeddings.
         share: how often this task is drawn, relative to the others of its stage.
         kinds: kinds of pairs that it draws from; empty for every kind that fits the objective.
         emphasis: factor on the sampling weight of a source, by name.
@@ -42,7 +43,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """A run of steps with one mixture of tasks; the learning rate falls linearly to `final_rate` of its start.
+    """A run of steps with one mixture of tasks; the learning rate falls linearly to a share of its start.
 
     Attributes:
         name: what the log calls it.

@@ -44,7 +44,8 @@ def read_sources(
         pairs: rows in any order.
         tokenizer: cuts both texts.
         longest: tokens kept of a text.
-        smallest: collections with fewer rows of a kind are left out: no batch of their own would teach anything.
+        smallest: collections with fewer rows of a kind are left out: no batch of their own would teach
+            anything.
     """
     groups: dict[tuple[str, str], tuple[list[str], list[str], list[float]]] = {}
     for pair in pairs:
@@ -71,7 +72,7 @@ def read_sources(
 
 
 def teacher_source(texts: Sequence[str], tokenizer: Tokenizer, longest: int) -> Source:
-    """The texts that a teacher has embedded, as a source of kind `teacher`; both sides are the text itself."""
+    """The texts that a teacher has embedded, as a source of kind `teacher`; both sides are the same text."""
     batch = tokenize(texts, BatchTokenizer(tokenizer), longest)
     labels = np.full(len(texts), np.nan, dtype=np.float32)
     keys = np.arange(len(texts), dtype=np.int64)

@@ -65,7 +65,8 @@ class Trainer:
         """(pieces, dim) float32, the folded table after the last stage.
 
         Args:
-            checkpoint: file that holds the state, read at the start where it exists and written as the run goes.
+            checkpoint: file that holds the state, read at the start where it exists and written as the run
+                goes.
             every: steps between checkpoints.
             log: called with one dictionary every few steps.
             stop_after: end early after this many steps in all, as if killed (for tests).

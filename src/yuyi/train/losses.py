@@ -12,7 +12,7 @@ from torch import Tensor
 
 
 def cosines(left: Tensor, right: Tensor, temperature: float = 1.0) -> Tensor:
-    """(n, m) cosine of every row of `left` (n, dim) with every row of `right` (m, dim), over `temperature`."""
+    """(n, m) cosine of each row of `left` (n, dim) with each row of `right` (m, dim), over `temperature`."""
     return (F.normalize(left, dim=1) / temperature) @ F.normalize(right, dim=1).T
 
 
@@ -26,7 +26,8 @@ def info_nce(
 ) -> Tensor:
     """Symmetric InfoNCE with in-batch negatives: -log softmax of the own partner, both ways, averaged.
 
-    Source: van den Oord et al. 2018, arXiv 1807.03748; symmetric as in CLIP, Radford et al. 2021, arXiv 2103.00020.
+    Source: van den Oord et al. 2018, arXiv 1807.03748; symmetric as in CLIP, Radford et al. 2021,
+    arXiv 2103.00020.
 
     Args:
         queries: (n, dim).

@@ -1,4 +1,4 @@
-"""Matryoshka: the same objective on the leading dimensions of the embeddings, so that a cut vector still works.
+"""Matryoshka: the same objective on the leading dimensions too, so that a cut vector still works.
 
 Source: Kusupati et al. 2022, arXiv 2205.13147.
 """

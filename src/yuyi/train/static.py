@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     Teacher = tuple[Sequence[str], NDArray[np.float32]]
 
-# The constant of smooth inverse frequency weighting, and the length of a teacher's vector against a random row.
+# The constant of smooth inverse frequency weighting, and a teacher vector's length, as that of a random row.
 _SIF = 1e-3
 _TEACHER_LENGTH = 16.0
 
@@ -100,7 +100,7 @@ def _frequencies(sources: Sequence[Source], pieces: int) -> NDArray[np.float64]:
 def _start_from_words(
     start: NDArray[np.float32], pieces: Sequence[str], texts: Sequence[str], vectors: NDArray[np.float32]
 ) -> None:
-    """Turn the first vector of every piece that the teacher was asked about into the teacher's, keeping its length."""
+    """Turn the first vector of each piece that the teacher was asked about into its answer, no longer."""
     rows = {piece: row for row, piece in enumerate(pieces)}
     for text, vector in zip(texts, vectors, strict=True):
         row = rows.get(text)

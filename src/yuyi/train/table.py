@@ -1,9 +1,9 @@
-"""The token table while it is trained: rows that are sums of parts, and Adam on the rows that a batch touches.
+"""The token table in training: rows that are sums of parts, and Adam on the rows that a batch touches.
 
-A Chinese word shares its characters with its relatives, so a piece's row is the sum of its own vector, its characters'
-vectors and, from three characters on, those of its inner two-character words. A Latin word shares its stem the same
-way. A text is the normalised mean of its pieces, hence the sums can be folded into one row a piece after training and
-inference stays one look-up a token.
+A Chinese word shares its characters with its relatives, so a piece's row is the sum of its own vector, its
+characters' vectors and, from three characters on, those of its inner two-character words. A Latin word shares
+its stem the same way. A text is the normalised mean of its pieces, hence the sums can be folded into one row
+a piece after training and inference stays one look-up a token.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Parts:
 
     @classmethod
     def of(cls, pieces: Sequence[str]) -> Parts:
-        """The parts of a vocabulary; a part that only one piece has is left out, its own vector does its work."""
+        """The parts of a vocabulary; a part that only one piece has is left out, its own vector is enough."""
         named = [parts_of(piece) for piece in pieces]
         uses: dict[str, int] = {}
         for names in named:
@@ -98,7 +98,7 @@ class TokenTable:
         self._touched: tuple[torch.Tensor, torch.Tensor] | None = None
 
     def embed(self, batches: Sequence[TokenBatch]) -> list[torch.Tensor]:
-        """For each batch (rows, dim) float32, the sum of each text's piece rows, with gradients to the parts."""
+        """For each batch (rows, dim) float32, the sum of each text's piece rows, with gradients to parts."""
         pieces, token_rows = _distinct(
             np.concatenate([batch.ids for batch in batches]), len(self.parts.offsets) - 1
         )

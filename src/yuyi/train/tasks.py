@@ -108,7 +108,7 @@ class Drawer:
 
 
 def _clashes(source: Source, left: NDArray[np.int64], right: NDArray[np.int64]) -> torch.Tensor:
-    """(n, n) bool, True off the diagonal where two pairs share a text and so are no negatives of each other."""
+    """(n, n) bool, True off the diagonal where two pairs share a text and so are no negatives."""
     same = source.left_keys[left][:, None] == source.left_keys[right][None, :]
     same |= source.right_keys[left][:, None] == source.right_keys[right][None, :]
     np.fill_diagonal(same, False)

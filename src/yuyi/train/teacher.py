@@ -1,7 +1,8 @@
 """What a sentence encoder says of the English texts, as targets for a token table.
 
-The teacher is any sentence-transformers folder or installed package that holds one. Its vectors are rotated onto
-their principal axes, so that their leading values carry most and a Matryoshka cut of them still means something.
+The teacher is any sentence-transformers folder or installed package that holds one. Its vectors are rotated
+onto their principal axes, so that their leading values carry most and a Matryoshka cut of them still means
+something.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """The vocabulary of a token table: whole words of Chinese and English, counted in the training texts.
 
-A Unigram tokenizer cuts a text into the most probable sequence of its pieces. Trained the usual way on Chinese it
-learns whole phrases as pieces, which a bag of tokens cannot compare. Here the pieces are words: Chinese ones as a
-dictionary segmenter finds them, English ones as written, single characters and English word parts below them for
-everything else. Their log-probabilities come from the counts, so that cutting a new text needs no segmenter.
+A Unigram tokenizer cuts a text into the most probable sequence of its pieces. Trained the usual way on
+Chinese it learns whole phrases as pieces, which a bag of tokens cannot compare. Here the pieces are words:
+Chinese ones as a dictionary segmenter finds them, English ones as written, single characters and English word
+parts below them for everything else. Their log-probabilities come from the counts, so that cutting a new text
+needs no segmenter.
 """
 
 from __future__ import annotations
