@@ -26,7 +26,7 @@ TEXTS = (
 
 def main() -> None:
     counts = {"tiny": Counter({word: 3 * count for word, count in count_words(TEXTS).items()})}
-    tokenizer = build_tokenizer(counts, VocabularyConfig(size=400, latin_parts=60))
+    tokenizer = build_tokenizer(counts, VocabularyConfig(size=400, latin_parts=60, smallest_count=1))
     table = np.random.default_rng(7).normal(size=(tokenizer.get_vocab_size(), 32)).astype(np.float32)
     vocabulary = tokenizer.get_vocab()
     for piece in ("[UNK]", "\x1e", "?", "？", ",", ".", "，", "。", "!"):

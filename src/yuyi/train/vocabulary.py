@@ -118,7 +118,7 @@ def build_tokenizer(
     for word in [*listed, *words]:
         scores[word] = max(weights[word], smallest)
     for part in parts:
-        scores.setdefault(part, smallest / _PART_PENALTY)
+        scores.setdefault(part, max(weights[part], smallest / _PART_PENALTY))
     total = sum(scores.values())
     pieces = sorted(scores.items(), key=lambda item: (-item[1], item[0]))
     vocabulary = [(UNKNOWN, math.log(smallest / total / _PART_PENALTY**2))]
