@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Sized
+from collections.abc import Iterable, Sized
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ from yuyi.errors import InputError
 from yuyi.text.tokenizer import BatchTokenizer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -164,6 +164,8 @@ def _unit(vectors: Vectors) -> Vectors:
 
 def _blocks(inputs: Iterable[str]) -> Iterator[list[str]]:
     """Lists of consecutive texts, bounded in number and, past the first text, in characters."""
+    if isinstance(inputs, str) or not isinstance(inputs, Iterable):
+        raise InputError(f"{inputs!r}: not a list or another iterable of texts. Give several texts.")
     iterator = iter(inputs)
     position = 0
     while taken := list(islice(iterator, _BLOCK_TEXTS)):

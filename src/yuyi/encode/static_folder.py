@@ -17,7 +17,7 @@ import safetensors
 import safetensors.numpy
 from tokenizers import Tokenizer
 
-from yuyi.artifacts import hash_json, publish_folder
+from yuyi.artifacts import hash_file, hash_json, publish_folder
 from yuyi.encode.static_backend import StaticBackend
 from yuyi.errors import ModelError
 
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 _FORMAT = "yuyi-static"
 _VERSION = 1
+# A row below this counts as zeros; its scale would be too small for float32 to hold exactly.
+_ZERO = 1e-30
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +67,19 @@ class StaticModel:
 
     def cut(self, dim: int) -> StaticModel:
         """The same model with rows cut to their first `dim` values."""
-        table = self.backend.cut(dim)
-        return replace(self, backend=table, digest=hash_json([self.digest, dim]))
+        dims = (dim, *(smaller for smaller in self.card.dims if smaller < dim))
+        return StaticModel(
+            card=replace(self.card, dims=dims),
+            tokenizer=self.tokenizer,
+            backend=self.backend.cut(dim),
+            digest=hash_json([self.digest, dim]),
+        )
 
 
 def quantize(table: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
     """(vocabulary, dim) int8 and (vocabulary,) float32 scales; no value is off by more than half a scale."""
     peaks = np.abs(table).max(axis=1)
-    scales = np.where(peaks > 0, peaks / 127, 1).astype(np.float32)
+    scales = np.where(peaks > _ZERO, peaks / 127, 1).astype(np.float32)
     return np.rint(table / scales[:, None]).astype(np.int8), scales
 
 
@@ -85,8 +92,7 @@ def save_static(folder: Path, card: StaticCard, tokenizer: Tokenizer, table: NDA
     }
     about: dict[str, Any] = {"format": _FORMAT, "version": _VERSION, **asdict(card)}
     about["files"] = {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
-    about["digest"] = hash_json(about)
-    contents["yuyi.json"] = json.dumps(about, ensure_ascii=False, indent=2).encode()
+    contents["yuyi.json"] = _sealed(about)
     with publish_folder(folder) as temporary:
         for name, data in contents.items():
             (temporary / name).write_bytes(data)
@@ -113,20 +119,30 @@ def read_static(folder: Path) -> StaticModel:
     return StaticModel(card, tokenizer, backend, hash_json(about["files"]))
 
 
+def _sealed(about: dict[str, Any]) -> bytes:
+    """What `yuyi.json` holds: a description, and at its end the digest of it."""
+    return json.dumps({**about, "digest": hash_json(about)}, ensure_ascii=False, indent=2).encode()
+
+
 def _read_about(path: Path) -> dict[str, Any]:
+    data = path.read_bytes()
     try:
-        about: dict[str, Any] = json.loads(path.read_bytes())
-        digest = about.pop("digest")
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        about: dict[str, Any] = json.loads(data)
+        written_by = about["format"], about["version"]
+        del about["digest"]
+        intact = _sealed(about) == data
+    except (ValueError, KeyError, TypeError) as error:
         raise ModelError(
             f"{path}: damaged, it cannot be read as a model description. Copy it again."
         ) from error
-    if digest != hash_json(about):
-        raise ModelError(f"{path}: damaged or edited, its digest does not fit. Copy it again.")
-    if about["format"] != _FORMAT or about["version"] != _VERSION:
+    if written_by != (_FORMAT, _VERSION):
+        kind, version = written_by
         raise ModelError(
-            f"{path}: version {about['version']} of {about['format']}; this yuyi reads version 1. Upgrade yuyi."
+            f"{path}: {kind!r} of version {version!r}; this yuyi reads {_FORMAT!r} of version {_VERSION}. "
+            "Upgrade yuyi."
         )
+    if not intact:
+        raise ModelError(f"{path}: damaged or edited, its digest does not fit. Copy it again.")
     return about
 
 
@@ -156,7 +172,7 @@ def read_sentence_transformers(folder: Path) -> StaticModel:
     """The token table in a sentence-transformers StaticEmbedding folder.
 
     Raises:
-        ModelError: the weights or the tokenizer cannot be read.
+        ModelError: the weights or the tokenizer cannot be read, or do not belong together.
     """
     inner = folder / "0_StaticEmbedding"
     weights = inner / "model.safetensors"
@@ -167,13 +183,20 @@ def read_sentence_transformers(folder: Path) -> StaticModel:
         raise ModelError(
             f"{weights}: damaged, no embedding table can be read from it. Copy it again."
         ) from error
-    try:
-        text = (inner / "tokenizer.json").read_text(encoding="utf-8")
-        tokenizer = Tokenizer.from_str(text)
-    except Exception as error:  # the tokenizers library raises nothing narrower
+    tokenizer = _read_tokenizer(inner / "tokenizer.json")
+    pieces = 1 + max(tokenizer.get_vocab().values(), default=-1)
+    if pieces > len(table):
         raise ModelError(
-            f"{inner / 'tokenizer.json'}: missing or damaged ({error}). Copy it again."
-        ) from error
-    digest = hash_json([hashlib.sha256(data).hexdigest(), hashlib.sha256(text.encode()).hexdigest()])
+            f"{folder}: its tokenizer knows {pieces} pieces, its table has {len(table)} rows. "
+            "Copy both files again, from one model."
+        )
+    digest = hash_json([hashlib.sha256(data).hexdigest(), hash_file(inner / "tokenizer.json")])
     card = StaticCard(folder.resolve().name, (table.shape[1],))
     return StaticModel(card, tokenizer, StaticBackend(table, None), digest)
+
+
+def _read_tokenizer(path: Path) -> Tokenizer:
+    try:
+        return Tokenizer.from_file(str(path))
+    except Exception as error:  # the tokenizers library raises nothing narrower
+        raise ModelError(f"{path}: missing or damaged ({error}). Copy it again.") from error
