@@ -168,14 +168,15 @@ def _teacher_folder(recipe: Recipe) -> Path:
 
 
 def _make_teacher(run: Run) -> None:
-    from yuyi.train.teacher import embed_with_teacher, teacher_texts, teacher_words
+    from yuyi.train.teacher import embed_with_teacher, teacher_texts, teacher_words, translations
 
     config = run.recipe.teacher
     assert config is not None
     folder = _teacher_folder(run.recipe)
     texts = teacher_texts(read_pairs(run.pairs), config)
     if config.words:
-        texts += [word for word in teacher_words(folder) if word not in set(texts)]
+        known = set(texts)
+        texts += [word for word in teacher_words(folder) if word not in known]
     done = Counter[str]()
 
     def on_done(count: int) -> None:
@@ -183,6 +184,9 @@ def _make_teacher(run: Run) -> None:
         run.log({"stage": "teacher", "step": done["texts"], "of": len(texts)})
 
     vectors = embed_with_teacher(folder, texts, max(run.recipe.table.dims), on_done)
+    if config.translations:
+        translated, originals = translations(read_pairs(run.pairs), texts, config)
+        texts, vectors = texts + translated, np.concatenate([vectors, vectors[originals]])
     with publish_file(run.teacher) as temporary:
         np.savez(temporary, texts=np.asarray(texts), vectors=vectors)
 

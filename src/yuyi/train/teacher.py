@@ -41,6 +41,7 @@ class TeacherConfig:
         most: number of texts at most, the sources taking turns.
         characters: a text is cut to this many, for teacher and student alike.
         words: also ask about the words of its own vocabulary.
+        translations: also give a text's vector to its translation, where a pair holds both.
     """
 
     __pydantic_config__: ClassVar = REFUSE_UNKNOWN
@@ -51,6 +52,7 @@ class TeacherConfig:
     most: int = 250_000
     characters: int = 300
     words: bool = True
+    translations: bool = False
 
 
 def teacher_folder(config: TeacherConfig) -> Path:
@@ -91,6 +93,26 @@ def teacher_texts(pairs: Iterable[Pair], config: TeacherConfig) -> list[str]:
     while waiting and len(chosen) < config.most:
         waiting = [texts for texts in waiting if _take_one(texts, chosen)]
     return list(chosen)
+
+
+def translations(
+    pairs: Iterable[Pair], texts: Sequence[str], config: TeacherConfig
+) -> tuple[list[str], list[int]]:
+    """Texts in other languages, and for each the place in `texts` of the text that it translates.
+
+    Source: a student in the teacher's space for both languages, Reimers and Gurevych 2020, arXiv 2004.09813.
+    """
+    places = {text: place for place, text in enumerate(texts)}
+    translated: list[str] = []
+    originals: list[int] = []
+    for pair in pairs:
+        first, _, second = pair.lang.partition("-")
+        if first in config.languages and second and len(pair.text_a) <= config.characters:
+            place = places.get(_cut(pair.text_a, config.characters))
+            if place is not None:
+                translated.append(pair.text_b)
+                originals.append(place)
+    return translated, originals
 
 
 def embed_with_teacher(
