@@ -5,6 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A slow machine is no failure of the code.
+settings.register_profile("yuyi", deadline=None)
+settings.load_profile("yuyi")
 
 REPOSITORY = Path(__file__).parent.parent
 
