@@ -67,6 +67,8 @@ def cosent(left: Tensor, right: Tensor, labels: Tensor, *, scale: float) -> Tens
 def label_contrast(embeddings: Tensor, labels: Tensor, *, temperature: float) -> Tensor:
     """Supervised contrastive loss: each text against all others, those of its own label being the partners.
 
+    Texts without a partner are left out; zero where none has one.
+
     Source: Khosla et al. 2020, arXiv 2004.11362, equation 2.
 
     Args:
@@ -79,6 +81,8 @@ def label_contrast(embeddings: Tensor, labels: Tensor, *, temperature: float) ->
     log_share = F.log_softmax(scores.masked_fill(itself, float("-inf")), dim=1)
     partners = (labels[:, None] == labels[None, :]) & ~itself
     has_partner = partners.any(dim=1)
+    if not has_partner.any():
+        return embeddings.sum() * 0
     partners = partners[has_partner]
     own = log_share[has_partner].masked_fill(~partners, 0.0).sum(1) / partners.sum(1)
     return -own.mean()
