@@ -1,8 +1,8 @@
-"""`yuyi train`: run a recipe, with a line for each stage and a bar for what takes long."""
+"""`yuyi train`: run a recipe, with a line for each stage and more lines for what takes long."""
 
 from __future__ import annotations
 
-import json
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -35,21 +35,18 @@ def train(
       yuyi train recipes/static-zh-en.yaml
       yuyi train 我的配方.yaml --data ~/文档 -o runs/mine
     """
+    from yuyi.extras import require
+
+    require("train")
     from yuyi.recipe.run import run_recipe
 
     say: Callable[[str], None] = (lambda line: None) if quiet else (lambda line: typer.echo(line, err=True))
-    entries: list[dict[str, Any]] = []
+    numbers = count(1)
 
     def log(entry: dict[str, Any]) -> None:
-        entries.append(entry)
         step, of = entry["step"], entry["of"]
-        if not quiet and (step == of or len(entries) % 5 == 0):
+        if not quiet and (next(numbers) % 5 == 0 or step == of):
             losses = "  ".join(f"{name} {value}" for name, value in entry.get("loss", {}).items())
             typer.echo(f"  {entry['stage']}: {step}/{of}  {losses}", err=True)
 
-    model = run_recipe(recipe, out, data, say, log)
-    if entries:
-        lines = "".join(json.dumps(entry) + "\n" for entry in entries)
-        with (model.parent / "training.jsonl").open("a", encoding="utf-8") as file:
-            file.write(lines)
-    typer.echo(str(model))
+    typer.echo(str(run_recipe(recipe, out, data, say, log)))

@@ -85,6 +85,12 @@ def quantize(table: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.f
 
 def save_static(folder: Path, card: StaticCard, tokenizer: Tokenizer, table: NDArray[np.float32]) -> None:
     """Write a yuyi folder; the table is stored as int8 rows with scales. Published whole or not at all."""
+    with publish_folder(folder) as temporary:
+        write_static(temporary, card, tokenizer, table)
+
+
+def write_static(folder: Path, card: StaticCard, tokenizer: Tokenizer, table: NDArray[np.float32]) -> None:
+    """Write the files of a yuyi folder into a folder that exists, to be published together with others."""
     rows, scales = quantize(table)
     contents = {
         "tokenizer.json": tokenizer.to_str(pretty=False).encode(),
@@ -93,9 +99,8 @@ def save_static(folder: Path, card: StaticCard, tokenizer: Tokenizer, table: NDA
     about: dict[str, Any] = {"format": _FORMAT, "version": _VERSION, **asdict(card)}
     about["files"] = {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
     contents["yuyi.json"] = _sealed(about)
-    with publish_folder(folder) as temporary:
-        for name, data in contents.items():
-            (temporary / name).write_bytes(data)
+    for name, data in contents.items():
+        (folder / name).write_bytes(data)
 
 
 def read_static(folder: Path) -> StaticModel:

@@ -12,20 +12,22 @@ if TYPE_CHECKING:
     from yuyi.train.config import Stage
 
 
-def card_text(recipe: Recipe, pairs: Mapping[str, Any], scores: Report | None) -> str:
+def card_text(recipe: Recipe, file: str, pieces: int, pairs: Mapping[str, Any], scores: Report | None) -> str:
     """The card as Markdown with the YAML head that model hubs read.
 
     Args:
         recipe: what made the model.
+        file: name of the recipe's file.
+        pieces: size of the vocabulary.
         pairs: the report of the prepared pairs: rows kept and dropped, by source.
         scores: the evaluation, or None where there was none.
     """
     sections = [
         _head(recipe),
-        _what(recipe),
+        _what(recipe, pieces),
         _scores(scores),
         _limits(recipe),
-        _training(recipe),
+        _training(recipe, file),
         _data(recipe, pairs),
     ]
     return "\n".join(section for section in sections if section)
@@ -39,13 +41,13 @@ def _head(recipe: Recipe) -> str:
     )
 
 
-def _what(recipe: Recipe) -> str:
+def _what(recipe: Recipe, pieces: int) -> str:
     dims = ", ".join(map(str, recipe.table.dims))
     return (
         f"# {recipe.name}\n\nA token table for text embeddings: a text is the mean of its pieces' vectors. "
-        f"{recipe.vocabulary.size:,} pieces, int8 rows with a scale each; Matryoshka dimensions {dims} "
+        f"{pieces:,} pieces, int8 rows with a scale each; Matryoshka dimensions {dims} "
         "(cut, then normalise). It needs numpy and a tokenizer, no network and no accelerator.\n\n"
-        "```python\nimport yuyi\n\nmodel = yuyi.load()\n"
+        f'```python\nimport yuyi\n\nmodel = yuyi.load("{recipe.name}")  # the path of this folder\n'
         'model.similarity(model.encode("胡子长得太快怎么办？"), model.encode("胡子长得快怎么办？"))\n```\n'
     )
 
@@ -55,9 +57,10 @@ def _scores(scores: Report | None) -> str:
         return ""
     lines = [
         "## Scores\n",
-        "Main scores x 100, as mteb's task classes compute them on local files; every setting is in `scores.json`. "
-        "The evaluation texts were kept out of training (below). No set was held back from the choice of settings, "
-        "so these figures are in-domain for the sets whose training split is listed below.\n",
+        "Main scores x 100, as mteb's task classes compute them on local files; every setting is in "
+        "`scores.json`. The evaluation texts were kept out of training (below). No set was held back from "
+        "the choice of settings, so these figures are in-domain for the sets whose training split is listed "
+        "below.\n",
         scores.to_markdown(),
     ]
     fitted = [score for score in scores.scores if "accuracy_all_rows" in score.also]
@@ -79,19 +82,19 @@ def _limits(recipe: Recipe) -> str:
     return "## Limits\n\n" + "\n".join(f"- {limit}" for limit in recipe.limits) + "\n"
 
 
-def _training(recipe: Recipe) -> str:
+def _training(recipe: Recipe, file: str) -> str:
     config = recipe.table
     lines = ["## Training\n"]
     lines += [_stage_line(stage) for stage in config.stages]
     lines.append(
-        f"\nSources are drawn in proportion to their size to the power {config.exponent}; a batch comes from one "
-        f"source; texts are read up to {config.longest} tokens; seed {config.seed}. "
-        f"`yuyi train recipes/{recipe.name}.yaml` makes this model again; `provenance.json` holds the hashes of what went in."
+        f"\nSources are drawn in proportion to their size to the power {config.exponent}; a batch comes from "
+        f"one source; texts are read up to {config.longest} tokens; seed {config.seed}. `yuyi train {file}` "
+        "makes this model again; `provenance.json` holds the hashes of what went in."
     )
     if recipe.teacher:
         lines.append(
-            f"\nTeacher of the English side: {recipe.teacher.package or recipe.teacher.folder} "
-            "(all-MiniLM-L6-v2, Apache-2.0), its vectors rotated onto their principal axes."
+            f"\nTeacher ({', '.join(recipe.teacher.languages)}): {recipe.teacher.origin}, licence "
+            f"{recipe.teacher.licence}; its vectors are rotated onto their principal axes."
         )
     return "\n".join(lines) + "\n"
 
@@ -99,7 +102,8 @@ def _training(recipe: Recipe) -> str:
 def _stage_line(stage: Stage) -> str:
     total = sum(task.share for task in stage.tasks)
     tasks = ", ".join(f"{task.objective} {100 * task.share / total:.0f} %" for task in stage.tasks)
-    return f"- {stage.name}: {stage.steps:,} steps, Adam at {stage.learning_rate} falling linearly; batches: {tasks}."
+    rate = f"Adam at {stage.learning_rate} falling linearly"
+    return f"- {stage.name}: {stage.steps:,} steps, {rate}; batches: {tasks}."
 
 
 def _data(recipe: Recipe, pairs: Mapping[str, Any]) -> str:
@@ -110,22 +114,19 @@ def _data(recipe: Recipe, pairs: Mapping[str, Any]) -> str:
         for reason, count in counts.items():
             reasons[reason] = reasons.get(reason, 0) + count
     lines = [
-        f"## Data\n\n{pairs['rows']:,} pairs. Licences are as each origin states them; the texts themselves are not "
-        "part of this model.\n",
+        f"## Data\n\n{pairs['rows']:,} pairs. Licences are as each origin states them; the texts themselves "
+        "are not part of this model.\n",
         "| source | origin | licence |\n|---|---|---|",
     ]
     lines += [
         f"| {entry.path.rsplit('/', 1)[-1].removesuffix('.parquet')} | {entry.origin} | {entry.licence} |"
         for entry in (*recipe.documents, *recipe.pairs)
     ]
-    lines.append(
-        f"\nPairs by source: {', '.join(f'{name} {sum(counts.values()):,}' for name, counts in kept.items())}."
-    )
-    lines.append(
-        "\nDropped, by reason: "
-        + ", ".join(f"{name} {count:,}" for name, count in sorted(reasons.items()))
-        + "."
-    )
+    by_source = ", ".join(f"{name} {sum(counts.values()):,}" for name, counts in kept.items())
+    lines.append(f"\nPairs by source: {by_source}.")
+    if reasons:
+        by_reason = ", ".join(f"{name} {count:,}" for name, count in sorted(reasons.items()))
+        lines.append(f"\nDropped, by reason: {by_reason}.")
     if recipe.left_out:
         lines.append("\nLeft out on purpose:\n")
         lines += [f"- {entry.path}: {entry.reason}" for entry in recipe.left_out]

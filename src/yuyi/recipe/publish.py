@@ -6,20 +6,21 @@ import json
 import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tokenizers import Tokenizer
 
 import yuyi
-from yuyi.artifacts import hash_file, publish_file
-from yuyi.encode.static_folder import StaticCard, save_static
+from yuyi.artifacts import hash_file, publish_folder
+from yuyi.encode.static_folder import StaticCard, write_static
 from yuyi.recipe.card import card_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from yuyi.encode import Encoder
     from yuyi.evaluate import Report
     from yuyi.recipe.run import Run
 
@@ -47,41 +48,40 @@ def publish_model(run: Run, recipe_file: Path, inputs: Mapping[str, str], digest
     """
     recipe = run.recipe
     tokenizer = Tokenizer.from_file(str(run.tokenizer))
-    card = StaticCard(recipe.name, tuple(recipe.table.dims), recipe.languages, recipe.license)
-    save_static(run.model, card, tokenizer, np.load(run.table))
-    provenance = {
-        "recipe": {"file": recipe_file.name, "sha256": hash_file(recipe_file)},
-        "commit": _commit(recipe_file),
-        "yuyi": yuyi.__version__,
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "libraries": {name: _version(name) for name in _LIBRARIES},
-        "inputs": dict(inputs),
-        "outputs": dict(digests),
-        "fingerprint": yuyi.load(run.model).fingerprint,
-    }
-    _write_json(run.model / "provenance.json", provenance)
-    report = json.loads(run.pairs.with_suffix(".report.json").read_text("utf-8"))
-    scores = _evaluate(run) if recipe.evaluation else None
-    if scores:
-        with publish_file(run.model / "scores.json") as temporary:
-            temporary.write_text(scores.to_json(), "utf-8")
-    with publish_file(run.model / "README.md") as temporary:
-        temporary.write_text(card_text(recipe, report, scores), "utf-8")
+    about = StaticCard(recipe.name, tuple(recipe.table.dims), recipe.languages, recipe.license)
+    with publish_folder(run.model) as folder:
+        write_static(folder, about, tokenizer, np.load(run.table))
+        encoder = yuyi.load(folder)
+        provenance = {
+            "recipe": {"file": recipe_file.name, "sha256": hash_file(recipe_file)},
+            "commit": _commit(recipe_file),
+            "yuyi": yuyi.__version__,
+            "python": platform.python_version(),
+            "machine": platform.machine(),
+            "libraries": {name: _version(name) for name in _LIBRARIES},
+            "inputs": dict(inputs),
+            "outputs": dict(digests),
+            "fingerprint": encoder.fingerprint,
+        }
+        _write(folder / "provenance.json", json.dumps(provenance, ensure_ascii=False, indent=1) + "\n")
+        pairs = json.loads(run.pairs.with_suffix(".report.json").read_text("utf-8"))
+        scores = _evaluate(run, encoder) if recipe.evaluation else None
+        if scores:
+            _write(folder / "scores.json", scores.to_json())
+        card = card_text(recipe, recipe_file.name, encoder.vocabulary_size, pairs, scores)
+        _write(folder / "README.md", card)
 
 
-def _evaluate(run: Run) -> Report:
+def _evaluate(run: Run, encoder: Encoder) -> Report:
     """The report of `yuyi evaluate` on the recipe's evaluation folder."""
     from yuyi.evaluate import evaluate
 
     run.say("scores: running")
-    encoder = yuyi.load(run.model)
     return evaluate(encoder, run.data / run.recipe.evaluation, dims=tuple(run.recipe.table.dims))
 
 
-def _write_json(path: Path, value: Any) -> None:
-    with publish_file(path) as temporary:
-        temporary.write_text(json.dumps(value, ensure_ascii=False, indent=1) + "\n", "utf-8")
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, "utf-8", newline="\n")
 
 
 def _version(name: str) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tokenizers import Tokenizer
 
-from yuyi.artifacts import hash_json, publish_file
+from yuyi.artifacts import hash_file, hash_json, publish_file
+from yuyi.errors import InputError
 from yuyi.recipe.fingerprint import Ledger, hash_code, hash_input
 from yuyi.recipe.publish import publish_model
 from yuyi.recipe.schema import read_recipe
@@ -80,7 +82,7 @@ def run_recipe(
         folder: where everything is written; by default `runs/<name>` in the current folder.
         data: the data folder, instead of the recipe's own.
         say: told one line for each stage.
-        log: told one dictionary every few training steps.
+        log: told one dictionary every few training steps, after it is written to `training.jsonl`.
 
     Raises:
         RecipeError: the recipe is wrong.
@@ -90,15 +92,17 @@ def run_recipe(
     recipe = read_recipe(path)
     data = data or (path.parent / recipe.data)
     folder = folder or Path("runs") / recipe.name
-    folder.mkdir(parents=True, exist_ok=True)
-    run = Run(recipe, data, folder, say, log)
-    ledger = Ledger(folder, say)
-    entries = (*recipe.documents, *recipe.pairs)
-    inputs = {entry.path: hash_input(data / entry.path) for entry in entries}
+    documents, pairs = (
+        [(entry.path, hash_input(data / entry.path)) for entry in entries]
+        for entries in (recipe.documents, recipe.pairs)
+    )
     evaluation = hash_input(data / recipe.evaluation) if recipe.evaluation else ""
+    _make_folder(folder)
+    run = Run(recipe, data, folder, say, _logged(log, folder / "training.jsonl"))
+    ledger = Ledger(folder, say)
     digests: dict[str, str] = {}
 
-    key = [inputs, evaluation, hash_code("data", "text")]
+    key: list[Any] = [documents, pairs, evaluation, hash_code("data", "text")]
     digests["pairs"] = ledger.stage("pairs", key, run.pairs, lambda: _make_pairs(run))
     lexicon = _lexicon(recipe)
     key = [digests["pairs"], asdict(recipe.vocabulary), hash_json(lexicon), hash_code("train/vocabulary.py")]
@@ -111,13 +115,36 @@ def run_recipe(
             digests["pairs"],
             digests["teacher weights"],
             asdict(recipe.teacher),
+            max(recipe.table.dims),
             hash_code("train/teacher.py"),
         ]
         digests["teacher"] = ledger.stage("teacher", key, run.teacher, lambda: _make_teacher(run))
     key = [digests, asdict(recipe.table), hash_code("train")]
-    digests["table"] = ledger.stage("table", key, run.table, lambda: _make_table(run))
-    publish_model(run, path, inputs, digests)
+    checkpoint = folder / f"checkpoint-{hash_json(key)[:16]}.safetensors"
+    digests["table"] = ledger.stage("table", key, run.table, lambda: _make_table(run, checkpoint))
+    key = [digests, documents, pairs, hash_file(path), hash_code("recipe", "encode", "evaluate")]
+    ledger.stage("model", key, run.model, lambda: publish_model(run, path, dict(documents + pairs), digests))
     return run.model
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{folder}: cannot be a folder ({error.strerror}). Choose another place with --out."
+        ) from error
+
+
+def _logged(log: Callable[[dict[str, Any]], None], path: Path) -> Callable[[dict[str, Any]], None]:
+    """`log`, writing each entry to a file first, a line of JSON each."""
+
+    def both(entry: dict[str, Any]) -> None:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(entry) + "\n")
+        log(entry)
+
+    return both
 
 
 def _make_pairs(run: Run) -> None:
@@ -188,19 +215,21 @@ def _make_teacher(run: Run) -> None:
         translated, originals = translations(read_pairs(run.pairs), texts, config)
         texts, vectors = texts + translated, np.concatenate([vectors, vectors[originals]])
     with publish_file(run.teacher) as temporary:
-        np.savez(temporary, texts=np.asarray(texts), vectors=vectors)
+        # As JSON: a numpy array of texts would give each the room of the longest.
+        encoded = np.frombuffer(json.dumps(texts).encode(), dtype=np.uint8)
+        np.savez(temporary, texts=encoded, vectors=vectors)
 
 
-def _make_table(run: Run) -> None:
+def _make_table(run: Run, checkpoint: Path) -> None:
     from yuyi.train.static import train_table
 
     teacher = None
     if run.recipe.teacher:
         stored = np.load(run.teacher, allow_pickle=False)
-        teacher = (stored["texts"].tolist(), stored["vectors"])
-    checkpoint = run.folder / "checkpoint.safetensors"
+        teacher = (json.loads(stored["texts"].tobytes()), stored["vectors"])
     tokenizer = Tokenizer.from_file(str(run.tokenizer))
     table = train_table(run.recipe.table, tokenizer, read_pairs(run.pairs), teacher, checkpoint, run.log)
     with publish_file(run.table) as temporary:
         np.save(temporary, table)
-    checkpoint.unlink(missing_ok=True)
+    for finished in run.folder.glob("checkpoint-*.safetensors"):  # Of other settings, too.
+        finished.unlink()

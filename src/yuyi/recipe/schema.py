@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import reprlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -13,6 +15,8 @@ from yuyi.train.vocabulary import VocabularyConfig
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pydantic
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +85,35 @@ class Recipe:
     left_out: tuple[LeftOut, ...] = ()
     limits: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        """Refuse what no key by itself can be blamed for.
+
+        Raises:
+            RecipeError: a name that cannot name a folder, nothing to learn from, dimensions out of order, an
+                average over a stage that there is not, a task that needs a teacher where there is none.
+        """
+        if not re.fullmatch(r"\w[\w.-]*", self.name):
+            raise RecipeError(
+                f"name: {self.name!r} cannot be the name of a folder. Use letters, digits, - and _."
+            )
+        if not self.documents and not self.pairs:
+            raise RecipeError("documents, pairs: both are empty. Name at least one file to learn from.")
+        table = self.table
+        if list(table.dims) != sorted(table.dims, reverse=True):
+            raise RecipeError(f"table.dims: {list(table.dims)} do not fall. Put the largest first.")
+        names = [stage.name for stage in table.stages]
+        unknown = [name for name in table.average if name not in names]
+        if unknown or sum(table.average.values()) > 1:
+            raise RecipeError(
+                f"table.average: {table.average} are no shares of the stages {', '.join(names)}. "
+                "Mend their names, or lower them to 1 in all."
+            )
+        aligned = any(task.objective == "align" for stage in table.stages for task in stage.tasks)
+        if aligned and self.teacher is None:
+            raise RecipeError(
+                "table.stages: a task is to align, and there is no teacher. Name one, or drop it."
+            )
+
 
 def read_recipe(path: Path) -> Recipe:
     """The recipe in a YAML file.
@@ -102,9 +135,17 @@ def read_recipe(path: Path) -> Recipe:
     try:
         recipe: Recipe = pydantic.TypeAdapter(Recipe).validate_python(values)
     except pydantic.ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the recipe"
-        raise RecipeError(
-            f"{path}: {where}: {first['msg']} (got {first['input']!r}). Mend this key."
-        ) from error
+        raise RecipeError(f"{path}: {_first_fault(error)}") from error
     return recipe
+
+
+def _first_fault(error: pydantic.ValidationError) -> str:
+    first = error.errors()[0]
+    where = ".".join(map(str, first["loc"])) or "the recipe"
+    if first["type"] == "missing":
+        return f"{where}: missing. Add this key."
+    if first["type"] == "unexpected_keyword_argument":
+        return f"{where}: no such key. Check its spelling."
+    if first["type"] == "value_error":
+        return str(first["ctx"]["error"])
+    return f"{where}: {first['msg']} (it is {reprlib.repr(first['input'])}). Mend this key."

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 # Read by pydantic where a recipe file is checked: a key that no attribute has is an error.
 REFUSE_UNKNOWN = {"extra": "forbid"}
 
+Share = Annotated[float, Field(ge=0, le=1)]
 Objective = Literal["contrast", "judged", "labels", "align"]
 
 
@@ -22,7 +25,7 @@ class Task:
             teacher's embeddings.
         share: how often this task is drawn, relative to the others of its stage.
         kinds: kinds of pairs that it draws from; empty for every kind that fits the objective.
-        emphasis: factor on the sampling weight of a source, by name.
+        emphasis: factor on the sampling weight of a source, by its name or by its kind.
         batch: rows in a batch; all of them from one source.
         temperature: of InfoNCE, or of the supervised contrast.
         scale: of CoSENT.
@@ -32,13 +35,13 @@ class Task:
     __pydantic_config__: ClassVar = REFUSE_UNKNOWN
 
     objective: Objective
-    share: float = 1.0
+    share: PositiveFloat = 1.0
     kinds: tuple[str, ...] = ()
-    emphasis: dict[str, float] = field(default_factory=dict)
-    batch: int = 2048
-    temperature: float = 0.05
-    scale: float = 20.0
-    ranking: float = 1.0
+    emphasis: dict[str, PositiveFloat] = field(default_factory=dict)
+    batch: PositiveInt = 2048
+    temperature: PositiveFloat = 0.05
+    scale: PositiveFloat = 20.0
+    ranking: NonNegativeFloat = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,11 +60,11 @@ class Stage:
     __pydantic_config__: ClassVar = REFUSE_UNKNOWN
 
     name: str
-    steps: int
-    tasks: tuple[Task, ...]
-    learning_rate: float = 0.1
-    final_rate: float = 0.0
-    warmup: int = 0
+    steps: PositiveInt
+    tasks: Annotated[tuple[Task, ...], Field(min_length=1)]
+    learning_rate: PositiveFloat = 0.1
+    final_rate: Share = 0.0
+    warmup: NonNegativeInt = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,10 +83,10 @@ class TableConfig:
 
     __pydantic_config__: ClassVar = REFUSE_UNKNOWN
 
-    dims: dict[int, float]
-    stages: tuple[Stage, ...]
-    longest: int = 96
-    exponent: float = 0.5
-    average: dict[str, float] = field(default_factory=dict)
-    threads: int = 2
-    seed: int = 0
+    dims: Annotated[dict[PositiveInt, PositiveFloat], Field(min_length=1)]
+    stages: Annotated[tuple[Stage, ...], Field(min_length=1)]
+    longest: PositiveInt = 96
+    exponent: NonNegativeFloat = 0.5
+    average: dict[str, Share] = field(default_factory=dict)
+    threads: PositiveInt = 2
+    seed: NonNegativeInt = 0

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
+from pydantic import PositiveInt  # noqa: TC002 (pydantic reads the annotation)
+from tokenizers import Tokenizer
 
 from yuyi.errors import RecipeError
 from yuyi.extras import require
@@ -37,6 +39,8 @@ class TeacherConfig:
     Attributes:
         package: an installed Python package with the model in its folder `model`; or
         folder: a model folder. One of the two.
+        origin: where it comes from, for the card.
+        licence: as its origin states it.
         languages: it is asked about texts of pairs in these languages.
         most: number of texts at most, the sources taking turns.
         characters: a text is cut to this many, for teacher and student alike.
@@ -48,9 +52,11 @@ class TeacherConfig:
 
     package: str = ""
     folder: str = ""
+    origin: str = "not stated"
+    licence: str = "not stated"
     languages: tuple[str, ...] = ("en",)
-    most: int = 250_000
-    characters: int = 300
+    most: PositiveInt = 250_000
+    characters: PositiveInt = 300
     words: bool = True
     translations: bool = False
 
@@ -69,15 +75,24 @@ def teacher_folder(config: TeacherConfig) -> Path:
             )
         return Path(spec.origin).parent / "model"
     folder = Path(config.folder)
-    if not (folder / "config.json").is_file():
-        raise RecipeError(f"teacher.folder {folder}: holds no config.json. Give the folder of a model.")
+    if not (folder / "modules.json").is_file():
+        raise RecipeError(
+            f"teacher.folder {folder}: holds no modules.json. Give a folder of sentence-transformers."
+        )
     return folder
 
 
 def teacher_words(folder: Path) -> list[str]:
-    """The Latin words of the teacher's vocabulary, in its own order, which is that of falling use."""
-    lines = (folder / "vocab.txt").read_text("utf-8").splitlines()
-    return [line for line in lines if line.isascii() and line.isalpha()]
+    """The Latin words of the teacher's vocabulary, in its own order, which is that of falling use.
+
+    Raises:
+        RecipeError: the teacher has no `tokenizer.json`.
+    """
+    found = min(folder.rglob("tokenizer.json"), key=lambda path: len(path.parts), default=None)
+    if found is None:
+        raise RecipeError(f"teacher {folder}: holds no tokenizer.json to take words from. Set words: false.")
+    numbers = Tokenizer.from_file(str(found)).get_vocab()
+    return [word for word in sorted(numbers, key=numbers.__getitem__) if word.isascii() and word.isalpha()]
 
 
 def teacher_texts(pairs: Iterable[Pair], config: TeacherConfig) -> list[str]:
@@ -123,6 +138,7 @@ def embed_with_teacher(
     The axes are those of the uncentred second moment: a rotation and a cut, so cosines survive.
 
     Raises:
+        RecipeError: the teacher's vectors are shorter than `dim`.
         MissingExtra: sentence-transformers is not installed.
     """
     require("distill")
@@ -131,6 +147,11 @@ def embed_with_teacher(
     from sentence_transformers import SentenceTransformer
 
     model = SentenceTransformer(str(folder), device="cpu", model_kwargs={"dtype": torch.bfloat16})
+    if model.get_embedding_dimension() < dim:
+        raise RecipeError(
+            f"table.dims {dim}: more than the {model.get_embedding_dimension()} of the teacher {folder}. "
+            "Lower them, or choose another teacher."
+        )
     # Short texts next to short ones: little is padded.
     order = np.argsort([len(text) for text in texts], kind="stable")
     vectors = np.zeros((len(texts), model.get_embedding_dimension()), dtype=np.float32)
@@ -140,11 +161,17 @@ def embed_with_teacher(
             [texts[row] for row in block], batch_size=_BATCH, show_progress_bar=False
         )
         on_done(len(block))
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    vectors = _unit(vectors)
     _, axes = np.linalg.eigh(vectors.T @ vectors)
     turned: NDArray[np.float32] = vectors @ axes[:, ::-1][:, :dim]
-    turned /= np.linalg.norm(turned, axis=1, keepdims=True)
-    return turned
+    return _unit(turned)
+
+
+def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Each row scaled to unit length; a text that says nothing to the teacher stays zero."""
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    unit: NDArray[np.float32] = vectors / np.maximum(norms, np.finfo(np.float32).tiny)
+    return unit
 
 
 def _cut(text: str, characters: int) -> str:

@@ -15,6 +15,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt  # noqa: TC002 (pydantic reads them)
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 from yuyi.extras import require
@@ -48,12 +49,12 @@ class VocabularyConfig:
 
     __pydantic_config__: ClassVar = REFUSE_UNKNOWN
 
-    size: int = 55_000
-    longest_chinese: int = 4
-    latin_parts: int = 2_500
-    smallest_count: int = 5
-    exponent: float = 0.5
-    lexicon: int = 0
+    size: PositiveInt = 55_000
+    longest_chinese: PositiveInt = 4
+    latin_parts: NonNegativeInt = 2_500
+    smallest_count: PositiveInt = 5
+    exponent: NonNegativeFloat = 0.5
+    lexicon: NonNegativeInt = 0
 
 
 def normalizer() -> normalizers.Normalizer:
