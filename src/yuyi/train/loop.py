@@ -11,7 +11,7 @@ import safetensors.torch
 import torch
 
 from yuyi.artifacts import publish_file
-from yuyi.errors import RecipeError
+from yuyi.errors import InputError, RecipeError
 from yuyi.train.table import TokenTable
 from yuyi.train.tasks import Drawer
 
@@ -159,9 +159,12 @@ class Trainer:
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], int, dict[str, Any] | None]:
         if path is None or not path.exists():
             return self._start, np.zeros_like(self._start), 0, None
-        with safetensors.safe_open(path, "pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dictionary)
-            state = json.loads(file.metadata()["state"])
+        try:
+            with safetensors.safe_open(path, "pt") as file:
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no dictionary)
+                state = json.loads(file.metadata()["state"])
+        except safetensors.SafetensorError as error:
+            raise InputError(f"{path}: damaged checkpoint ({error}). Delete it to start again.") from error
         state["tensors"] = tensors
         return tensors["vectors"].numpy(), tensors["averaged"].numpy(), state["stage"], state
 

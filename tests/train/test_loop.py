@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from yuyi.errors import InputError, RecipeError
+from yuyi.train.batches import Source
+from yuyi.train.config import Stage, TableConfig, Task
+from yuyi.train.loop import Trainer
+from yuyi.train.table import Parts
+from yuyi.types import TokenBatch
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PIECES = [*(f"p{number}" for number in range(30)), "胡", "子", "胡子", "大胡子", "passport", "passports"]
+PARTS = Parts.of(PIECES)
+START = np.random.default_rng(0).normal(size=(len(PARTS.owners), 8)).astype(np.float32)
+TEACHER = np.random.default_rng(1).normal(size=(40, 8)).astype(np.float32)
+
+
+def texts(rows: int, seed: int) -> TokenBatch:
+    generator = np.random.default_rng(seed)
+    lengths = generator.integers(0, 6, rows)
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    return TokenBatch(generator.integers(0, len(PIECES), offsets[-1]).astype(np.int32), offsets)
+
+
+def source(name: str, kind: str, rows: int, labels: list[float] | None = None) -> Source:
+    values = np.full(rows, np.nan) if labels is None else np.resize(labels, rows)
+    keys = np.arange(rows, dtype=np.int64) // 2
+    seed = len(name)
+    return Source(
+        name, kind, texts(rows, seed), texts(rows, seed + 50), values.astype(np.float32), keys, keys[::-1]
+    )
+
+
+SOURCES = (
+    source("qa", "qa", 70),
+    source("titles", "title_body", 41),
+    source("judged", "paraphrase", 50, [0, 1, 1]),
+    source("sts", "sts", 30, [0, 2.5, 5]),
+    source("reviews", "classification", 33, [0, 1, 2]),
+    source("teacher", "teacher", 40),
+)
+CONFIG = TableConfig(
+    dims={8: 1.0, 4: 0.5},
+    threads=1,
+    average={"weak": 0.25},
+    stages=(
+        Stage(
+            name="weak",
+            steps=7,
+            warmup=2,
+            tasks=(Task(objective="contrast", batch=16), Task(objective="align", batch=16)),
+        ),
+        Stage(
+            name="judged",
+            steps=6,
+            learning_rate=0.02,
+            final_rate=0.1,
+            tasks=(
+                Task(objective="judged", batch=16),
+                Task(objective="labels", batch=16),
+                Task(objective="contrast", batch=16, emphasis={"qa": 3.0}),
+            ),
+        ),
+    ),
+)
+STEPS = sum(stage.steps for stage in CONFIG.stages)
+
+
+def trainer(config: TableConfig = CONFIG) -> Trainer:
+    return Trainer(config, PARTS, START, SOURCES, TEACHER)
+
+
+WHOLE = trainer().run()
+
+
+def test_two_runs_give_the_same_bits() -> None:
+    again = trainer().run()
+    assert again.tobytes() == WHOLE.tobytes()
+    assert again.shape == (len(PIECES), 8)
+    assert trainer(replace(CONFIG, seed=1)).run().tobytes() != WHOLE.tobytes()
+    assert not np.array_equal(WHOLE, Trainer(CONFIG, PARTS, START, SOURCES, -TEACHER).run())
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(stops=st.lists(st.integers(1, STEPS), min_size=1, max_size=3), every=st.integers(1, 9))
+def test_stopped_and_resumed_is_uninterrupted(
+    tmp_path_factory: pytest.TempPathFactory, stops: list[int], every: int
+) -> None:
+    """Stops may fall on the last step of a stage, and follow each other."""
+    checkpoint = tmp_path_factory.mktemp("run") / "checkpoint.safetensors"
+    for stop in stops:
+        trainer().run(checkpoint, every, stop_after=stop)
+        assert checkpoint.exists()
+    assert trainer().run(checkpoint, every).tobytes() == WHOLE.tobytes()
+
+
+@pytest.mark.parametrize("stop", [7, 13])
+def test_a_stop_at_the_end_of_a_stage(tmp_path: Path, stop: int) -> None:
+    checkpoint = tmp_path / "checkpoint.safetensors"
+    trainer().run(checkpoint, stop_after=stop)
+    assert trainer().run(checkpoint).tobytes() == WHOLE.tobytes()
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.safetensors"]
+
+
+def test_killed_between_checkpoints(tmp_path: Path) -> None:
+    """What came after the last checkpoint is done again, to the same bits."""
+
+    def kill(entry: dict[str, Any]) -> None:
+        if entry["stage"] == "judged":
+            raise KeyboardInterrupt
+
+    checkpoint = tmp_path / "checkpoint.safetensors"
+    with pytest.raises(KeyboardInterrupt):
+        trainer().run(checkpoint, every=4, log=kill)
+    assert trainer().run(checkpoint, every=4).tobytes() == WHOLE.tobytes()
+
+
+def test_the_average_of_stages_is_of_their_last_vectors() -> None:
+    plain = replace(CONFIG, average={})
+    first = trainer(replace(plain, stages=CONFIG.stages[:1])).run()
+    last = trainer(plain).run()
+    np.testing.assert_allclose(WHOLE, 0.25 * first + 0.75 * last, atol=1e-4)
+
+
+def test_the_log_tells_of_each_stage() -> None:
+    entries: list[dict[str, Any]] = []
+    long = replace(CONFIG, stages=(replace(CONFIG.stages[0], steps=45),), average={})
+    trainer(long).run(log=entries.append)
+    assert [(entry["stage"], entry["step"], entry["of"]) for entry in entries] == [
+        ("weak", 20, 45),
+        ("weak", 40, 45),
+        ("weak", 45, 45),
+    ]
+    assert set(entries[0]["loss"]) == {"contrast", "align"}
+    assert entries[-1]["loss"]["align"] < entries[0]["loss"]["align"]
+
+
+def test_a_loss_that_is_not_finite_stops_the_run() -> None:
+    broken = Trainer(CONFIG, PARTS, np.full_like(START, np.nan), SOURCES, TEACHER)
+    with pytest.raises(RecipeError, match=r"stage weak, step 1: the (contrast|align) loss is nan\. Lower"):
+        broken.run()
+
+
+def test_a_task_without_sources_is_refused() -> None:
+    with pytest.raises(RecipeError, match=r"task labels .*no source has pairs"):
+        Trainer(CONFIG, PARTS, START, SOURCES[:4] + SOURCES[5:], TEACHER).run()
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
+    checkpoint = tmp_path / "checkpoint.safetensors"
+    trainer().run(checkpoint, stop_after=3)
+    checkpoint.write_bytes(checkpoint.read_bytes()[:200])
+    with pytest.raises(InputError, match=r"checkpoint\.safetensors: damaged checkpoint.*Delete it"):
+        trainer().run(checkpoint)
