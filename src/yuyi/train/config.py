@@ -22,14 +22,15 @@ class Task:
         objective: `contrast`: symmetric InfoNCE with in-batch negatives. `judged`: CoSENT over the labels
             plus InfoNCE over the pairs with the highest label, the others' `text_b` being further negatives
             where the label is 0. `labels`: supervised contrast of `text_a` by label. `align`: cosine to the
-            teacher's embeddings.
+            teacher's embeddings, mixed with the teacher's similarities between the texts of a batch.
         share: how often this task is drawn, relative to the others of its stage.
         kinds: kinds of pairs that it draws from; empty for every kind that fits the objective.
         emphasis: factor on the sampling weight of a source, by its name or by its kind.
         batch: rows in a batch; all of them from one source.
-        temperature: of InfoNCE, or of the supervised contrast.
+        temperature: of InfoNCE, of the supervised contrast, or of the similarities in `align`.
         scale: of CoSENT.
         ranking: weight of CoSENT against InfoNCE in `judged`.
+        relation: weight of the similarities between texts in `align`, 0 to 1; the cosine has the rest.
     """
 
     __pydantic_config__: ClassVar = REFUSE_UNKNOWN
@@ -42,6 +43,7 @@ class Task:
     temperature: PositiveFloat = 0.05
     scale: PositiveFloat = 20.0
     ranking: NonNegativeFloat = 1.0
+    relation: NonNegativeFloat = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

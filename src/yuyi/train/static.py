@@ -9,7 +9,7 @@ import numpy as np
 from yuyi.text.tokenizer import SEPARATOR
 from yuyi.train.corpus import read_sources, teacher_source
 from yuyi.train.loop import Trainer
-from yuyi.train.table import Parts
+from yuyi.train.table import Parts, is_chinese_word
 from yuyi.train.vocabulary import UNKNOWN
 
 if TYPE_CHECKING:
@@ -56,6 +56,8 @@ def train_table(
     pieces = [piece for piece, _ in sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])]
     parts = Parts.of(pieces)
     start = first_vectors(parts, _frequencies(sources, len(pieces)), dim, config.seed)
+    # A Chinese word begins as nothing but its characters; what it means beyond them is learned.
+    start[[row for row, piece in enumerate(pieces) if is_chinese_word(piece)]] = 0
     vectors = None
     if teacher is not None:
         texts, vectors = teacher

@@ -28,10 +28,15 @@ _LATIN = re.compile(r"[a-z]{6,}")
 _STEM = 5
 
 
+def is_chinese_word(piece: str) -> bool:
+    """Whether a piece is two or more Chinese characters."""
+    return _CHINESE.fullmatch(piece) is not None
+
+
 def parts_of(piece: str) -> list[str]:
     """Names of the vectors that a piece's row is the sum of, its own first."""
     parts = [f"={piece}"]
-    if _CHINESE.fullmatch(piece):
+    if is_chinese_word(piece):
         parts += [f"c{character}" for character in piece]
         if len(piece) > 2:
             parts += [f"b{piece[i : i + 2]}" for i in range(len(piece) - 1)]

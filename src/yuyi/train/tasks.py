@@ -9,7 +9,7 @@ import torch
 
 from yuyi.errors import RecipeError
 from yuyi.train.batches import Sampler, Source, take
-from yuyi.train.losses import alignment, cosent, info_nce, label_contrast
+from yuyi.train.losses import alignment, cosent, info_nce, label_contrast, relation
 from yuyi.train.matryoshka import matryoshka
 
 if TYPE_CHECKING:
@@ -60,13 +60,18 @@ class Drawer:
             raise RecipeError(
                 f"task {task.objective} {task.kinds}: no source has pairs for it. Drop it or add data."
             )
-        weights = [len(source) ** exponent * task.emphasis.get(source.name, 1.0) for source in self.sources]
+        weights = [
+            len(source) ** exponent
+            * task.emphasis.get(source.name, 1.0)
+            * task.emphasis.get(source.kind, 1.0)
+            for source in self.sources
+        ]
         self.sampler = Sampler([len(source) for source in self.sources], weights, task.batch, seed)
         self._teacher = None if teacher is None else torch.from_numpy(teacher)
         self._contrast = matryoshka(info_nce, dims)
         self._rank = matryoshka(cosent, dims)
         self._labels = matryoshka(label_contrast, dims)
-        self._align = matryoshka(alignment, dims)
+        self._align = matryoshka(self._teach, dims)
 
     def loss(self, table: TokenTable) -> torch.Tensor:
         """The loss of the next batch, a scalar with gradients to the table."""
@@ -82,6 +87,12 @@ class Drawer:
             return self._labels(left, labels=labels, temperature=self.task.temperature)
         assert self._teacher is not None
         return self._align(left, self._teacher[torch.from_numpy(rows)])
+
+    def _teach(self, student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
+        """Each text's direction, and how the texts of the batch lie to one another."""
+        share = self.task.relation
+        agreed = relation(student, teacher, temperature=self.task.temperature) if share else 0.0
+        return (1 - share) * alignment(student, teacher) + share * agreed
 
     def _contrast_loss(self, table: TokenTable, source: Source, rows: NDArray[np.int64]) -> torch.Tensor:
         left, right = table.embed([take(source.left, rows), take(source.right, rows)])
