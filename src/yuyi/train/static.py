@@ -95,7 +95,7 @@ def _frequencies(sources: Sequence[Source], pieces: int) -> NDArray[np.float64]:
     for source in sources:
         for side in (source.left, source.right):
             counts += len(source) ** -0.5 * np.bincount(side.ids, minlength=pieces)
-    shares: NDArray[np.float64] = counts / counts.sum()
+    shares: NDArray[np.float64] = counts / (counts.sum() or 1.0)
     return shares
 
 
