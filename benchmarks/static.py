@@ -3,9 +3,9 @@
     python benchmarks/static.py                       # texts of ../shared/data/eval
     python benchmarks/static.py --texts MY_LINES.txt  # your own: each line a query, each 20 lines a passage
 
-All contenders get the same texts and the same float32 or int8 table; rounds are interleaved and medians printed. The
-tokenizer's own figure is its fastest batch call alone, before any id has reached Python. Fidelity is the lowest
-cosine to sentence-transformers' StaticEmbedding in float32 on the same folder.
+All contenders get the same texts and the same float32 or int8 table; rounds are interleaved and medians
+printed. The tokenizer's own figure is its fastest batch call alone, before any id has reached Python.
+Fidelity is the lowest cosine to sentence-transformers' StaticEmbedding in float32 on the same folder.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ ROUNDS = 7
 
 
 def main() -> None:
+    """Measure on one core and on all of them, and stream."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--texts", type=Path, help="a text file; each line becomes a query")
     parser.add_argument("--measure", action="store_true", help=argparse.SUPPRESS)
@@ -57,12 +58,14 @@ def in_process(cores: list[int], texts: Path | None) -> dict[str, dict[str, floa
 
 
 def show(cores: int, figures: dict[str, dict[str, float]]) -> None:
+    """Print the figures of one process."""
     print(f"\n{cores} core{'s' if cores > 1 else ''}: texts a second (share of the tokenizer's own figure)")
     for name, rates in figures.items():
         own = rates["tokenizer alone"]
         print(f"  {name}: mean {rates.pop('tokens'):.1f} tokens")
         for contender, rate in rates.items():
-            print(f"    {contender:<38}{rate:>12,.4g}" + ("" if "cosine" in contender else f"  {rate / own:7.1%}"))
+            share = "" if "cosine" in contender else f"  {rate / own:7.1%}"
+            print(f"    {contender:<38}{rate:>12,.4g}{share}")
 
 
 def load_texts(file: Path | None) -> dict[str, list[str]]:
@@ -137,7 +140,8 @@ def stream() -> None:
         "seconds = time.perf_counter() - begin\n"
         "after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "print(f'\\niterator: {rows:,} texts in {seconds:.1f} s, '\n"
-        "      f'peak memory {after / 1024:.0f} MiB, {(after - before) / 1024:.0f} MiB above the loaded model')\n"
+        "      f'peak memory {after / 1024:.0f} MiB, '\n"
+        "      f'{(after - before) / 1024:.0f} MiB above the loaded model')\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 

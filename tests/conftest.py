@@ -19,7 +19,5 @@ def shared_data() -> Path:
     """The evaluation data beside the checkout; its absence is a failure, not a skip."""
     folder = REPOSITORY.parent / "shared" / "data"
     if not folder.is_dir():
-        pytest.fail(
-            f"{folder} is missing; tests marked `shared` need it (or use -m 'not shared')"
-        )
+        pytest.fail(f"{folder} is missing; tests marked `shared` need it (or use -m 'not shared')")
     return folder

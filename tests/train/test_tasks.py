@@ -7,7 +7,7 @@ import torch
 from yuyi.errors import RecipeError
 from yuyi.train.batches import Source
 from yuyi.train.config import Task
-from yuyi.train.losses import alignment, cosent, info_nce, label_contrast
+from yuyi.train.losses import alignment, cosent, info_nce, label_contrast, relation
 from yuyi.train.table import Parts, TokenTable
 from yuyi.train.tasks import Drawer, fits
 from yuyi.types import TokenBatch
@@ -95,11 +95,23 @@ def test_labels_and_alignment() -> None:
     assert loss_of(Task(objective="align"), made, teacher) == pytest.approx(expected, rel=1e-5)
 
 
+def test_alignment_mixes_with_the_relations_in_a_batch() -> None:
+    pieces = [0, 1, 2, 3]
+    teacher = np.random.default_rng(1).normal(size=(4, 6)).astype(np.float32)
+    wanted = torch.from_numpy(teacher)
+    expected = 0.75 * alignment(rows(pieces), wanted) + 0.25 * relation(rows(pieces), wanted, temperature=0.1)
+    task = Task(objective="align", relation=0.25, temperature=0.1)
+    found = loss_of(task, source("teacher", [NAN] * 4, pieces, pieces), teacher)
+    assert found == pytest.approx(expected.item(), rel=1e-5)
+
+
 def test_sources_weigh_by_size_and_emphasis() -> None:
     made = [source("qa", [NAN] * 4, [0] * 4, [1] * 4, "a"), source("qa", [NAN] * 16, [0] * 16, [1] * 16, "b")]
-    drawer = Drawer(Task(objective="contrast", batch=2, emphasis={"a": 4.0}), made, DIMS, 0.5, [0])
+    drawer = Drawer(Task(objective="contrast", batch=2, emphasis={"a": 2.0, "qa": 5.0}), made, DIMS, 0.5, [0])
     drawn = [drawer.sampler.draw()[0] for _ in range(2_000)]
-    assert np.mean(drawn) == pytest.approx(1 / 3, abs=0.05)  # 16 ** 0.5 against 4 * 4 ** 0.5
+    assert np.mean(drawn) == pytest.approx(
+        1 / 2, abs=0.05
+    )  # 16 ** 0.5 against 2 * 4 ** 0.5; both are of one kind
 
 
 def test_a_task_without_a_source_is_refused() -> None:

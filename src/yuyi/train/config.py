@@ -43,7 +43,7 @@ class Task:
     temperature: PositiveFloat = 0.05
     scale: PositiveFloat = 20.0
     ranking: NonNegativeFloat = 1.0
-    relation: NonNegativeFloat = 0.0
+    relation: Share = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
