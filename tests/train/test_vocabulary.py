@@ -11,7 +11,7 @@ from yuyi.train.vocabulary import UNKNOWN, VocabularyConfig, blend, build_tokeni
 
 TEXTS = (
     "胡子长得太快怎么办？胡子长得快怎么办？怎样使胡子不浓密！",
-    "How do I renew my passport? I renewed it in the office; it is what it is.",
+    "How do I renew my passport? I renewed it in the office; it is what it is, and that's it. Who's this?",
     "语义搜索把文字变成向量，然后比较向量。The vectors of texts, in 2024.",
 )
 SMALL = VocabularyConfig(size=300, smallest_count=1, latin_parts=40)
@@ -33,7 +33,7 @@ def test_words_are_counted_normalised() -> None:
 
 def test_whole_words_win_over_their_parts() -> None:
     assert cut("胡子长得太快怎么办") == ["胡子", "长得", "太快", "怎么办"]
-    # "is" and "it" are frequent enough to be found as parts of other words, too.
+    # "is" is frequent enough to be found as a part of other words, and "i" and "s" are words by themselves.
     assert cut("It is what it is") == ["it", "is", "what", "it", "is"]
     assert cut("renew passport") == ["renew", "passport"]
 
