@@ -139,7 +139,11 @@ def _is_word(word: str, count: int, config: VocabularyConfig) -> bool:
 
 
 def _characters(seen: Counter[str], weights: Counter[str], config: VocabularyConfig) -> dict[str, float]:
-    """Every single character that occurs often enough, weighted by its use as a word of its own."""
+    """Every single character that occurs often enough, weighted by its use as a word of its own.
+
+    Latin letters weigh next to nothing however often they stand alone: white space tells those apart, and
+    inside a word a frequent "a" must not win "aid" over for itself and "id".
+    """
     occurrences: Counter[str] = Counter()
     for word, count in seen.items():
         for character in word:
@@ -147,7 +151,10 @@ def _characters(seen: Counter[str], weights: Counter[str], config: VocabularyCon
                 occurrences[character] += count
     floor = min(weights.values(), default=1.0) / _PART_PENALTY
     kept = (character for character, count in occurrences.items() if count >= config.smallest_count)
-    return {character: max(weights[character], floor) for character in sorted(kept)}
+    return {
+        character: floor if _LATIN.fullmatch(character) else max(weights[character], floor)
+        for character in sorted(kept)
+    }
 
 
 def _latin_parts(seen: Counter[str], config: VocabularyConfig) -> list[str]:

@@ -1,0 +1,69 @@
+"""The model inside the package: small, whole, and right on examples that a person can judge."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+import yuyi
+from yuyi.encode.load import EMBEDDED
+
+LIMIT = 16_000_000
+
+
+@pytest.fixture(scope="module")
+def model() -> yuyi.Encoder:
+    return yuyi.load()
+
+
+def ranking(model: yuyi.Encoder, query: str, texts: list[str]) -> list[str]:
+    scores = model.similarity(model.encode_query(query), model.encode_document(texts))[0]
+    return [texts[place] for place in np.argsort(-scores)]
+
+
+def test_it_is_small_enough() -> None:
+    assert sum(file.stat().st_size for file in EMBEDDED.iterdir()) <= LIMIT
+
+
+def test_it_declares_what_it_is(model: yuyi.Encoder) -> None:
+    assert model.dims == (256, 128, 64)
+    assert model.languages == ("zh", "en")
+    assert model.license == "Apache-2.0"
+
+
+def test_provenance_and_scores_are_of_this_very_model(model: yuyi.Encoder) -> None:
+    provenance = json.loads((EMBEDDED / "provenance.json").read_text("utf-8"))
+    scores = json.loads((EMBEDDED / "scores.json").read_text("utf-8"))
+    assert provenance["fingerprint"] == model.fingerprint
+    assert scores["model"]["fingerprint"] == model.fingerprint
+
+
+@pytest.mark.parametrize("dim", [256, 128, 64])
+@pytest.mark.parametrize(
+    ("query", "texts"),
+    [
+        ("胡子长得太快怎么办？", ["胡子长得快怎么办？", "怎样使胡子不浓密！", "香港买手表哪里好"]),
+        ("忘记密码了怎么登录", ["密码忘了如何找回账号", "如何修改头像", "红烧肉的做法"]),
+        (
+            "how do I roll back a transaction",
+            ["undoing a database transaction", "installing python on windows"],
+        ),
+        ("手机屏幕碎了", ["更换手机屏幕多少钱", "今天下午有雨"]),
+    ],
+)
+def test_it_ranks_as_a_person_would(query: str, texts: list[str], dim: int) -> None:
+    assert ranking(yuyi.load(truncate_dim=dim), query, texts[::-1]) == texts
+
+
+def test_it_finds_a_translation(model: yuyi.Encoder) -> None:
+    texts = ["如何安装软件", "如何删除文件", "数据库的备份"]
+    assert ranking(model, "how to delete a file", texts)[0] == "如何删除文件"
+
+
+def test_words_it_does_not_know_do_not_stop_it(model: yuyi.Encoder) -> None:
+    vectors = model.encode(["", "   ", "ႠႡ", "🦄🦄", "𠮷野家"])
+    assert np.isfinite(vectors).all()
+    norms = np.linalg.norm(vectors, axis=1)
+    assert np.all((norms < 1e-6) | (np.abs(norms - 1) < 1e-5))
