@@ -24,7 +24,6 @@ def test_blocks_change_nothing(encoder, monkeypatch: pytest.MonkeyPatch) -> None
     assert [hit.passage for hit in streamed] == [hit.passage for hit in whole]
     assert sum(counts) == 5
     assert {hit.passage.line for hit in whole[:2]} == {3, 5}
-    assert whole[2].passage.text == "怎样使胡子不浓密！"
     assert {hit.file for hit in whole} == {"-"}
     expected = encoder.encode([hit.passage.text for hit in whole]) @ question[0]
     np.testing.assert_allclose([hit.score for hit in whole], expected, atol=1e-6)
