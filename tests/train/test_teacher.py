@@ -83,7 +83,7 @@ def test_vectors_keep_their_cosines_on_fewer_axes(folder: Path) -> None:
 
 def test_words_in_the_order_of_the_vocabulary(folder: Path, tmp_path: Path) -> None:
     words = teacher_words(folder)
-    assert words[:3] == ["the", "a", "and"]
+    assert words[:3] == ["the", "and", "in"]
     assert all(word.isascii() and word.isalpha() for word in words)
     with pytest.raises(RecipeError, match="no tokenizer"):
         teacher_words(tmp_path)
