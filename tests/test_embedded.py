@@ -12,6 +12,24 @@ from yuyi.encode.load import EMBEDDED
 
 LIMIT = 16_000_000
 
+# What the model must reach at 256 dimensions: main scores x 100, for Waimai one classifier on all rows.
+FLOORS = {
+    "AFQMC_validation": 30,
+    "BQ_test": 57,
+    "LCQMC_test": 58,
+    "STSB_zh_test": 70,
+    "Cmnli_validation": 68,
+    "Waimai": 86,
+    "STS12": 50,
+    "STS13": 63,
+    "STSBenchmark_en_test": 65,
+    "retrieval_docs_zh": 61,
+    "retrieval_cmrc2018_zh": 68,
+    "retrieval_docs_en": 58,
+    "retrieval_wikiqa_en": 44,
+    "bitext_xquad_en_zh": 19,
+}
+
 
 @pytest.fixture(scope="module")
 def model() -> yuyi.Encoder:
@@ -38,6 +56,13 @@ def test_provenance_and_scores_are_of_this_very_model(model: yuyi.Encoder) -> No
     scores = json.loads((EMBEDDED / "scores.json").read_text("utf-8"))
     assert provenance["fingerprint"] == model.fingerprint
     assert scores["model"]["fingerprint"] == model.fingerprint
+
+
+@pytest.mark.parametrize(("name", "floor"), FLOORS.items())
+def test_every_floor_is_met(name: str, floor: float) -> None:
+    scores = json.loads((EMBEDDED / "scores.json").read_text("utf-8"))["scores"]
+    (found,) = (score for score in scores if score["set"] == name and score["dim"] == 256)
+    assert 100 * found["also"].get("accuracy_all_rows", found["value"]) >= floor
 
 
 @pytest.mark.parametrize("dim", [256, 128, 64])

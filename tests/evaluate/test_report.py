@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import yuyi
 from yuyi.artifacts import hash_file
+from yuyi.encode.load import EMBEDDED
 from yuyi.evaluate import evaluate
 
 if TYPE_CHECKING:
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def committed() -> dict[str, Any]:
-    """The report beside the embedded model, as `yuyi evaluate --dim 256,128,64 -o` wrote it."""
-    report: dict[str, Any] = json.loads((files("yuyi") / "embedded" / "scores.json").read_text("utf-8"))
+    """The report in the folder of the embedded model."""
+    report: dict[str, Any] = json.loads((EMBEDDED / "scores.json").read_text("utf-8"))
     return report
 
 
