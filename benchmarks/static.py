@@ -58,14 +58,15 @@ def in_process(cores: list[int], texts: Path | None) -> dict[str, dict[str, floa
 
 
 def show(cores: int, figures: dict[str, dict[str, float]]) -> None:
-    """Print the figures of one process."""
-    print(f"\n{cores} core{'s' if cores > 1 else ''}: texts a second (share of the tokenizer's own figure)")
+    print(
+        f"\n{cores} core{'s' if cores > 1 else ''}: texts a second, and the share of the tokenizer's own figure"
+    )
     for name, rates in figures.items():
-        own = rates["tokenizer alone"]
-        print(f"  {name}: mean {rates.pop('tokens'):.1f} tokens")
+        print(f"  {name}, {rates.pop('tokens'):.1f} tokens on average")
+        lowest = rates.pop("lowest cosine")
         for contender, rate in rates.items():
-            share = "" if "cosine" in contender else f"  {rate / own:7.1%}"
-            print(f"    {contender:<38}{rate:>12,.4g}{share}")
+            print(f"    {contender:<26}{rate:>12,.0f}{rate / rates['tokenizer alone']:>9.1%}")
+        print(f"    lowest cosine of yuyi to sentence-transformers: {lowest:.7f}")
 
 
 def load_texts(file: Path | None) -> dict[str, list[str]]:
@@ -96,7 +97,7 @@ def measure(file: Path | None) -> dict[str, dict[str, float]]:
     table = model.backend.table()
     encoder = yuyi.load()
     plain = Tokenizer.from_file(str(EMBEDDED / "tokenizer.json"))
-    peer = StaticModel(table, Tokenizer.from_file(str(EMBEDDED / "tokenizer.json")), {"normalize": True})
+    peer = StaticModel(table, Tokenizer.from_file(str(EMBEDDED / "tokenizer.json")), normalize=True)
     with tempfile.TemporaryDirectory() as folder:
         save_sentence_transformers(Path(folder) / "st", model)
         oracle = SentenceTransformer(str(Path(folder) / "st"), device="cpu")
@@ -125,7 +126,7 @@ def measure(file: Path | None) -> dict[str, dict[str, float]]:
         figures[name]["tokens"] = statistics.mean(map(len, plain.encode_batch_fast(texts)))
         wanted = oracle.encode(texts[:1000], batch_size=1024)
         found = encoder.encode(texts[:1000])
-        figures[name]["lowest cosine to sentence-transformers"] = float((wanted * found).sum(axis=1).min())
+        figures[name]["lowest cosine"] = float((wanted * found).sum(axis=1).min())
     return figures
 
 
