@@ -58,9 +58,9 @@ def in_process(cores: list[int], texts: Path | None) -> dict[str, dict[str, floa
 
 
 def show(cores: int, figures: dict[str, dict[str, float]]) -> None:
-    print(
-        f"\n{cores} core{'s' if cores > 1 else ''}: texts a second, and the share of the tokenizer's own figure"
-    )
+    """Print the figures of one number of cores."""
+    plural = "s" if cores > 1 else ""
+    print(f"\n{cores} core{plural}: texts a second, and the share of the tokenizer's own figure")
     for name, rates in figures.items():
         print(f"  {name}, {rates.pop('tokens'):.1f} tokens on average")
         lowest = rates.pop("lowest cosine")
