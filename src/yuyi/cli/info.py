@@ -18,6 +18,9 @@ from yuyi.errors import ModelError
 _CARD = "README.md"
 _PROVENANCE = "provenance.json"
 
+# Longer lists within a list, such as the hashes of all inputs, are for programs.
+_MOST_ENTRIES = 3
+
 
 def info(
     model: Annotated[
@@ -93,10 +96,16 @@ def _print_facts(facts: dict[str, Any]) -> None:
     Console(highlight=False).print(table)
 
 
+def _nested(name: str, value: Any) -> str:
+    if isinstance(value, dict) and len(value) > _MOST_ENTRIES:
+        return f"({len(value)} entries, see --json)"
+    return _in_words(name, value)
+
+
 def _in_words(name: str, value: Any) -> str:
     match value:
         case dict():
-            return "\n".join(f"{key} {_in_words(key, inner)}" for key, inner in value.items())
+            return "\n".join(f"{key} {_nested(key, inner)}" for key, inner in value.items())
         case list() if name == "tokens":
             return " | ".join(value)
         case list() if any(isinstance(inner, dict | list) for inner in value):
