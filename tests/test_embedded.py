@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import yuyi
+from yuyi.artifacts import hash_file
 from yuyi.encode.load import EMBEDDED
 
 LIMIT = 16_000_000
@@ -56,6 +58,12 @@ def test_provenance_and_scores_are_of_this_very_model(model: yuyi.Encoder) -> No
     scores = json.loads((EMBEDDED / "scores.json").read_text("utf-8"))
     assert provenance["fingerprint"] == model.fingerprint
     assert scores["model"]["fingerprint"] == model.fingerprint
+
+
+def test_the_recipe_in_the_repository_is_the_one_that_made_it() -> None:
+    provenance = json.loads((EMBEDDED / "provenance.json").read_text("utf-8"))
+    recipe = Path(__file__).parent.parent / "recipes" / provenance["recipe"]["file"]
+    assert hash_file(recipe) == provenance["recipe"]["sha256"]
 
 
 @pytest.mark.parametrize(("name", "floor"), FLOORS.items())

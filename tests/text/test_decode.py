@@ -58,3 +58,10 @@ def test_missing_files_and_folders_are_named(tmp_path: Path) -> None:
         read_text(tmp_path / "absent.txt")
     with pytest.raises(InputError, match="is a folder"):
         read_text(tmp_path)
+
+
+def test_a_stray_control_character_does_not_make_a_document_binary() -> None:
+    document = "一份有一个退格符的文档。\x08 It goes on. " * 10
+    assert decode(document.replace("\x08", "", 9).encode()).count("\x08") == 1
+    with pytest.raises(InputError, match="binary"):
+        decode(b"\x08" * 5 + b"text" * 10)
