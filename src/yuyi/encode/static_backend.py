@@ -3,7 +3,8 @@
 The mean over each text is a matrix product: a block of a few hundred rows is gathered into a buffer that
 stays in the cache, and multiplied from the left with the (texts, tokens) matrix that holds a token's row
 scale where the token belongs to the text. The table stays int8 throughout: a row is a quarter of the memory
-traffic.
+traffic. Products and sums are float64: in float32 a long text's vector would depend, in its sixth digit, on
+where the blocks of its batch begin, and so on its company.
 """
 
 from __future__ import annotations
@@ -55,15 +56,15 @@ class StaticBackend:
 
     def embed(self, batch: TokenBatch) -> NDArray[np.float32]:
         """(rows, dim) float32, the mean of each text's token rows; zeros for a text without tokens."""
-        out = np.zeros((len(batch), self.dim), dtype=np.float32)
+        sums = np.zeros((len(batch), self.dim))
         lengths = batch.lengths
         if not len(batch.ids):
-            return out
+            return sums.astype(np.float32)
         owners = np.repeat(np.arange(len(batch)), lengths)
         weights = self._weights(batch.ids)
         block = _block_tokens(len(batch.ids) / len(batch), self.dim)
         gathered = np.empty((block, self.dim), dtype=self._rows.dtype)
-        vectors = np.empty((block, self.dim), dtype=np.float32)
+        vectors = np.empty((block, self.dim))
         columns = np.arange(block)
         for start in range(0, len(batch.ids), block):
             stop = min(start + block, len(batch.ids))
@@ -71,11 +72,11 @@ class StaticBackend:
             np.take(self._rows, batch.ids[start:stop], axis=0, out=gathered[:count], mode="clip")
             vectors[:count] = gathered[:count]
             first, last = owners[start], owners[stop - 1] + 1
-            membership = np.zeros((last - first, count), dtype=np.float32)
+            membership = np.zeros((last - first, count))
             membership[owners[start:stop] - first, columns[:count]] = weights[start:stop]
-            out[first:last] += membership @ vectors[:count]
-        out /= np.maximum(lengths, 1)[:, None].astype(np.float32)
-        return out
+            sums[first:last] += membership @ vectors[:count]
+        sums /= np.maximum(lengths, 1)[:, None]
+        return sums.astype(np.float32)
 
     def _weights(self, ids: NDArray[np.int32]) -> NDArray[np.float32]:
         if self._scales is None:
