@@ -12,8 +12,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
-__all__ = ["Encoder", "load"]
+from yuyi.version import __version__
+
+__all__ = ["Encoder", "__version__", "load"]
 
 if TYPE_CHECKING:
     from yuyi.encode import Encoder, load
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 def __getattr__(name: str) -> Any:
     """The public names, imported at first use so that `import yuyi` stays instant."""
-    if name in __all__:
+    if name in ("Encoder", "load"):
         from yuyi import encode
 
         return getattr(encode, name)

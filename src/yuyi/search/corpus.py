@@ -9,13 +9,13 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from yuyi import __version__
 from yuyi.errors import InputError
 from yuyi.search.flat import FlatIndex
 from yuyi.search.query import Hit
 from yuyi.search.scan import MARKUP_SUFFIXES, scan
 from yuyi.search.store import DamagedStore, FilePart, FileStamp, Store
 from yuyi.text.decode import decode
+from yuyi.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
