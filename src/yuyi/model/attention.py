@@ -1,0 +1,134 @@
+"""Attention over texts of unequal length laid end to end, without a single padding token.
+
+On a GPU in half precision one call of torch's variable-length flash attention takes the boundaries. Elsewhere
+texts of equal length that lie side by side are one call of scaled dot-product attention without a mask; the
+encoder sorts texts by length so that those runs are long.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from functools import cache
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.nn.functional import scaled_dot_product_attention
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Neighbouring texts of equal length.
+
+    Attributes:
+        start: position of their first token.
+        rows: number of texts.
+        length: tokens of each.
+    """
+
+    start: int
+    rows: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Spans:
+    """The boundaries of texts laid end to end, in the forms that attention needs.
+
+    Attributes:
+        offsets: (rows + 1,) int32, on the device of the tokens.
+        longest: tokens of the longest text.
+        runs: neighbouring texts of equal length; texts without tokens are left out.
+    """
+
+    offsets: Tensor
+    longest: int
+    runs: tuple[Run, ...]
+
+
+def find_spans(offsets: Tensor) -> Spans:
+    """The boundaries (rows + 1,) of texts as `Spans`; made once a batch, used by every layer."""
+    lengths = offsets.diff().tolist()
+    runs, start = [], 0
+    for length, group in groupby(lengths):
+        rows = len(list(group))
+        if length:
+            runs.append(Run(start, rows, length))
+        start += rows * length
+    return Spans(offsets.to(torch.int32), max(lengths, default=0), tuple(runs))
+
+
+def attention(q: Tensor, k: Tensor, v: Tensor, spans: Spans, *, window: int | None = None) -> Tensor:
+    """(tokens, heads, head_dim): what each token gathers from the tokens of its own text.
+
+    Args:
+        q: (tokens, heads, head_dim) queries, rotary positions already applied.
+        k: keys, of the same shape.
+        v: values, of the same shape.
+        spans: the texts' boundaries.
+        window: how many tokens to either side a token attends to; None means all of its text.
+    """
+    if q.is_cuda and q.dtype in (torch.float16, torch.bfloat16):
+        flash = _variable_length_attention()
+        if flash is not None:
+            reach = (-1, -1) if window is None else (window, window)
+            offsets, longest = spans.offsets, spans.longest
+            mixed: Tensor = flash(q, k, v, offsets, offsets, longest, longest, window_size=reach)
+            return mixed
+    parts = [_attend_run(q, k, v, run, window) for run in spans.runs]
+    return torch.cat(parts) if len(parts) != 1 else parts[0]
+
+
+@cache
+def _variable_length_attention() -> Callable[..., Any] | None:
+    """torch's variable-length flash attention, or None and a warning where torch is older than 2.10."""
+    try:
+        from torch.nn.attention.varlen import varlen_attn
+    except ImportError:
+        warnings.warn(
+            f"torch {torch.__version__} has no variable-length attention; texts are attended to in groups of "
+            "equal length, which is slower. torch 2.10 or newer has it.",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+        return None
+    return varlen_attn
+
+
+def _attend_run(q: Tensor, k: Tensor, v: Tensor, run: Run, window: int | None) -> Tensor:
+    """(rows * length, heads, head_dim), attention inside each text of a run."""
+    stop = run.start + run.rows * run.length
+    heads, head_dim = q.shape[1:]
+    q, k, v = (
+        x[run.start : stop].view(run.rows, run.length, heads, head_dim).transpose(1, 2) for x in (q, k, v)
+    )  # (rows, heads, length, head_dim)
+    if window is None or window >= run.length - 1:
+        mixed = scaled_dot_product_attention(q, k, v)
+    else:
+        mixed = _attend_window(q, k, v, window)
+    return mixed.transpose(1, 2).reshape(-1, heads, head_dim)
+
+
+def _attend_window(q: Tensor, k: Tensor, v: Tensor, window: int) -> Tensor:
+    """(rows, heads, length, head_dim); queries in blocks, each against the keys within its reach."""
+    length = q.shape[2]
+    block = max(window, 64)
+    positions = torch.arange(length, device=q.device)
+    parts = []
+    for start in range(0, length, block):
+        stop = min(start + block, length)
+        first, last = max(start - window, 0), min(stop + window, length)
+        distance = positions[start:stop, None] - positions[None, first:last]
+        mask = distance.abs() <= window
+        parts.append(
+            scaled_dot_product_attention(
+                q[:, :, start:stop], k[:, :, first:last], v[:, :, first:last], attn_mask=mask
+            )
+        )
+    return torch.cat(parts, dim=2)

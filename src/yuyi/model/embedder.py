@@ -1,0 +1,72 @@
+"""The whole model, encoder, pooling and heads: token ids in, one vector a text out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from yuyi.model.config import read_config
+from yuyi.model.heads import load_heads
+from yuyi.model.pooling import pool
+from yuyi.model.weights import load_encoder
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from yuyi.model.encoder import TransformerEncoder
+    from yuyi.pipeline import Pipeline
+
+
+class Embedder(nn.Module):
+    """Token ids to vectors. Made by `load_embedder`; what is trained is what is served."""
+
+    def __init__(self, encoder: TransformerEncoder, pipeline: Pipeline, heads: nn.Sequential) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.heads = heads
+        self.pipeline = pipeline
+
+    @property
+    def dim(self) -> int:
+        """Length of the vectors."""
+        widths = [module.out_features for module in self.heads.modules() if isinstance(module, nn.Linear)]
+        return widths[-1] if widths else len(self.pipeline.pooling) * self.encoder.config.hidden
+
+    def forward(self, ids: Tensor, offsets: Tensor, prompt_tokens: int = 0) -> Tensor:
+        """(rows, dim) float32.
+
+        Args:
+            ids: (tokens,) int, token ids of all texts one after another.
+            offsets: (rows + 1,) int64; text `i` owns `ids[offsets[i]:offsets[i + 1]]`.
+            prompt_tokens: how many tokens at the start of each text are the prompt's, the first special
+                token included; they are left out of pooling where the folder says so.
+
+        Raises:
+            InputError: a text is longer than the model's positions.
+        """
+        return self.pool(self.encoder(ids, offsets), offsets, prompt_tokens)
+
+    def pool(self, states: Tensor, offsets: Tensor, prompt_tokens: int = 0) -> Tensor:
+        """(rows, dim) float32 from the states (tokens, hidden) that the encoder, or a faster one, computed."""
+        skip = 0 if self.pipeline.include_prompt else prompt_tokens
+        vectors: Tensor = self.heads(pool(states, offsets, self.pipeline.pooling, skip))
+        return vectors
+
+
+def load_embedder(pipeline: Pipeline, *, device: str = "cpu", dtype: torch.dtype = torch.float32) -> Embedder:
+    """The model of a folder, in evaluation mode.
+
+    Args:
+        pipeline: what the folder says of itself, from `read_pipeline`.
+        device: where it computes, as torch names devices.
+        dtype: of the encoder; pooling and heads are float32.
+
+    Raises:
+        ModelError: a file is damaged, or config and weights contradict each other.
+    """
+    config = read_config(pipeline.transformer)
+    heads = load_heads(pipeline.heads, len(pipeline.pooling) * config.hidden)
+    encoder = load_encoder(pipeline.transformer, config, dtype)
+    return Embedder(encoder, pipeline, heads).eval().to(device)
