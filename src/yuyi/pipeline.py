@@ -1,4 +1,4 @@
-"""What a transformer model folder says of itself, read without torch: modules, pooling, heads, lengths, prompts.
+"""What a transformer model folder says of itself, read without torch.
 
 Two kinds of folder are read: sentence-transformers' (`modules.json` names the steps from text to vector) and
 plain Hugging Face ones (`config.json` and weights alone), which say nothing about pooling.
@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from yuyi.errors import ModelError
+from yuyi.known import Known, find
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from yuyi.known import Known
 
 Pooling = Literal["cls", "mean", "last", "max", "mean_sqrt_len"]
 Activation = Literal["identity", "tanh", "relu", "gelu", "silu", "sigmoid"]
@@ -126,7 +125,8 @@ def read_pipeline(folder: Path, *, pooling: str | None = None, known: Known | No
     Args:
         folder: a sentence-transformers folder or a plain Hugging Face folder.
         pooling: replaces the folder's own; needed for a plain folder of a model that is not known.
-        known: published facts of this model; what they hold fills what the folder leaves unsaid.
+        known: published facts of this model, which fill what the folder leaves unsaid; by default those of
+            the model of the folder's name.
 
     Raises:
         ModelError: a file is missing, is no JSON or says something that yuyi cannot do; or the folder is a
@@ -137,6 +137,7 @@ def read_pipeline(folder: Path, *, pooling: str | None = None, known: Known | No
     config = read_json(transformer / "config.json")
     settings = _first_json(transformer, _TRANSFORMER_SETTINGS)
     told = _first_json(folder, ("config_sentence_transformers.json",))
+    known = _same_model(known or find(_name(folder)), config)
     if modules:
         pools, include_prompt = _read_pooling(folder / modules[1][1])
         heads = tuple(_read_head(kind, folder / path) for kind, path in modules[2:])
@@ -160,7 +161,7 @@ def read_pipeline(folder: Path, *, pooling: str | None = None, known: Known | No
         dims=known.dims if known else (),
         name=known.name if known else _name(folder),
         languages=known.languages if known else (),
-        license=known.license if known else "",
+        license=(known.license or "") if known else "",
     )
 
 
@@ -216,14 +217,14 @@ def _read_modules(folder: Path) -> list[tuple[str, str]]:
     for kind, _ in steps:
         if kind not in ("Transformer", "Pooling", "Dense", "Normalize"):
             raise ModelError(
-                f"{path}: module {kind!r} is not one that yuyi knows (Transformer, Pooling, Dense, Normalize), "
-                "and code in a model folder is never run. Choose another model."
+                f"{path}: module {kind!r} is not one that yuyi knows (Transformer, Pooling, Dense, "
+                "Normalize), and code in a model folder is never run. Choose another model."
             )
     kinds = [kind for kind, _ in steps]
     if kinds[:2] != ["Transformer", "Pooling"] or {"Transformer", "Pooling"} & set(kinds[2:]):
         raise ModelError(
-            f"{path}: the modules are {', '.join(kinds) or 'none'}; yuyi needs one Transformer, one Pooling and "
-            "then any number of Dense and Normalize. Choose another model."
+            f"{path}: the modules are {', '.join(kinds) or 'none'}; yuyi needs one Transformer, one Pooling "
+            "and then any number of Dense and Normalize. Choose another model."
         )
     return steps
 
@@ -254,8 +255,8 @@ def _read_pooling(folder: Path) -> tuple[tuple[Pooling, ...], bool]:
     unknown = [name for name in names if name not in _POOLING_NAMES]
     if unknown or not names:
         raise ModelError(
-            f"{path}: pooling {', '.join(map(repr, unknown)) or 'is not given'}; yuyi has {', '.join(POOLINGS)}. "
-            "Choose one of them with pooling=..."
+            f"{path}: pooling {', '.join(map(repr, unknown)) or 'is not given'}; yuyi has "
+            f"{', '.join(POOLINGS)}. Choose one of them with pooling=..."
         )
     return tuple(_POOLING_NAMES[name] for name in names), bool(config.get("include_prompt", True))
 
@@ -265,8 +266,8 @@ def _read_head(kind: str, folder: Path) -> Dense | Normalize:
     source = config.get("module_input_name", "sentence_embedding")
     if source != "sentence_embedding" or config.get("use_residual"):
         raise ModelError(
-            f"{folder / 'config.json'}: a {kind} layer that reads {source!r} or adds its input is not one that "
-            "yuyi can apply to a pooled vector. Choose another model."
+            f"{folder / 'config.json'}: a {kind} layer that reads {source!r} or adds its input is not one "
+            "that yuyi can apply to a pooled vector. Choose another model."
         )
     if kind == "Normalize":
         return Normalize()
@@ -281,7 +282,8 @@ def _read_head(kind: str, folder: Path) -> Dense | Normalize:
         sizes = int(config["in_features"]), int(config["out_features"])
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(
-            f"{folder / 'config.json'}: in_features and out_features must be whole numbers. Fetch the file again."
+            f"{folder / 'config.json'}: in_features and out_features must be whole numbers. "
+            "Fetch the file again."
         ) from error
     return Dense(folder, *sizes, bool(config.get("bias", True)), _ACTIVATIONS[name])
 
@@ -289,7 +291,7 @@ def _read_head(kind: str, folder: Path) -> Dense | Normalize:
 def _choose_pooling(folder: Path, pooling: str | None, known: Known | None) -> Pooling:
     choice = pooling if pooling is not None else known.pooling if known is not None else None
     if choice in POOLINGS:
-        return cast("Pooling", choice)
+        return choice
     choices = ", ".join(POOLINGS)
     if choice is None:
         raise ModelError(
@@ -297,6 +299,12 @@ def _choose_pooling(folder: Path, pooling: str | None, known: Known | None) -> P
             f"every result. Choose with pooling=... one of {choices}, as the model's card says."
         )
     raise ModelError(f"pooling={choice!r}: no such pooling. Choose one of {choices}.")
+
+
+def _same_model(known: Known | None, config: dict[str, Any]) -> Known | None:
+    """The published facts, unless the folder's shape shows that it holds another model of that name."""
+    shape = (config.get("model_type"), config.get("num_hidden_layers"))
+    return known if known is not None and (known.architecture, known.layers) == shape else None
 
 
 def _max_tokens(transformer: Path, config: dict[str, Any], settings: dict[str, Any]) -> int:

@@ -87,7 +87,7 @@ def attention(q: Tensor, k: Tensor, v: Tensor, spans: Spans, *, window: int | No
 
 @cache
 def _variable_length_attention() -> Callable[..., Any] | None:
-    """torch's variable-length flash attention, or None and a warning where torch is older than 2.10."""
+    """Torch's variable-length flash attention, or None and a warning where torch is older than 2.10."""
     try:
         from torch.nn.attention.varlen import varlen_attn
     except ImportError:

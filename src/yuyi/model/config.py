@@ -106,8 +106,8 @@ def read_config(folder: Path) -> EncoderConfig:
     if architecture not in _READERS:
         remote = " The folder asks for code of its own, which is never run." if "auto_map" in raw else ""
         raise ModelError(
-            f"{path}: architecture {architecture!r} is not one that yuyi runs ({', '.join(_READERS)}).{remote} "
-            "Choose another model."
+            f"{path}: architecture {architecture!r} is not one that yuyi runs ({', '.join(_READERS)})."
+            f"{remote} Choose another model."
         )
     fields = _Fields(path, raw)
     config = _READERS[architecture](fields)
@@ -159,7 +159,7 @@ class _Fields:
 
 
 def _read_bert(fields: _Fields) -> EncoderConfig:
-    """BERT, RoBERTa and XLM-RoBERTa: one shape; the latter two leave the first rows of the positions unused."""
+    """BERT, RoBERTa and XLM-RoBERTa: one shape; the latter two leave the first positions unused."""
     fields.only("position_embedding_type", "absolute")
     fields.only("is_decoder", False)
     layers = fields.count("num_hidden_layers")
@@ -189,7 +189,7 @@ def _read_bert(fields: _Fields) -> EncoderConfig:
 
 
 def _read_modernbert(fields: _Fields) -> EncoderConfig:
-    """ModernBERT: pre-norm, gated, rotary, most layers local; in the forms before and after transformers 5."""
+    """ModernBERT: pre-norm, gated, rotary, most layers local; in both forms of its config."""
     layers = fields.count("num_hidden_layers")
     local = _local_layers(fields, layers)
     everywhere, nearby = _modernbert_ropes(fields)

@@ -49,7 +49,7 @@ class Embedder(nn.Module):
         return self.pool(self.encoder(ids, offsets), offsets, prompt_tokens)
 
     def pool(self, states: Tensor, offsets: Tensor, prompt_tokens: int = 0) -> Tensor:
-        """(rows, dim) float32 from the states (tokens, hidden) that the encoder, or a faster one, computed."""
+        """(rows, dim) float32 from states (tokens, hidden) that the encoder, or a faster one, computed."""
         skip = 0 if self.pipeline.include_prompt else prompt_tokens
         vectors: Tensor = self.heads(pool(states, offsets, self.pipeline.pooling, skip))
         return vectors

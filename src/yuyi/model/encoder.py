@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 class TransformerEncoder(nn.Module):
     """Token ids of texts laid end to end to one state a token.
 
-    The parts, under the names their parameters have: `embeddings` (`tokens`, `positions` and `types`, the last
-    two None where the architecture has none, and `norm`), `layers` (see `EncoderLayer`) and `final_norm` (an
-    identity without `pre_norm`).
+    The parts, under the names their parameters have: `embeddings` (`tokens`, `positions` and `types`, the
+    last two None where the architecture has none, and `norm`), `layers` (see `EncoderLayer`) and `final_norm`
+    (an identity without `pre_norm`). `load_encoder` fills them.
     """
 
     def __init__(self, config: EncoderConfig) -> None:
@@ -65,8 +65,8 @@ class TransformerEncoder(nn.Module):
         spans = find_spans(offsets)
         if spans.longest > self.config.max_positions:
             raise InputError(
-                f"a text of {spans.longest} tokens: the model's positions end at {self.config.max_positions}. "
-                "Cut the text or split it."
+                f"a text of {spans.longest} tokens: the model's positions end at "
+                f"{self.config.max_positions}. Cut the text or split it."
             )
         positions = torch.arange(len(ids), device=ids.device)
         positions -= torch.repeat_interleave(offsets[:-1], offsets.diff())
@@ -84,12 +84,14 @@ class Embeddings(nn.Module):
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
-        self.offset = config.position_offset
-        self.tokens = nn.Embedding(config.vocabulary, config.hidden)
+        self.offset = config.position_offset or 0
+        self.tokens = _table(config.vocabulary, config.hidden)
         self.positions = (
-            None if self.offset is None else nn.Embedding(self.offset + config.max_positions, config.hidden)
+            None
+            if config.position_offset is None
+            else _table(self.offset + config.max_positions, config.hidden)
         )
-        self.types = nn.Embedding(config.token_types, config.hidden) if config.token_types else None
+        self.types = _table(config.token_types, config.hidden) if config.token_types else None
         self.norm = _norm(config)
 
     def forward(self, ids: Tensor, positions: Tensor) -> Tensor:
@@ -167,6 +169,11 @@ def rotate(x: Tensor, turn: Rotation) -> Tensor:
     first, second = x.float().chunk(2, dim=-1)
     turned = torch.cat((first * cosines - second * sines, second * cosines + first * sines), dim=-1)
     return turned.to(x.dtype)
+
+
+def _table(rows: int, hidden: int) -> nn.Embedding:
+    # Empty, since a random table on the meta device makes torch import for two seconds.
+    return nn.Embedding(rows, hidden, _weight=torch.empty(rows, hidden))
 
 
 def _norm(config: EncoderConfig) -> nn.LayerNorm:

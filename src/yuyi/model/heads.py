@@ -40,13 +40,13 @@ def load_heads(heads: tuple[Dense | Normalize, ...], dim: int) -> nn.Sequential:
     Raises:
         ModelError: a dense layer does not fit what comes before it, or its weights are damaged.
     """
-    modules = []
+    modules: list[nn.Module] = []
     for head in heads:
         if isinstance(head, Dense):
             if head.in_features != dim:
                 raise ModelError(
-                    f"{head.folder}: takes vectors of {head.in_features} dimensions, and what comes before gives "
-                    f"{dim}. The parts belong to different models; fetch them again."
+                    f"{head.folder}: takes vectors of {head.in_features} dimensions, and what comes before "
+                    f"gives {dim}. The parts belong to different models; fetch them again."
                 )
             modules.append(_load_dense(head))
             dim = head.out_features

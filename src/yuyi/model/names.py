@@ -1,7 +1,8 @@
 """What each architecture's files call the tensors that yuyi's encoder holds.
 
-Keys are yuyi's names of modules with `{n}` for the layer; values are the names on disk, which follow the classes
-of transformers (and, for "new", the published weights of gte-multilingual). Several names are stacked in order.
+Keys are yuyi's names of modules with `{n}` for the layer; values are the names on disk, which follow the
+classes of transformers (and, for "new", the published weights of gte-multilingual). Several names are stacked
+in order.
 """
 
 from __future__ import annotations
@@ -94,8 +95,7 @@ NAMINGS = {
     "gte": _GTE,
 }
 
-# What training heads leave in a file beside the encoder, by the start of the name after the encoder's prefix or
-# without it; embeddings need none of it.
+# What training heads leave in a file beside the encoder, by the start of the name; no vector needs it.
 HEADS = (
     "pooler.",
     "cls.",

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def pool(states: Tensor, offsets: Tensor, modes: tuple[Pooling, ...], skip: int = 0) -> Tensor:
-    """(rows, len(modes) * hidden) float32, the results of `modes` side by side; zeros for a text without tokens.
+    """(rows, len(modes) * hidden) float32, the results of `modes` side by side; zeros without tokens.
 
     Args:
         states: (tokens, hidden), the states of all texts' tokens one after another.

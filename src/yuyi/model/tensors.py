@@ -1,4 +1,4 @@
-"""The tensors of a folder's weight files, mapped from disk where the format allows; pickled code is never run."""
+"""The tensors of a folder's weight files, mapped from disk where possible; pickled code is never run."""
 
 from __future__ import annotations
 
@@ -37,7 +37,8 @@ def read_tensors(folder: Path) -> dict[str, Tensor]:
         whole, index = folder / name, folder / f"{name}.index.json"
         if whole.is_file() and index.is_file():
             raise ModelError(
-                f"{folder}: two candidate models, {name} and the shards of {index.name}. Keep the one that is meant."
+                f"{folder}: two candidate models, {name} and the shards of {index.name}. "
+                "Keep the one that is meant."
             )
         if whole.is_file():
             return _read_file(whole)
@@ -78,7 +79,7 @@ def _read_shards(index: Path) -> dict[str, Tensor]:
         tensors |= _read_file(shard)
     missing = sorted(set(placed) - set(tensors))
     if missing:
-        raise ModelError(f"{index}: no file holds {_some(missing)}. Fetch the files again.")
+        raise ModelError(f"{index}: no file holds {some(missing)}. Fetch the files again.")
     return tensors
 
 
@@ -116,7 +117,7 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
     return content
 
 
-def _some(names: list[str]) -> str:
-    """The first few of a list of names, and how many more there are."""
+def some(names: list[str]) -> str:
+    """The first few names of a list, and how many more there are."""
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return ", ".join(names[:3]) + more

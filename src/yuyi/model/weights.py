@@ -10,7 +10,7 @@ import torch
 from yuyi.errors import ModelError
 from yuyi.model.encoder import TransformerEncoder
 from yuyi.model.names import HEADS, NAMINGS
-from yuyi.model.tensors import check_tensor, read_tensors
+from yuyi.model.tensors import check_tensor, read_tensors, some
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,8 +27,8 @@ def load_encoder(
     """The encoder of a folder, in evaluation mode on the CPU; nothing is initialised before it is read.
 
     Raises:
-        ModelError: a file is damaged; a tensor is missing, unknown, of another shape than the config asks for,
-            or holds values that are no numbers.
+        ModelError: a file is damaged; a tensor is missing, unknown, of another shape than the config
+            asks for, or holds values that are no numbers.
     """
     with torch.device("meta"):
         encoder = TransformerEncoder(config)
@@ -38,24 +38,20 @@ def load_encoder(
         for name, parameter in encoder.named_parameters()
     }
     if found:
-        left = ", ".join(sorted(found)[:3])
-        raise ModelError(
-            f"{folder}: the weights hold {left}{' and more' if len(found) > 3 else ''}, for which the config has no "
-            f"place ({config.architecture}, {config.layers} layers). The config and the weights belong to "
-            "different models; fetch both again."
-        )
+        raise _contradiction(folder, config, f"hold {some(sorted(found))}, for which the config has no place")
     encoder.load_state_dict(state, assign=True)
     return encoder.eval()
 
 
 def _own_tensors(folder: Path, tensors: dict[str, Tensor], naming: Naming) -> dict[str, Tensor]:
-    """The encoder's own tensors under the names of `naming`: prefix, old names and training heads taken off."""
+    """The encoder's own tensors under the names of `naming`, without prefix and training heads."""
     tokens = f"{naming.modules['embeddings.tokens'][0]}.weight"
     prefixes = [name.removesuffix(tokens) for name in tensors if name.endswith(tokens)]
     if len(prefixes) != 1:
         found = f"{len(prefixes)} candidate models" if prefixes else "no token table"
         raise ModelError(
-            f"{folder}: the weights hold {found} (tensors that end in {tokens}). Choose a folder with one encoder."
+            f"{folder}: the weights hold {found} (tensors that end in {tokens}). "
+            "Choose a folder with one encoder."
         )
     prefix = prefixes[0]
     own: dict[str, Tensor] = {}
@@ -83,10 +79,7 @@ def _take(
         sources = others
     missing = [source for source in sources if source not in found]
     if missing:
-        raise ModelError(
-            f"{folder}: the weights lack {missing[0]}, which the config asks for ({config.architecture}, "
-            f"{config.layers} layers). The config and the weights belong to different models; fetch both again."
-        )
+        raise _contradiction(folder, config, f"lack {some(missing)}, which the config asks for")
     piece = (shape[0] // len(sources), *shape[1:])
     for source in sources:
         check_tensor(source, found[source], piece, folder)
@@ -95,3 +88,10 @@ def _take(
         up, gate = pieces[0].chunk(2)
         pieces = [gate, up]
     return torch.cat(pieces) if len(pieces) > 1 else pieces[0]
+
+
+def _contradiction(folder: Path, config: EncoderConfig, how: str) -> ModelError:
+    return ModelError(
+        f"{folder}: the weights {how} ({config.architecture}, {config.layers} layers). "
+        "The config and the weights belong to different models; fetch both again."
+    )
