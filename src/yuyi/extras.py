@@ -8,6 +8,7 @@ from yuyi.errors import MissingExtra
 
 # The packages that each extra of pyproject.toml brings, by import name.
 EXTRAS: dict[str, tuple[str, ...]] = {
+    "hub": ("huggingface_hub",),
     "parquet": ("pyarrow",),
     "data": ("pyarrow", "markdown_it", "rensa", "rjieba"),
     "train": ("pyarrow", "rjieba", "torch", "pydantic", "yaml"),

@@ -1,0 +1,107 @@
+"""Which files make a model folder whole, and which files of a repository are worth fetching."""
+
+from __future__ import annotations
+
+import json
+import re
+from itertools import groupby
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+    from pathlib import Path
+
+# The forms of weights, the better one first; an index names the parts of weights that fill several files.
+_FORMS = (
+    re.compile(r"(model(-\d+-of-\d+)?|table)\.safetensors|model\.safetensors\.index\.json"),
+    re.compile(r"pytorch_model(-\d+-of-\d+)?\.bin|pytorch_model\.bin\.index\.json"),
+)
+_ONNX = re.compile(r"(onnx/)?model\.onnx(_data)?")
+_SETTINGS = re.compile(r".+(?<!\.index)\.json|.+\.txt|.+\.model|README\.md")
+_MODULE_FOLDER = re.compile(r"\.|\d+_\w+")
+
+
+def choose_files(names: Collection[str], *, torch: bool) -> list[str]:
+    """The files of a repository that a model needs: settings, tokenizer and one form of its weights.
+
+    Code is never among them, nor a second form of the same weights.
+
+    Args:
+        names: paths inside the repository, with "/".
+        torch: whether torch is installed; without it, an ONNX file is taken before weights.
+    """
+    onnx = [name for name in names if _ONNX.fullmatch(name)]
+    chosen: list[str] = []
+    by_folder = groupby(sorted(map(PurePosixPath, names)), key=lambda path: str(path.parent))
+    folders = {folder: list(paths) for folder, paths in by_folder if _MODULE_FOLDER.fullmatch(folder)}
+    for folder, paths in folders.items():
+        weights = next(filter(None, ([p for p in paths if form.fullmatch(p.name)] for form in _FORMS)), [])
+        is_encoder = folder == "." or folder.startswith("0_")
+        if is_encoder and onnx and not (weights and torch):
+            weights = []
+            chosen += onnx
+        chosen += [str(path) for path in paths if _SETTINGS.fullmatch(path.name) or path in weights]
+    return sorted(set(chosen))
+
+
+def find_lack(folder: Path, dim: int | None = None) -> str:
+    """What a model folder lacks, in a few words; "" when it is whole.
+
+    A download that was stopped, or a program that fetched only what it needed itself, leaves a part.
+
+    Args:
+        folder: a folder that may not exist.
+        dim: dimension of the model's vectors where it is known. A folder that gives vectors of another
+            length lacks the layers that should follow the encoder.
+    """
+    if not folder.is_dir():
+        return "not there"
+    try:
+        return ", ".join(f"no {part}" for part in _missing(folder, dim))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return "its settings cannot be read"
+
+
+def _missing(folder: Path, dim: int | None) -> Iterator[str]:
+    if (folder / "yuyi.json").is_file():
+        yield from (name for name in ("tokenizer.json", "table.safetensors") if not (folder / name).is_file())
+    elif (folder / "modules.json").is_file():
+        for module in json.loads((folder / "modules.json").read_bytes()):
+            yield from _missing_of_module(folder, module["path"], module["type"].rpartition(".")[2])
+    else:
+        yield from _missing_of_module(folder, "", "Transformer")
+        config = folder / "config.json"
+        if dim and config.is_file() and json.loads(config.read_bytes()).get("hidden_size", dim) != dim:
+            yield "modules.json"
+
+
+def _missing_of_module(folder: Path, path: str, kind: str) -> Iterator[str]:
+    """What one module of a sentence-transformers folder lacks; a kind without files lacks nothing."""
+    inner = folder / path
+    place = f" in {path}" if path else ""
+    if kind in ("Transformer", "Pooling", "Dense") and not (inner / "config.json").is_file():
+        yield f"config.json{place}"
+    if kind in ("Transformer", "StaticEmbedding"):
+        if not any((inner / name).is_file() for name in ("tokenizer.json", "vocab.txt")):
+            yield f"tokenizer.json{place}"
+        if not _has_weights(inner) and not _has_onnx(folder):
+            yield f"weights{place}"
+    elif kind == "Dense" and not _has_weights(inner):
+        yield f"weights{place}"
+
+
+def _has_weights(folder: Path) -> bool:
+    """Whether weights are there in one form, all parts of them."""
+    for name in ("model.safetensors", "pytorch_model.bin"):
+        if (folder / name).is_file():
+            return True
+        index = folder / f"{name}.index.json"
+        if index.is_file():
+            parts = set(json.loads(index.read_bytes())["weight_map"].values())
+            return all((folder / part).is_file() for part in parts)
+    return False
+
+
+def _has_onnx(folder: Path) -> bool:
+    return any(file.is_file() for place in (folder, folder / "onnx") for file in place.glob("*.onnx"))
