@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from yuyi import extras, known
 from yuyi.errors import InputError, MissingExtra, ModelError
-from yuyi.snapshot import choose_files, find_lack
+from yuyi.snapshot import NOTHING, choose_files, find_lack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,6 +35,12 @@ class _Wanted:
     id: str
     revision: str | None
     dim: int | None
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """Where people may have put the model's folder: under its short name, or under its hub id."""
+        suffix = f"@{self.revision}" if self.revision else ""
+        return tuple(_home() / f"{name}{suffix}" for name in dict.fromkeys((self.name, self.id)))
 
 
 def resolve(name_or_folder: str | os.PathLike[str], *, revision: str | None = None) -> Path:
@@ -63,14 +69,14 @@ def resolve(name_or_folder: str | os.PathLike[str], *, revision: str | None = No
     for place, lack in _candidates(wanted):
         if not lack:
             return place
-        looked.append(f"{place} ({lack})")
+        looked.append(f"{place} ({lack})" if lack != NOTHING else str(place))
     try:
         return _download(wanted)
     except (MissingExtra, _NotDownloaded) as reason:
         raise ModelError(
             f"{wanted.name}: not on this machine, and not downloaded: {reason} "
             f"Looked in: {', '.join(looked)}. Copy the model's folder to this machine and give its path, "
-            f"or put it at {_home() / wanted.name}."
+            f"or put it at {wanted.folders[0]}."
         ) from reason
 
 
@@ -81,21 +87,25 @@ def find_local(name: str) -> Path | None:
 
 def _existing(name_or_folder: str | os.PathLike[str]) -> Path | None:
     """The folder, where there is one of that path; None for what may be a name."""
-    folder = Path(name_or_folder).expanduser()
+    if not str(name_or_folder):
+        raise ModelError(
+            "an empty name. Give the path of a model's folder, or a name that `yuyi models` lists."
+        )
     try:
+        folder = Path(name_or_folder).expanduser()
         if folder.is_dir():
             return folder
         is_file = folder.is_file()
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # RuntimeError: "~someone" who has no home.
+        reason = getattr(error, "strerror", None) or error
         raise ModelError(
-            f"{folder}: cannot be read ({error.strerror}). Give the path of a folder."
+            f"{name_or_folder}: cannot be read ({reason}). Give the path of a folder."
         ) from error
     if is_file:
         raise ModelError(f"{folder}: a file. Give the folder that it lies in.")
     if not isinstance(name_or_folder, str) or not _NAME.fullmatch(name_or_folder):
         raise ModelError(
-            f"{folder}: no such folder. Give the path of a model's folder, or a name that "
-            "`yuyi models` lists."
+            f"{name_or_folder}: no such folder. Give a folder, or a name that `yuyi models` lists."
         )
     return None
 
@@ -148,16 +158,14 @@ def _caches() -> list[Path]:
 
 def _candidates(wanted: _Wanted) -> Iterator[tuple[Path, str]]:
     """Every place a model may be in, with what it lacks there; "" when it is whole."""
-    suffix = f"@{wanted.revision}" if wanted.revision else ""
-    for name in dict.fromkeys((wanted.name, wanted.id)):
-        folder = _home() / f"{name}{suffix}"
+    for folder in wanted.folders:
         yield folder, find_lack(folder, wanted.dim)
     for cache in _caches():
         repository = cache / f"models--{wanted.id.replace('/', '--')}"
         commit = _commit(repository, wanted.revision or "main")
         if commit is None:
             held = ", ".join(path.name[:12] for path in sorted(repository.glob("snapshots/*")))
-            yield repository, f"only other revisions: {held}" if held else "not there"
+            yield repository, f"only other revisions: {held}" if held else NOTHING
         else:
             folder = repository / "snapshots" / commit
             yield folder, find_lack(folder, wanted.dim)
@@ -203,8 +211,21 @@ def _download(wanted: _Wanted) -> Path:
         )
     # Its HTTP library and its transfer library raise classes of their own; each means: not downloaded.
     except Exception as error:
-        first = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise _NotDownloaded(f"the hub did not give {repository} ({first}).") from error
+        raise _NotDownloaded(_say_why(error, repository, wanted.revision)) from error
     if lack := find_lack(Path(folder), wanted.dim):
         raise _NotDownloaded(f"what the hub has under {repository} is no model that yuyi can open: {lack}.")
     return Path(folder)
+
+
+def _say_why(error: Exception, repository: str, revision: str | None) -> str:
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+
+    match error:
+        case GatedRepoError():
+            return f"{repository} is for those who accepted its terms on the hub. Accept them and log in."
+        case RepositoryNotFoundError():
+            return f"the hub has no {repository}, or keeps it private."
+        case RevisionNotFoundError():
+            return f"the hub has no revision {revision} of {repository}."
+    reason = str(error).strip() or type(error).__name__
+    return f"{repository} could not be fetched ({reason.splitlines()[0].rstrip('.')})."

@@ -21,6 +21,9 @@ _ONNX = re.compile(r"(onnx/)?model\.onnx(_data)?")
 _SETTINGS = re.compile(r".+(?<!\.index)\.json|.+\.txt|.+\.model|README\.md")
 _MODULE_FOLDER = re.compile(r"\.|\d+_\w+")
 
+# What `find_lack` says of a folder that does not exist.
+NOTHING = "not there"
+
 
 def choose_files(names: Collection[str], *, torch: bool) -> list[str]:
     """The files of a repository that a model needs: settings, tokenizer and one form of its weights.
@@ -56,7 +59,7 @@ def find_lack(folder: Path, dim: int | None = None) -> str:
             length lacks the layers that should follow the encoder.
     """
     if not folder.is_dir():
-        return "not there"
+        return NOTHING
     try:
         return ", ".join(f"no {part}" for part in _missing(folder, dim))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
