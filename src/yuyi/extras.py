@@ -9,6 +9,8 @@ from yuyi.errors import MissingExtra
 # The packages that each extra of pyproject.toml brings, by import name.
 EXTRAS: dict[str, tuple[str, ...]] = {
     "hub": ("huggingface_hub",),
+    "torch": ("torch",),
+    "onnx": ("onnxruntime",),
     "parquet": ("pyarrow",),
     "data": ("pyarrow", "markdown_it", "rensa", "rjieba"),
     "train": ("pyarrow", "rjieba", "torch", "pydantic", "yaml"),
