@@ -81,6 +81,8 @@ def attention(q: Tensor, k: Tensor, v: Tensor, spans: Spans, *, window: int | No
             offsets, longest = spans.offsets, spans.longest
             mixed: Tensor = flash(q, k, v, offsets, offsets, longest, longest, window_size=reach)
             return mixed
+    if not spans.runs:
+        return v
     parts = [_attend_run(q, k, v, run, window) for run in spans.runs]
     return torch.cat(parts) if len(parts) != 1 else parts[0]
 

@@ -66,15 +66,18 @@ inline vfloat load_bfloat16(const uint16_t* p) {
     return (vfloat)(__builtin_convertvector(*(const uhalf*)p, vint) << 16);
 }
 inline void store_bfloat16(uint16_t* p, vfloat v) {
+#if defined(__AVX512BF16__)
+    _mm256_storeu_si256((__m256i*)p, (__m256i)_mm512_cvtneps_pbh((__m512)v));
+#else
     vint b = bits(v);
     b += 0x7fff + ((b >> 16) & 1);
     *(uhalf*)p = __builtin_convertvector((b >> 16) & 0xffff, uhalf);
+#endif
 }
 
-// e^x to 2 units in the last place, x clipped to where float32 can hold the result: x = n ln 2 + r, and a
-// polynomial for e^r.
+// e^x for x <= 88 to 2 units in the last place, at least e^-87: x = n ln 2 + r, and a polynomial for e^r.
 inline vfloat exponential(vfloat x) {
-    x = smaller(larger(x, fill(-87.0f)), fill(88.0f));
+    x = larger(x, fill(-87.0f));
     const vfloat magic = fill(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer
     vfloat shifted = x * 1.44269504f + magic;
     vfloat n = shifted - magic;
@@ -110,11 +113,13 @@ inline vfloat gelu(vfloat x) {
     return half + half * (c * p / q);
 }
 
+inline vfloat sigmoid(vfloat x) { return 1.0f / (1.0f + exponential(smaller(-x, fill(88.0f)))); }
+
 inline vfloat activate(vfloat x, int activation) {
     switch (activation) {
         case GELU: return gelu(x);
-        case GELU_TANH: return x / (1.0f + exponential(-1.59576912f * x * (1.0f + 0.044715f * x * x)));
-        case SILU: return x / (1.0f + exponential(-x));
+        case GELU_TANH: return x * sigmoid(1.59576912f * x * (1.0f + 0.044715f * x * x));
+        case SILU: return x * sigmoid(x);
         case RELU: return larger(x, vfloat{});
     }
     return x;
@@ -341,7 +346,8 @@ void pack_values(const void* values, long stride, long length, long groups, int 
     }
 }
 
-// Scores of one query to weights that sum to `1 / factor`, zero outside [first, last).
+// Scores of one query to weights, and the factor that makes them sum to one. Outside [first, last) a weight is
+// e^-87, which is nothing beside the largest, 1.
 template <int KIND>
 float soften(float* scores, int32_t* weights, long columns, long first, long last, float scale) {
     for (long j = 0; j < first; j++) scores[j] = -1e30f;
@@ -351,9 +357,7 @@ float soften(float* scores, int32_t* weights, long columns, long first, long las
     const float peak = largest(best);
     vfloat total = vfloat{};
     for (long j = 0; j < columns; j += LANES) {
-        vfloat s = load(scores + j);
-        vfloat e = exponential((s - peak) * scale);
-        e = s > -1e29f ? e : vfloat{};
+        vfloat e = exponential((load(scores + j) - peak) * scale);
         total += e;
         if constexpr (KIND == FLOAT32)
             store((float*)weights + j, e);
