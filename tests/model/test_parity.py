@@ -7,10 +7,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracles import FOLDERS, PEERS, TEXTS, TINY, flat, token_ids
 
 from yuyi.model.embedder import Embedder, load_embedder
 from yuyi.pipeline import read_pipeline
+
+from .oracles import FOLDERS, PEERS, TEXTS, TINY, flat, token_ids
 
 
 @pytest.fixture(scope="module")

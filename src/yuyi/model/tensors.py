@@ -97,8 +97,9 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 
 def _read_pickle(path: Path) -> dict[str, Tensor]:
     packed = zipfile.is_zipfile(path)
-    if not packed and path.open("rb").read(2) == b"PK":
-        raise ModelError(f"{path}: cut short. {_MEND}")
+    with path.open("rb") as file:
+        if file.read(2) == b"PK" and not packed:
+            raise ModelError(f"{path}: cut short. {_MEND}")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=packed)
     except pickle.UnpicklingError as error:
