@@ -17,7 +17,8 @@ from yuyi.version import __version__
 __all__ = ["Encoder", "__version__", "load"]
 
 if TYPE_CHECKING:
-    from yuyi.encode import Encoder, load
+    from yuyi.encode.encoder import Encoder
+    from yuyi.encode.load import load
 
 
 def __getattr__(name: str) -> Any:

@@ -4,10 +4,12 @@
     ├── InputError     what the user gave cannot be used: a file, a text, an option, a column
     ├── ModelError     a model folder is missing, damaged or of a kind that cannot be opened
     ├── RecipeError    a training recipe has an unknown key or an impossible value
+    ├── WorkerError    processes that shared the encoding died; the message names the texts they held
     └── MissingExtra   an optional package is not installed; the message holds the pip line
 
 Each message names the value, the cause and the remedy. The command line prints it on one line and exits
-with code 2. Anything else that escapes is a bug in yuyi and exits with code 1.
+with code 2. Anything else that escapes is a bug in yuyi and exits with code 1. `YuyiWarning` is no error:
+work goes on, and the message says what to expect.
 """
 
 from __future__ import annotations
@@ -29,5 +31,21 @@ class RecipeError(YuyiError, ValueError):
     """A recipe that cannot be run as written."""
 
 
+class WorkerError(YuyiError):
+    """Processes that shared the encoding died, as for want of memory.
+
+    Attributes:
+        ranges: the first text and one past the last of each part that was lost, counted from 0.
+    """
+
+    def __init__(self, message: str, ranges: tuple[tuple[int, int], ...] = ()) -> None:
+        super().__init__(message)
+        self.ranges = ranges
+
+
 class MissingExtra(YuyiError, ImportError):
     """An optional package that is not installed."""
+
+
+class YuyiWarning(UserWarning):
+    """Something that was done otherwise than may be expected, such as a text that was cut; nothing failed."""

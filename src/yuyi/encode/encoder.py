@@ -1,93 +1,215 @@
-"""The encoder: texts in, unit vectors out."""
+"""The encoder: texts in, vectors out, with any engine."""
 
 from __future__ import annotations
 
-import os
-from collections import deque
+import warnings
 from collections.abc import Iterable, Sized
-from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypedDict, Unpack, overload
 
 import numpy as np
 
-from yuyi.errors import InputError
-from yuyi.text.tokenizer import BatchTokenizer
+from yuyi.encode import output
+from yuyi.encode.flow import Block, blocks, in_order
+from yuyi.encode.tensors import as_tensor
+from yuyi.errors import InputError, ModelError, YuyiWarning
+from yuyi.progress import progress
+from yuyi.text.overflow import OVERFLOWS, EncodeInfo, Frame, Overflow, fit, mean_of_chunks
+from yuyi.text.plan import plan, select
+from yuyi.text.prompts import DOCUMENT, QUERY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from yuyi.encode.static_folder import StaticModel
+    from yuyi.encode.backend import Backend
+    from yuyi.encode.facts import Facts
+    from yuyi.encode.output import Precision
+    from yuyi.text.tokenizer import BatchTokenizer
+    from yuyi.types import TokenBatch
 
     Vectors = NDArray[np.float32]
 
-# A block of texts is the unit of work of one thread: large enough to hide the hand-over, small enough
-# to stream.
-_BLOCK_TEXTS = 1_024
-_BLOCK_CHARACTERS = 200_000
+
+class VectorOptions(TypedDict, total=False):
+    """The options of `encode` that decide the vectors; explained there."""
+
+    prompt_name: str | None
+    prompt: str | None
+    truncate_dim: int | None
+    normalize: bool
+    precision: Precision
+    overflow: Overflow
+    token_budget: int | None
+
+
+class EncodeOptions(VectorOptions, total=False):
+    """All options of `encode` but `return_info`."""
+
+    show_progress: bool | None
+    convert_to_tensor: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """How the texts of one call become vectors; settled before the first text is read."""
+
+    prompt: str
+    # Leading tokens of each text that are its prompt; and those that pooling leaves out, specials included.
+    head: int
+    prompt_tokens: int
+    dim: int
+    normalize: bool
+    precision: Precision
+    overflow: Overflow
+    token_budget: int | None
+
+
+class _Done(NamedTuple):
+    """A block's vectors, and what became of its tokens."""
+
+    vectors: NDArray[Any]
+    info: EncodeInfo
 
 
 class Encoder:
-    """Encodes Chinese and English texts with a token table. Made by `yuyi.load`."""
+    """Encodes texts with a model. Made by `yuyi.load`; may be used from several threads."""
 
-    def __init__(self, model: StaticModel, folder: Path) -> None:
-        self._model = model
-        self._tokenize = BatchTokenizer(model.tokenizer)
-        self.folder = folder
+    def __init__(self, backend: Backend, tokenizer: BatchTokenizer, facts: Facts) -> None:
+        self._backend = backend
+        self._tokenize = tokenizer
+        self._facts = facts
+        self._frame = tokenizer.frame(facts.max_tokens) if facts.special_tokens else Frame()
 
     @property
     def name(self) -> str:
         """The model's name."""
-        return self._model.card.name
+        return self._facts.name
+
+    @property
+    def folder(self) -> Path:
+        """Where the model was read from."""
+        return self._facts.folder
 
     @property
     def languages(self) -> tuple[str, ...]:
-        """Codes of the languages the model was trained on."""
-        return self._model.card.languages
+        """Codes of the model's languages, as far as it tells."""
+        return self._facts.languages
 
     @property
     def license(self) -> str:
         """SPDX identifier of the model's licence, or the empty string."""
-        return self._model.card.license
+        return self._facts.license
 
     @property
     def dim(self) -> int:
         """Length of the vectors."""
-        return self._model.backend.dim
+        return self._facts.dims[0]
 
     @property
     def dims(self) -> tuple[int, ...]:
-        """The Matryoshka dimensions that the model declares, largest first."""
-        return self._model.card.dims
+        """The Matryoshka dimensions that the model declares, largest first; `dim` is the first."""
+        return self._facts.dims
+
+    @property
+    def max_tokens(self) -> int | None:
+        """The longest text that the model reads whole, special tokens included; None for any length."""
+        return self._facts.max_tokens
+
+    @property
+    def prompts(self) -> dict[str, str]:
+        """What the model puts before texts, by the names that `prompt_name` takes."""
+        return dict(self._facts.prompts.texts)
 
     @property
     def vocabulary_size(self) -> int:
         """Number of pieces in the vocabulary."""
-        return int(self._model.tokenizer.get_vocab_size())
+        return self._tokenize.vocabulary_size
 
     @property
+    def backend_name(self) -> str:
+        """The engine: `static`, `torch` or `onnx`."""
+        return self._backend.name
+
+    @property
+    def dtype(self) -> str:
+        """What the engine computes in: `float32`, `bfloat16`, `float16` or `int8`."""
+        return self._backend.dtype
+
+    @property
+    def device(self) -> str:
+        """Where the engine computes: `cpu`, `cuda:0`."""
+        return self._backend.device
+
+    @cached_property
     def fingerprint(self) -> str:
-        """Hex digest of everything that decides the vectors: table, tokenizer, dimension."""
-        return self._model.digest
+        """Hex digest of everything that decides the vectors: weights, tokenizer, pooling, prompts, dimension.
+
+        Vectors can be compared when the fingerprints of their encoders are equal. The first call reads all
+        weights.
+        """
+        return self._facts.digest()
+
+    @overload
+    def encode(
+        self, inputs: str | Iterable[str], *, return_info: Literal[True], **options: Unpack[EncodeOptions]
+    ) -> tuple[NDArray[Any], EncodeInfo]: ...
+
+    @overload
+    def encode(
+        self,
+        inputs: str | Iterable[str],
+        *,
+        return_info: Literal[False] = ...,
+        **options: Unpack[EncodeOptions],
+    ) -> NDArray[Any]: ...
+
+    @overload
+    def encode(
+        self, inputs: str | Iterable[str], *, return_info: bool, **options: Unpack[EncodeOptions]
+    ) -> Any: ...
 
     def encode(
-        self, inputs: str | Iterable[str], *, normalize: bool = True, show_progress: bool = False
-    ) -> Vectors:
-        """(rows, dim) float32 of unit length, one row a text in the order given; (dim,) for a single string.
+        self,
+        inputs: str | Iterable[str],
+        *,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        truncate_dim: int | None = None,
+        normalize: bool = True,
+        precision: Precision = "float32",
+        overflow: Overflow = "cut",
+        token_budget: int | None = None,
+        show_progress: bool | None = None,
+        convert_to_tensor: bool = False,
+        return_info: bool = False,
+    ) -> Any:
+        """(rows, dim) of unit length, one row a text in the order given; (dim,) for a single string.
 
-        A text with no known token (empty, or signs alone that the vocabulary lacks) gives the zero vector.
+        An empty text is encoded like any other: a transformer reads its special tokens alone, and a token
+        table, which has none, gives the zero vector.
 
         Args:
             inputs: a text, or an iterable of texts.
-            normalize: scale each vector to unit length; otherwise it is the plain mean of its tokens'
-                vectors.
-            show_progress: draw a progress bar on standard error.
+            prompt_name: which of the model's prompts stands before each text; without it, its default one.
+            prompt: a text to put before each text instead.
+            truncate_dim: keep only this many leading values (Matryoshka); cut before scaled to unit length.
+            normalize: scale each vector to unit length.
+            precision: `float32`, `float16`, `int8` or `binary`, explained in `yuyi.encode.output`.
+            overflow: what happens to a text with more tokens than the model takes. `cut` drops the rest and
+                warns; `pool` reads it in chunks and averages their vectors by their tokens; `error` refuses.
+            token_budget: the most tokens the engine gets at a time; without it, what suits the engine.
+            show_progress: draw a progress bar on standard error, or never; without it, for work of more than
+                two seconds at a terminal.
+            convert_to_tensor: give a `torch.Tensor` instead of a numpy array.
+            return_info: give (vectors, info), where `EncodeInfo` tells for each text how many tokens it has
+                and how many were used; nothing is warned of then.
 
         Raises:
-            InputError: an input is not a string.
+            InputError: an input is not a string, or an option does not fit the model.
 
         Examples:
             >>> import yuyi
@@ -95,53 +217,64 @@ class Encoder:
             >>> vectors.shape, vectors.dtype
             ((2, 256), dtype('float32'))
         """
+        way = self._way(
+            prompt_name=prompt_name, prompt=prompt, truncate_dim=truncate_dim, normalize=normalize,
+            precision=precision, overflow=overflow, token_budget=token_budget,
+        )  # fmt: skip
+        texts = [inputs] if isinstance(inputs, str) else inputs
+        total = len(texts) if isinstance(texts, Sized) else None
+        nothing = output.store(np.zeros((0, way.dim), dtype=np.float32), way.precision)
+        found = [_Done(nothing, EncodeInfo.joined([]))]
+        with progress("encoding", total=total, shown=show_progress) as count:
+            for done in self._run(texts, way):
+                found.append(done)
+                count(len(done.vectors), int(done.info.used.sum()))
+        info = EncodeInfo.joined(done.info for done in found)
+        if not return_info and len(info.cut):
+            _warn_of_cuts(info)
+        vectors = np.concatenate([done.vectors for done in found])
         if isinstance(inputs, str):
-            single: Vectors = self.encode([inputs], normalize=normalize)[0]
-            return single
-        blocks = self.encode_stream(inputs, normalize=normalize)
-        if show_progress:
-            blocks = _with_progress(blocks, len(inputs) if isinstance(inputs, Sized) else None)
-        return np.concatenate([np.zeros((0, self.dim), dtype=np.float32), *blocks])
+            vectors = vectors[0]
+        given = as_tensor(vectors) if convert_to_tensor else vectors
+        return (given, info) if return_info else given
 
-    def encode_query(self, inputs: str | Iterable[str], *, normalize: bool = True) -> Vectors:
-        """(rows, dim) float32 like `encode`, for texts that ask; a token table has no prompts."""
-        return self.encode(inputs, normalize=normalize)
+    def encode_query(
+        self, inputs: str | Iterable[str], *, return_info: bool = False, **options: Unpack[EncodeOptions]
+    ) -> Any:
+        """(rows, dim) like `encode`, for texts that ask: after the prompt named `query`, if there is one."""
+        return self.encode(inputs, return_info=return_info, **self._in_role(QUERY, options))
 
-    def encode_document(self, inputs: str | Iterable[str], *, normalize: bool = True) -> Vectors:
-        """(rows, dim) float32 like `encode`, for texts that answer; a token table has no prompts."""
-        return self.encode(inputs, normalize=normalize)
+    def encode_document(
+        self, inputs: str | Iterable[str], *, return_info: bool = False, **options: Unpack[EncodeOptions]
+    ) -> Any:
+        """(rows, dim) like `encode`, for texts that answer.
 
-    def encode_stream(self, inputs: Iterable[str], *, normalize: bool = True) -> Iterator[Vectors]:
-        """Blocks of vectors, (rows, dim) float32, in order; millions of texts pass in bounded memory.
+        The prompt named `document`, `passage` or `corpus` stands before them, where the model has one.
+        """
+        return self.encode(inputs, return_info=return_info, **self._in_role(DOCUMENT, options))
+
+    def encode_stream(
+        self, inputs: Iterable[str], *, return_info: bool = False, **options: Unpack[VectorOptions]
+    ) -> Iterator[Any]:
+        """Blocks of vectors, (rows, dim), in order; millions of texts pass in bounded memory.
+
+        With `return_info`, pairs of a block and its `EncodeInfo`; otherwise the first cut text is warned of.
 
         Raises:
-            InputError: an input is not a string.
+            InputError: an input is not a string, or an option does not fit the model.
         """
-        blocks = _blocks(inputs)
-        first, second = next(blocks, None), next(blocks, None)
-        if first is None:
-            return
-        if second is None:
-            yield self._embed(first, normalize)
-            return
-        threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        with ThreadPoolExecutor(threads) as pool:
-            waiting: deque[Future[Vectors]] = deque(
-                pool.submit(self._embed, block, normalize) for block in (first, second)
-            )
-            for block in blocks:
-                waiting.append(pool.submit(self._embed, block, normalize))
-                if len(waiting) > 2 * threads:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
+        done = self._run(inputs, self._way(**options))
+        return done if return_info else _vectors_of(done)
 
-    def similarity(self, a: Vectors, b: Vectors) -> Vectors:
-        """(rows of a, rows of b) float32, the cosine of each pair; a single vector counts as one row."""
-        return _unit(np.atleast_2d(a)) @ _unit(np.atleast_2d(b)).T
+    def similarity(self, a: NDArray[Any], b: NDArray[Any]) -> Vectors:
+        """(rows of a, rows of b) float32, the cosine of each pair; a single vector counts as one row.
+
+        Binary vectors are compared by their equal bits; `yuyi.encode.output.similarity` says how.
+        """
+        return output.similarity(a, b)
 
     def tokens(self, text: str) -> list[str]:
-        """The pieces that a text is cut into.
+        """The pieces that a text is cut into, special tokens left out.
 
         Examples:
             >>> import yuyi
@@ -150,45 +283,101 @@ class Encoder:
         """
         return self._tokenize.tokens(text)
 
-    def _embed(self, texts: list[str], normalize: bool) -> Vectors:
-        vectors = self._model.backend.embed(self._tokenize(texts))
-        return _unit(vectors) if normalize else vectors
+    def _in_role(self, role: Sequence[str], options: EncodeOptions) -> EncodeOptions:
+        """The options with the prompt that fits the role, where none is asked for."""
+        prompt = self._facts.prompts.choose(options.get("prompt_name"), options.get("prompt"), role)
+        return {**options, "prompt_name": None, "prompt": prompt}
+
+    def _way(
+        self,
+        *,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        truncate_dim: int | None = None,
+        normalize: bool = True,
+        precision: Precision = "float32",
+        overflow: Overflow = "cut",
+        token_budget: int | None = None,
+    ) -> _Way:
+        if truncate_dim is not None:
+            self._facts.check_dim(truncate_dim)
+        _check_choice("precision", precision, output.PRECISIONS)
+        _check_choice("overflow", overflow, OVERFLOWS)
+        if precision == "int8" and not normalize:
+            raise InputError(
+                "precision='int8' with normalize=False: its fixed scale fits vectors of unit length. "
+                "Leave normalize as it is, or use yuyi.encode.output.quantize with a scale of your own."
+            )
+        if token_budget is not None and token_budget < 1:
+            raise InputError(f"token_budget={token_budget}: no text fits. Give at least 1, or leave it out.")
+        chosen = self._facts.prompts.choose(prompt_name, prompt)
+        pooled = self._facts.include_prompt or not chosen
+        return _Way(
+            prompt=chosen,
+            # The space behind a prompt joins the first word of the text in some vocabularies.
+            head=self._count(chosen.rstrip()),
+            # As sentence-transformers counts: the prompt as if it were a text, without the closing token.
+            prompt_tokens=0 if pooled else len(self._frame.prefix) + self._count(chosen),
+            dim=truncate_dim or self.dim,
+            normalize=normalize,
+            precision=precision,
+            overflow=overflow,
+            token_budget=token_budget or self._backend.token_budget,
+        )
+
+    def _count(self, prompt: str) -> int:
+        return len(self._tokenize([prompt]).ids) if prompt else 0
+
+    def _run(self, inputs: Iterable[str], way: _Way) -> Iterator[_Done]:
+        backend = self._backend
+        found = blocks(inputs, backend.block_texts, backend.block_characters)
+        return in_order(found, partial(self._encode_block, way), backend.threads)
+
+    def _encode_block(self, way: _Way, block: Block, cores: int) -> _Done:
+        texts = [way.prompt + text for text in block.texts] if way.prompt else block.texts
+        ids = self._tokenize(texts, block.first)
+        fitted = fit(ids, self._frame, way.overflow, head=way.head, first=block.first)
+        vectors = mean_of_chunks(self._embed(fitted.batch, cores, way), fitted)[:, : way.dim]
+        if not np.isfinite(vectors).all():
+            number = block.first + int(np.argmin(np.isfinite(vectors).all(axis=1)))
+            raise ModelError(
+                f"{self.folder}: gives text {number} a vector that is not a number. Its weights are "
+                f"damaged, or {self.dtype} is too narrow for them: copy the folder again, or load with "
+                "dtype='float32'."
+            )
+        if way.normalize:
+            vectors = output.unit(vectors)
+        return _Done(output.store(vectors, way.precision), fitted.info)
+
+    def _embed(self, batch: TokenBatch, cores: int, way: _Way) -> Vectors:
+        if way.token_budget is None:
+            return self._backend.embed(batch, cores=cores, prompt_tokens=way.prompt_tokens)
+        vectors = np.empty((len(batch), self._backend.dim), dtype=np.float32)
+        for rows in plan(batch.lengths, way.token_budget):
+            part = select(batch, rows)
+            vectors[rows] = self._backend.embed(part, cores=cores, prompt_tokens=way.prompt_tokens)
+        return vectors
 
 
-def _unit(vectors: Vectors) -> Vectors:
-    """Each row scaled to unit length; zero rows stay zero."""
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    unit: Vectors = (vectors / np.where(norms > 0, norms, 1)).astype(np.float32, copy=False)
-    return unit
+def _check_choice(option: str, value: str, choices: Sequence[str]) -> None:
+    if value not in choices:
+        raise InputError(f"{option}={value!r}: no such choice. Choose one of {', '.join(choices)}.")
 
 
-def _blocks(inputs: Iterable[str]) -> Iterator[list[str]]:
-    """Lists of consecutive texts, bounded in number and, past the first text, in characters."""
-    if isinstance(inputs, str) or not isinstance(inputs, Iterable):
-        raise InputError(f"{inputs!r}: not a list or another iterable of texts. Give several texts.")
-    iterator = iter(inputs)
-    position = 0
-    while taken := list(islice(iterator, _BLOCK_TEXTS)):
-        for offset, text in enumerate(taken):
-            if not isinstance(text, str):
-                raise InputError(f"input {position + offset}: {text!r} is not a string. Give texts only.")
-        position += len(taken)
-        start = characters = 0
-        for offset, text in enumerate(taken):
-            characters += len(text)
-            if characters > _BLOCK_CHARACTERS and offset > start:
-                yield taken[start:offset]
-                start, characters = offset, len(text)
-        yield taken[start:]
+def _vectors_of(blocks: Iterator[_Done]) -> Iterator[NDArray[Any]]:
+    """The vectors alone, after a warning at the first block in which a text was cut."""
+    warned = False
+    for vectors, info in blocks:
+        if not warned and len(info.cut):
+            warned = True
+            _warn_of_cuts(info, "so far, ")
+        yield vectors
 
 
-def _with_progress(blocks: Iterator[Vectors], total: int | None) -> Iterator[Vectors]:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("encoding", total=total)
-        for block in blocks:
-            yield block
-            progress.advance(task, len(block))
+def _warn_of_cuts(info: EncodeInfo, reach: str = "") -> None:
+    warnings.warn(
+        f"{reach}{info.summary()}. overflow='pool' reads long texts whole, in chunks; overflow='error' "
+        "refuses them; return_info=True tells which they are.",
+        YuyiWarning,
+        stacklevel=3,
+    )

@@ -2,38 +2,69 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
+from yuyi.artifacts import hash_file, hash_json
 from yuyi.encode.encoder import Encoder
+from yuyi.encode.facts import Facts
 from yuyi.encode.static_folder import read_sentence_transformers, read_static
-from yuyi.errors import InputError
-from yuyi.layout import find_layout
+from yuyi.errors import InputError, ModelError
+from yuyi.extras import require
+from yuyi.layout import TRANSFORMER_LAYOUTS, find_layout, has_onnx_weights, has_torch_weights
+from yuyi.text.prompts import Prompts
+from yuyi.text.tokenizer import BatchTokenizer
 
 if TYPE_CHECKING:
     import os
 
+    from yuyi.encode.backend import Backend
+    from yuyi.pipeline import Pipeline
+
 EMBEDDED = Path(__file__).parent.parent / "embedded" / "static-zh-en"
 
-_READERS = {
+BackendName = Literal["auto", "torch", "onnx", "static"]
+Dtype = Literal["auto", "float32", "bfloat16", "float16", "int8"]
+
+_STATIC_READERS = {
     "yuyi-static": read_static,
     "sentence-transformers-static": read_sentence_transformers,
 }
 
 
-def load(name_or_folder: str | os.PathLike[str] | None = None, *, truncate_dim: int | None = None) -> Encoder:
-    """An encoder for a model folder; without an argument, for the model inside the package.
+def load(
+    name_or_folder: str | os.PathLike[str] | None = None,
+    *,
+    revision: str | None = None,
+    backend: BackendName = "auto",
+    device: str | None = None,
+    dtype: Dtype = "auto",
+    pooling: str | None = None,
+    truncate_dim: int | None = None,
+) -> Encoder:
+    """An encoder for a model; without an argument, for the one inside the package.
 
-    Nothing is downloaded.
+    A folder is never looked for on the network. A name is, when it is not on this machine and neither
+    YUYI_OFFLINE nor HF_HUB_OFFLINE is set. Code in a model folder is never run.
 
     Args:
-        name_or_folder: path of a yuyi folder or of a sentence-transformers StaticEmbedding folder.
+        name_or_folder: path of a model folder (sentence-transformers, Hugging Face, ONNX, or yuyi's own), a
+            short name that `yuyi models` lists, or a hub id "owner/name".
+        revision: branch, tag or commit of a name; without it, the main branch.
+        backend: the engine; `auto` is `static` for a token table, `torch` for weights where torch is
+            installed, and otherwise `onnx`.
+        device: where to compute, as torch names it; without it, a GPU if there is one.
+        dtype: what to compute in; `auto` is the fastest whose vectors stay within 0.0001 of float32's.
+        pooling: replaces the folder's own; needed for a plain Hugging Face folder of an unknown model.
         truncate_dim: keep only this many leading dimensions (Matryoshka); vectors are normalised after the
             cut.
 
     Raises:
-        ModelError: the folder is missing, damaged or of an unknown kind.
-        InputError: `truncate_dim` is not between 1 and the model's dimension.
+        ModelError: the model is missing, damaged or of an unknown kind.
+        InputError: `truncate_dim` is not between 1 and the model's dimension, or an option does not fit.
+        MissingExtra: the engine's package is not installed.
 
     Examples:
         >>> import yuyi
@@ -42,13 +73,139 @@ def load(name_or_folder: str | os.PathLike[str] | None = None, *, truncate_dim: 
         >>> yuyi.load(truncate_dim=64).encode("语义").shape
         (64,)
     """
-    folder = EMBEDDED if name_or_folder is None else Path(name_or_folder)
-    model = _READERS[find_layout(folder).name](folder)
-    if truncate_dim is not None and truncate_dim != model.backend.dim:
-        if not 1 <= truncate_dim <= model.backend.dim:
+    if backend not in get_args(BackendName):
+        raise InputError(f"backend={backend!r}: choose one of {', '.join(get_args(BackendName))}.")
+    if dtype not in get_args(Dtype):
+        raise InputError(f"dtype={dtype!r}: choose one of {', '.join(get_args(Dtype))}.")
+    folder = _find_folder(name_or_folder, revision)
+    layout = find_layout(folder)
+    if layout.name in TRANSFORMER_LAYOUTS:
+        return _load_transformer(folder, str(name_or_folder), backend, device, dtype, pooling, truncate_dim)
+    for option, value, fitting in (
+        ("backend", backend, ("auto", "static")),
+        ("device", device, (None, "cpu")),
+        ("dtype", dtype, ("auto",)),
+        ("pooling", pooling, (None, "mean")),
+    ):
+        if value not in fitting:
             raise InputError(
-                f"truncate_dim={truncate_dim}: {model.card.name} has {model.backend.dim} dimensions. "
-                f"Choose one of {', '.join(map(str, model.card.dims))}."
+                f"{option}={value!r}: {folder.name} is a token table, which has but one way. Leave it out."
             )
-        model = model.cut(truncate_dim)
-    return Encoder(model, folder)
+    return _load_static(folder, layout.name, truncate_dim)
+
+
+def _find_folder(name_or_folder: str | os.PathLike[str] | None, revision: str | None) -> Path:
+    if name_or_folder is None:
+        return EMBEDDED
+    from yuyi.hub import resolve
+
+    return resolve(name_or_folder, revision=revision)
+
+
+def _load_static(folder: Path, layout: str, truncate_dim: int | None) -> Encoder:
+    model = _STATIC_READERS[layout](folder)
+    facts = Facts(
+        name=model.card.name,
+        folder=folder,
+        dims=model.card.dims,
+        digest=lambda: model.digest,
+        languages=model.card.languages,
+        license=model.card.license,
+    )
+    backend = model.backend
+    if truncate_dim is not None and truncate_dim != backend.dim:
+        facts.check_dim(truncate_dim)
+        facts, backend = facts.cut(truncate_dim), backend.cut(truncate_dim)
+    return Encoder(backend, BatchTokenizer(model.tokenizer), facts)
+
+
+def _load_transformer(
+    folder: Path,
+    name: str,
+    backend: str,
+    device: str | None,
+    dtype: Dtype,
+    pooling: str | None,
+    truncate_dim: int | None,
+) -> Encoder:
+    from yuyi.known import find
+    from yuyi.pipeline import read_pipeline
+    from yuyi.text.tokenizer_folder import read_tokenizer
+
+    about = find(name.partition("@")[0]) or find(folder.resolve().name)
+    pipeline = read_pipeline(folder, pooling=pooling, known=about)
+    engine = _choose_engine(pipeline, backend)
+    tokenizer = BatchTokenizer(read_tokenizer(pipeline.transformer, lower_case=pipeline.lower_case))
+    opened = _open(engine, pipeline, device, dtype)
+    facts = Facts(
+        name=pipeline.name,
+        folder=folder,
+        dims=(opened.dim, *(dim for dim in pipeline.dims if dim < opened.dim)),
+        digest=lambda: _digest(pipeline, opened),
+        max_tokens=pipeline.max_tokens,
+        special_tokens=True,
+        prompts=Prompts(pipeline.prompts, pipeline.default_prompt),
+        include_prompt=pipeline.include_prompt,
+        languages=pipeline.languages,
+        license=pipeline.license,
+    )
+    if truncate_dim is not None:
+        facts.check_dim(truncate_dim)
+        facts = facts.cut(truncate_dim)
+    return Encoder(opened, tokenizer, facts)
+
+
+def _choose_engine(pipeline: Pipeline, backend: str) -> Literal["torch", "onnx"]:
+    """The engine for a transformer's folder, with its package installed.
+
+    Raises:
+        ModelError: the folder has no weights that the engine could read.
+        MissingExtra: the package is not installed.
+        InputError: the static engine was asked for.
+    """
+    if backend == "static":
+        raise InputError(f"backend='static': {pipeline.folder} holds no token table. Choose torch or onnx.")
+    torch, onnx = has_torch_weights(pipeline.transformer), has_onnx_weights(pipeline.folder)
+    if not torch and not onnx:
+        raise ModelError(
+            f"{pipeline.folder}: holds no weights, neither model.safetensors or pytorch_model.bin nor "
+            "onnx/model.onnx. Copy the folder again."
+        )
+    if backend == "auto":
+        can_torch, can_onnx = find_spec("torch") is not None, find_spec("onnxruntime") is not None
+        backend = "torch" if torch and (can_torch or not (onnx and can_onnx)) else "onnx"
+    if backend == "torch" and not torch:
+        raise ModelError(f"{pipeline.folder}: holds an ONNX file alone. Choose backend='onnx'.")
+    if backend == "onnx" and not onnx:
+        raise ModelError(f"{pipeline.folder}: holds no ONNX file. Choose backend='torch'.")
+    engine: Literal["torch", "onnx"] = "torch" if backend == "torch" else "onnx"
+    require(engine)
+    return engine
+
+
+def _open(engine: Literal["torch", "onnx"], pipeline: Pipeline, device: str | None, dtype: Dtype) -> Backend:
+    if engine == "torch":
+        from yuyi.encode.torch_backend import open_backend as open_torch
+
+        return open_torch(pipeline, device=device, dtype=dtype)
+    from yuyi.encode.onnx_backend import open_backend as open_onnx
+
+    return open_onnx(pipeline, device=device, dtype=dtype)
+
+
+def _digest(pipeline: Pipeline, backend: Backend) -> str:
+    """Hex digest of the files and settings that decide the vectors."""
+    from yuyi.text.tokenizer_folder import TOKENIZER_FILES
+
+    tokenizer = (pipeline.transformer / name for name in TOKENIZER_FILES)
+    files = [*backend.files, *(path for path in tokenizer if path.is_file())]
+    return hash_json(
+        {
+            "files": [[path.name, hash_file(path)] for path in files],
+            "pooling": [pipeline.pooling, pipeline.include_prompt],
+            "heads": [[type(head).__name__, {**asdict(head), "folder": None}] for head in pipeline.heads],
+            "lengths": [pipeline.max_tokens, pipeline.lower_case],
+            "prompts": [pipeline.prompts, pipeline.default_prompt],
+            "dtype": backend.dtype,
+        }
+    )

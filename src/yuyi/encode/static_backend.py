@@ -13,7 +13,11 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
+from yuyi.machine import available_cores
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
     from yuyi.types import TokenBatch
@@ -27,7 +31,17 @@ _PRODUCT = 1 << 18
 
 
 class StaticBackend:
-    """A token table: a vector for each vocabulary entry; a text is the mean of its tokens' vectors."""
+    """A token table: a vector for each vocabulary entry; a text is the mean of its tokens' vectors.
+
+    It serves as a `Backend`; blocks are large enough to hide their hand-over, and small enough to stream.
+    """
+
+    name = "static"
+    device = "cpu"
+    files: tuple[Path, ...] = ()
+    block_texts = 1_024
+    block_characters = 200_000
+    token_budget = None
 
     def __init__(self, rows: Rows, scales: NDArray[np.float32] | None) -> None:
         """Take a table.
@@ -38,6 +52,12 @@ class StaticBackend:
         """
         self._rows = np.ascontiguousarray(rows)
         self._scales = scales
+        self.threads = available_cores()
+
+    @property
+    def dtype(self) -> str:
+        """How the rows are stored; sums are float64."""
+        return str(self._rows.dtype)
 
     @property
     def dim(self) -> int:
@@ -54,8 +74,14 @@ class StaticBackend:
         """The same table with rows cut to their first `dim` values."""
         return StaticBackend(cast("Rows", self._rows[:, :dim]), self._scales)
 
-    def embed(self, batch: TokenBatch) -> NDArray[np.float32]:
-        """(rows, dim) float32, the mean of each text's token rows; zeros for a text without tokens."""
+    def embed(self, batch: TokenBatch, *, cores: int = 1, prompt_tokens: int = 0) -> NDArray[np.float32]:
+        """(rows, dim) float32, the mean of each text's token rows; zeros for a text without tokens.
+
+        Args:
+            batch: the texts' ids.
+            cores: of no account; it works in the calling thread.
+            prompt_tokens: of no account; a token table has no prompts to leave out.
+        """
         sums = np.zeros((len(batch), self.dim))
         lengths = batch.lengths
         if not len(batch.ids):

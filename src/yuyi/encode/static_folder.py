@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from tokenizers import Tokenizer
 from yuyi.artifacts import hash_file, hash_json, publish_folder
 from yuyi.encode.static_backend import StaticBackend
 from yuyi.errors import ModelError
+from yuyi.text.tokenizer_folder import load_tokenizer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,6 +31,8 @@ _FORMAT = "yuyi-static"
 _VERSION = 1
 # A row below this counts as zeros; its scale would be too small for float32 to hold exactly.
 _ZERO = 1e-30
+# The weights of sentence-transformers' StaticEmbedding: in a folder of their own before its version 5.
+_TABLE = "model.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +67,6 @@ class StaticModel:
     tokenizer: Tokenizer
     backend: StaticBackend
     digest: str
-
-    def cut(self, dim: int) -> StaticModel:
-        """The same model with rows cut to their first `dim` values."""
-        dims = (dim, *(smaller for smaller in self.card.dims if smaller < dim))
-        return StaticModel(
-            card=replace(self.card, dims=dims),
-            tokenizer=self.tokenizer,
-            backend=self.backend.cut(dim),
-            digest=hash_json([self.digest, dim]),
-        )
 
 
 def quantize(table: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
@@ -179,8 +172,10 @@ def read_sentence_transformers(folder: Path) -> StaticModel:
     Raises:
         ModelError: the weights or the tokenizer cannot be read, or do not belong together.
     """
-    inner = folder / "0_StaticEmbedding"
-    weights = inner / "model.safetensors"
+    inner = next(
+        (part for part in (folder / "0_StaticEmbedding", folder) if (part / _TABLE).is_file()), folder
+    )
+    weights = inner / _TABLE
     try:
         data = weights.read_bytes()
         table = safetensors.numpy.load(data)["embedding.weight"].astype(np.float32)
@@ -188,7 +183,7 @@ def read_sentence_transformers(folder: Path) -> StaticModel:
         raise ModelError(
             f"{weights}: damaged, no embedding table can be read from it. Copy it again."
         ) from error
-    tokenizer = _read_tokenizer(inner / "tokenizer.json")
+    tokenizer = load_tokenizer(inner / "tokenizer.json")
     pieces = 1 + max(tokenizer.get_vocab().values(), default=-1)
     if pieces > len(table):
         raise ModelError(
@@ -198,10 +193,3 @@ def read_sentence_transformers(folder: Path) -> StaticModel:
     digest = hash_json([hashlib.sha256(data).hexdigest(), hash_file(inner / "tokenizer.json")])
     card = StaticCard(folder.resolve().name, (table.shape[1],))
     return StaticModel(card, tokenizer, StaticBackend(table, None), digest)
-
-
-def _read_tokenizer(path: Path) -> Tokenizer:
-    try:
-        return Tokenizer.from_file(str(path))
-    except Exception as error:  # the tokenizers library raises nothing narrower
-        raise ModelError(f"{path}: missing or damaged ({error}). Copy it again.") from error

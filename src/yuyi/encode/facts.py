@@ -1,0 +1,68 @@
+"""What the encoder needs to know of a model beside its engine and its tokenizer."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from yuyi.artifacts import hash_json
+from yuyi.errors import InputError, YuyiWarning
+from yuyi.text.prompts import Prompts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """A model as it describes itself.
+
+    Attributes:
+        name: its name.
+        folder: where it was read from.
+        dims: the length of its vectors, then the smaller ones that it declares (Matryoshka), largest first.
+        digest: gives the hex digest of everything that decides its vectors; asked only when
+            needed, since it may read gigabytes.
+        max_tokens: the longest text it takes, special tokens included; None for any.
+        special_tokens: whether the tokenizer's special tokens stand around each text.
+        prompts: its prompts.
+        include_prompt: whether the tokens of a prompt take part in pooling.
+        languages: codes of its languages, as far as known.
+        license: SPDX identifier, or the empty string.
+    """
+
+    name: str
+    folder: Path
+    dims: tuple[int, ...]
+    digest: Callable[[], str]
+    max_tokens: int | None = None
+    special_tokens: bool = False
+    prompts: Prompts = field(default_factory=Prompts)
+    include_prompt: bool = True
+    languages: tuple[str, ...] = ()
+    license: str = ""
+
+    def cut(self, dim: int) -> Facts:
+        """The same model with vectors of their first `dim` values."""
+        dims = (dim, *(smaller for smaller in self.dims if smaller < dim))
+        return replace(self, dims=dims, digest=lambda: hash_json([self.digest(), dim]))
+
+    def check_dim(self, dim: int) -> None:
+        """Return when vectors can be cut to `dim`; warn where the model does not declare that dimension.
+
+        Raises:
+            InputError: `dim` is not between 1 and the length of the vectors.
+        """
+        declared = ", ".join(map(str, self.dims))
+        if not isinstance(dim, int) or isinstance(dim, bool) or not 1 <= dim <= self.dims[0]:
+            raise InputError(
+                f"truncate_dim={dim!r}: {self.name} has {self.dims[0]} dimensions. Choose one of {declared}."
+            )
+        if dim not in self.dims and len(self.dims) > 1:
+            warnings.warn(
+                f"truncate_dim={dim}: {self.name} does not declare this dimension, but {declared}.",
+                YuyiWarning,
+                stacklevel=3,
+            )

@@ -1,0 +1,22 @@
+"""Vectors as torch tensors, for those who go on in torch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from yuyi.extras import require
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def as_tensor(vectors: NDArray[Any]) -> Any:
+    """A `torch.Tensor` on the CPU that shares the memory of the vectors.
+
+    Raises:
+        MissingExtra: torch is not installed.
+    """
+    require("torch")
+    import torch
+
+    return torch.from_numpy(vectors)
