@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from itertools import groupby
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -34,18 +33,23 @@ def choose_files(names: Collection[str], *, torch: bool) -> list[str]:
         names: paths inside the repository, with "/".
         torch: whether torch is installed; without it, an ONNX file is taken before weights.
     """
-    onnx = [name for name in names if _ONNX.fullmatch(name)]
-    chosen: list[str] = []
-    by_folder = groupby(sorted(map(PurePosixPath, names)), key=lambda path: str(path.parent))
-    folders = {folder: list(paths) for folder, paths in by_folder if _MODULE_FOLDER.fullmatch(folder)}
-    for folder, paths in folders.items():
-        weights = next(filter(None, ([p for p in paths if form.fullmatch(p.name)] for form in _FORMS)), [])
-        is_encoder = folder == "." or folder.startswith("0_")
-        if is_encoder and onnx and not (weights and torch):
-            weights = []
-            chosen += onnx
-        chosen += [str(path) for path in paths if _SETTINGS.fullmatch(path.name) or path in weights]
-    return sorted(set(chosen))
+    folders: dict[str, list[PurePosixPath]] = {}
+    for path in map(PurePosixPath, names):
+        folders.setdefault(str(path.parent), []).append(path)
+    modules = [paths for folder, paths in folders.items() if _MODULE_FOLDER.fullmatch(folder)]
+    chosen = {str(path) for paths in modules for path in paths if _SETTINGS.fullmatch(path.name)}
+    weights = {str(path) for paths in modules for path in _best_form(paths)}
+    encoder = {name for name in weights if "/" not in name or name.startswith("0_")}
+    onnx = {name for name in names if _ONNX.fullmatch(name)}
+    if onnx and not (encoder and torch):
+        weights = weights - encoder | onnx
+    return sorted(chosen | weights)
+
+
+def _best_form(paths: list[PurePosixPath]) -> list[PurePosixPath]:
+    """The weights among the files of one folder, in the best form there is."""
+    forms = ([path for path in paths if form.fullmatch(path.name)] for form in _FORMS)
+    return next(filter(None, forms), [])
 
 
 def find_lack(folder: Path, dim: int | None = None) -> str:
@@ -70,7 +74,10 @@ def _missing(folder: Path, dim: int | None) -> Iterator[str]:
     if (folder / "yuyi.json").is_file():
         yield from (name for name in ("tokenizer.json", "table.safetensors") if not (folder / name).is_file())
     elif (folder / "modules.json").is_file():
-        for module in json.loads((folder / "modules.json").read_bytes()):
+        modules = json.loads((folder / "modules.json").read_bytes())
+        if not modules:
+            yield "modules in modules.json"
+        for module in modules:
             yield from _missing_of_module(folder, module["path"], module["type"].rpartition(".")[2])
     else:
         yield from _missing_of_module(folder, "", "Transformer")

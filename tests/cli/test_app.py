@@ -107,6 +107,7 @@ app.run()
         ["--help"],
         ["similarity", "胡子长得太快", "香港买手表", "-m", str(TINY)],
         ["info", str(TINY)],
+        ["models"],
         ["search", "--help"],
         ["train", "--help"],
         ["evaluate", "--help"],

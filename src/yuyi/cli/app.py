@@ -32,7 +32,7 @@ SUMMARIES = {
     "search": "Find the passages of files that answer a question.",
     "embed": "Turn every row of a file into a vector.",
     "info": "What a model is: dimensions, languages, licence, fingerprint.",
-    "models": "The models known by name, and which of them are on this machine.",
+    "models": "The models known by name, and which of them are here.",
     "data": "Make training pairs from documents.",
     "train": "Train a model as a recipe says.",
     "evaluate": "Score a model on labelled files.",

@@ -13,15 +13,17 @@ from yuyi.cli.options import JsonOption
 from yuyi.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from rich.text import Text
 
 _BOARDS = {"C-MTEB (35)": "C-MTEB", "MTEB English (56)": "MTEB"}
 
-# Narrower terminals see short names alone, since the longest hub id takes 39 columns.
-_WIDTH_FOR_IDS = 98
+_NUMBERS = {"size", "dim", "tokens", *_BOARDS.values()}
+
+# Narrower terminals see short names and no licence: the longest hub id alone takes 39 columns.
+_WIDE = 98
 
 _LEGEND = (
     "● on this machine. size: parameters; dim: dimensions, those it may be cut to after the slash. "
@@ -90,50 +92,49 @@ def _print_table(models: Sequence[known.Known], folders: Mapping[str, Path | Non
     from rich.text import Text
 
     console = Console(highlight=False)
+    wide = console.width >= _WIDE
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
     table.add_column(" ", no_wrap=True)
     table.add_column("model", overflow="fold")
-    for heading in ("size", "dim"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("pool", no_wrap=True)
-    table.add_column("tokens", justify="right", no_wrap=True)
-    for heading in ("lang", "licence"):
-        table.add_column(heading, no_wrap=True)
-    for heading in _BOARDS.values():
-        table.add_column(heading, justify="right", no_wrap=True)
+    for heading in _headings(wide):
+        table.add_column(heading, justify="right" if heading in _NUMBERS else "left", no_wrap=True)
     group = _first_language(models[0])
     for model in models:
         if _first_language(model) != group:
             table.add_row()
             group = _first_language(model)
         here = Text("●", style="green") if folders.get(model.name) else ""
-        table.add_row(here, _name(model, console.width), *_cells(model), style=None if model.opens else "dim")
+        table.add_row(here, _name(model, wide), *_cells(model, wide), style=None if model.opens else "dim")
     console.print(table)
     console.print()
     console.print(_LEGEND, style="dim")
 
 
-def _name(model: known.Known, width: int) -> Text:
+def _headings(wide: bool) -> list[str]:
+    licence = ["licence"] if wide else []
+    return ["size", "dim", "pool", "tokens", "lang", *licence, *_BOARDS.values()]
+
+
+def _name(model: known.Known, wide: bool) -> Text:
     """The hub id with its owner dimmed, or the short name on a narrow terminal."""
     from rich.text import Text
 
-    name = model.name if model.id is None or width < _WIDTH_FOR_IDS else model.id
+    name = model.name if model.id is None or not wide else model.id
     owner, slash, last = name.rpartition("/")
     return Text.assemble((owner + slash, "dim"), (last, "bold" if model.opens else ""))
 
 
-def _cells(model: known.Known) -> list[str]:
-    """What the columns after the name hold; nothing where it is not known."""
-    averages = [model.scores[board]["average"] if board in model.scores else None for board in _BOARDS]
-    return [
-        _size(model.parameters),
-        "/".join(map(str, model.dims)),
-        model.pooling or "",
-        str(model.max_tokens or ""),
-        "many" if "multilingual" in model.languages else " ".join(model.languages),
-        model.license or "",
-        *(f"{average:.2f}" if average else "" for average in averages),
-    ]
+def _cells(model: known.Known, wide: bool) -> Iterator[str]:
+    """What stands below `_headings`; nothing where it is not known."""
+    yield _size(model.parameters)
+    yield "/".join(map(str, model.dims))
+    yield model.pooling or ""
+    yield str(model.max_tokens or "")
+    yield "many" if "multilingual" in model.languages else " ".join(model.languages)
+    if wide:
+        yield model.license or ""
+    for board in _BOARDS:
+        yield f"{model.scores[board]['average']:.2f}" if board in model.scores else ""
 
 
 def _size(millions: float | None) -> str:
