@@ -9,7 +9,7 @@ short calibration text.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import nn
@@ -61,7 +61,7 @@ def _smoothing(peaks: Tensor, weight: Tensor) -> Tensor:
 
 
 def quantize_weight(weight: Tensor, smooth: Tensor) -> tuple[Tensor, Tensor]:
-    """(outputs, inputs) int8 and (outputs,) float32 scales of a weight whose inputs come multiplied by `smooth`."""
+    """(outputs, inputs) int8 and (outputs,) float32 scales; the inputs will come multiplied by `smooth`."""
     weight = weight.float() / smooth
     scales = weight.abs().amax(dim=1).clamp(min=1e-30) / 127
     return (weight / scales[:, None]).round().to(torch.int8), scales
@@ -69,6 +69,10 @@ def quantize_weight(weight: Tensor, smooth: Tensor) -> tuple[Tensor, Tensor]:
 
 class Int8Linear(nn.Module):
     """A linear layer in 8-bit integers, in torch alone; forward only."""
+
+    weight: Tensor
+    scales: Tensor
+    smooth: Tensor
 
     def __init__(self, linear: nn.Linear, smooth: Tensor) -> None:
         super().__init__()
@@ -94,4 +98,5 @@ def quantize_encoder(encoder: TransformerEncoder, smooth: dict[str, Tensor]) -> 
     """Put an `Int8Linear` in the place of every linear layer of an encoder's layers."""
     for name, factors in smooth.items():
         parent, _, child = name.rpartition(".")
-        setattr(encoder.get_submodule(parent), child, Int8Linear(encoder.get_submodule(name), factors))
+        linear = cast("nn.Linear", encoder.get_submodule(name))
+        setattr(encoder.get_submodule(parent), child, Int8Linear(linear, factors))

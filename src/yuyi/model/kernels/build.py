@@ -1,4 +1,4 @@
-"""The C++ kernels as a loaded library, compiled once for this processor and kept in the user's cache folder."""
+"""The C++ kernels as a loaded library, compiled once for this processor and kept in the user's cache."""
 
 from __future__ import annotations
 
@@ -69,7 +69,9 @@ def library() -> ctypes.CDLL | None:
         return None
     compiler = os.environ.get("CXX") or next(filter(None, map(shutil.which, _COMPILERS)), None)
     if compiler is None:
-        log.warning("no C++ compiler found: encoding runs on torch alone, two to four times slower. Install g++.")
+        log.warning(
+            "no C++ compiler found: encoding runs on torch alone, two to four times slower. Install g++."
+        )
         return None
     try:
         loaded = ctypes.CDLL(str(_built(compiler)))

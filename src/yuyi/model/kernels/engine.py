@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import threading
 from ctypes import byref
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
@@ -37,14 +38,39 @@ def supports(config: EncoderConfig, kind: Kind) -> bool:
     if kernels is None or not kernels.kinds() >> kind & 1:
         return False
     lanes = kernels.lanes()
-    fits = all(width % lanes == 0 for width in (config.head_dim, config.hidden, config.intermediate))
+    fits = config.hidden % lanes == 0 and config.intermediate % lanes == 0 and config.head_dim % 2 == 0
     return fits and 2 * config.intermediate <= _LONGEST_ROW and 3 * config.hidden <= _LONGEST_ROW
+
+
+@dataclass(frozen=True, slots=True)
+class _Norm:
+    """A layer norm's parameters, float32."""
+
+    weight: Tensor
+    bias: Tensor | None
+    eps: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    """One layer, packed. The norms are named by what comes before them."""
+
+    qkv: PackedLinear
+    attention_out: PackedLinear
+    up: PackedLinear
+    down: PackedLinear
+    after_attention: _Norm
+    after_feed_forward: _Norm
+    window: int
+    rope: Rope | None
 
 
 class CompiledEncoder:
     """A `TransformerEncoder` packed for the kernels; a copy, so that the encoder may be dropped."""
 
-    def __init__(self, encoder: TransformerEncoder, kind: Kind, smooth: dict[str, Tensor] | None = None) -> None:
+    def __init__(
+        self, encoder: TransformerEncoder, kind: Kind, smooth: dict[str, Tensor] | None = None
+    ) -> None:
         """Pack an encoder that `supports` accepts.
 
         Args:
@@ -55,30 +81,18 @@ class CompiledEncoder:
         kernels = library()
         if kernels is None:
             raise AssertionError("the kernels are not there; ask `supports` first")
-        config = encoder.config
-        embeddings = encoder.embeddings
-        self.config = config
         self._kernels = kernels
-        self._kind = kind
-        # Attention multiplies in float32 or bfloat16; so do rows that wait to be rounded to bytes.
-        self._half = Kind.FLOAT32 if kind is Kind.FLOAT32 else Kind.BFLOAT16
+        self.config = encoder.config
+        self.kind = kind
+        embeddings = encoder.embeddings
+        places, types = embeddings.positions, embeddings.types
         self._tokens = _copied(embeddings.tokens.weight)
-        self._places = None if embeddings.positions is None else _copied(embeddings.positions.weight[embeddings.offset :])
-        self._type = None if embeddings.types is None else _copied(embeddings.types.weight[0])
-        self._layers = [
-            _Layer(layer, config, kind, kernels.panel(), _own(smooth or {}, f"layers.{index}."))
-            for index, layer in enumerate(encoder.layers)
-        ]
-        # The norm before each layer, and the one after the last.
-        firsts = [layer.attention_norm for layer in encoder.layers] if config.pre_norm else []
-        lasts = [encoder.final_norm] if config.pre_norm else [layer.feed_forward_norm for layer in encoder.layers]
-        self._norms = [_Norm(norm) for norm in (*firsts[1:], *lasts)]
-        self._middle_norms = [
-            _Norm(layer.feed_forward_norm if config.pre_norm else layer.attention_norm) for layer in encoder.layers
-        ]
-        self._embedding_norm = _Norm(embeddings.norm)
+        self._places = None if places is None else _copied(places.weight[embeddings.offset :])
+        self._type = None if types is None else _copied(types.weight[0])
+        self._embedding_norm = _read_norm(embeddings.norm)
+        self._layers = _pack_layers(encoder, kind, kernels.panel(), smooth or {})
         self._turns: dict[Rope, tuple[Tensor, Tensor]] = {}
-        self._space = threading.local()
+        self._threads = threading.local()
 
     def __call__(self, ids: NDArray[np.int32], offsets: NDArray[np.int64], cores: int = 1) -> Tensor:
         """(tokens, hidden) float32, the last layer's state of each token. Several threads may call at a time.
@@ -91,24 +105,55 @@ class CompiledEncoder:
         Raises:
             InputError: a text is longer than the model's positions, or an id is not in its vocabulary.
         """
-        positions = self._positions(ids, offsets)
-        run = _Run(self, ids, offsets, positions, cores)
-        return run.states()
+        states = torch.empty(len(ids), self.config.hidden)
+        if len(ids):
+            ids, offsets = np.ascontiguousarray(ids, np.int32), np.ascontiguousarray(offsets, np.int64)
+            positions = self._positions(ids, offsets)
+            run = _Run(self._kernels, self._space(len(ids)), len(ids), cores)
+            self._encode(run, ids, offsets, positions, states)
+        return states
 
-    def _positions(self, ids: NDArray[np.int32], offsets: NDArray[np.int64]) -> NDArray[np.int32]:
-        lengths = np.diff(offsets)
-        if len(ids) and not 0 <= int(ids.min()) <= int(ids.max()) < self.config.vocabulary:
-            raise InputError(
-                f"token ids from {ids.min()} to {ids.max()}: the model has {self.config.vocabulary} tokens. "
-                "The tokenizer belongs to another model."
-            )
-        if lengths.max(initial=0) > self.config.max_positions:
-            raise InputError(
-                f"a text of {lengths.max()} tokens: the model's positions end at "
-                f"{self.config.max_positions}. Cut the text or split it."
-            )
-        starts = np.repeat(offsets[:-1], lengths)
-        return (np.arange(len(ids)) - starts).astype(np.int32)
+    def _encode(
+        self,
+        run: _Run,
+        ids: NDArray[np.int32],
+        offsets: NDArray[np.int64],
+        positions: NDArray[np.int32],
+        states: Tensor,
+    ) -> None:
+        config, space, kernels = self.config, run.space, self._kernels
+        tables = map(pointer, (self._tokens, self._places, self._type, space.sums))
+        kernels.embed(run.tokens, config.hidden, ids.ctypes.data, positions.ctypes.data, *tables)
+        first, last = self._layers[0], self._layers[-1]
+        run.norm(self._embedding_norm, first.qkv, normed=space.stream, residual=None, added=None)
+        rows = space.stream
+        # Before a norm, the residual stream is what is added up; after it, in a post-norm encoder.
+        added = space.stream if config.pre_norm else None
+        normed = space.normed if config.pre_norm else space.stream
+        for layer, following in zip(self._layers, [*self._layers[1:], None], strict=True):
+            run.linear(layer.qkv, rows, space.wide)
+            if layer.rope is not None:
+                self._rotate(run, layer.rope, positions)
+            kernels.attention(
+                space.half, len(offsets) - 1, offsets.ctypes.data, config.heads, config.head_dim,
+                pointer(space.wide), config.head_dim**-0.5, layer.window, pointer(space.context), run.cores,
+            )  # fmt: skip
+            run.linear(layer.attention_out, run.ready(layer.attention_out, space.context), space.sums)
+            run.norm(layer.after_attention, layer.up, normed=normed, residual=space.stream, added=added)
+            run.linear(layer.up, normed, space.wide)
+            inner = run.ready(layer.down, space.wide, config.activation if config.glu else None)
+            run.linear(layer.down, inner, space.sums)
+            reader = following.qkv if following else None
+            target = states if layer is last else normed
+            run.norm(layer.after_feed_forward, reader, normed=target, residual=space.stream, added=added)
+            rows = normed
+
+    def _rotate(self, run: _Run, rope: Rope, positions: NDArray[np.int32]) -> None:
+        cosines, sines = self._turn(rope, int(positions.max()) + 1)
+        self._kernels.rotate(
+            run.space.half, run.tokens, self.config.heads, self.config.head_dim, positions.ctypes.data,
+            pointer(cosines), pointer(sines), pointer(run.space.wide), run.cores,
+        )  # fmt: skip
 
     def _turn(self, rope: Rope, longest: int) -> tuple[Tensor, Tensor]:
         """Cosines and sines, (at least longest, head_dim / 2) float32."""
@@ -118,3 +163,149 @@ class CompiledEncoder:
             cosines, sines = rotation(rope, torch.arange(room), self.config.head_dim)
             turn = self._turns[rope] = (cosines[:, 0].contiguous(), sines[:, 0].contiguous())
         return turn
+
+    def _positions(self, ids: NDArray[np.int32], offsets: NDArray[np.int64]) -> NDArray[np.int32]:
+        """(tokens,) each token's position in its text, after a look at what the kernels take on trust."""
+        lengths = np.diff(offsets)
+        if not 0 <= int(ids.min()) <= int(ids.max()) < self.config.vocabulary:
+            raise InputError(
+                f"token ids from {ids.min()} to {ids.max()}: the model has {self.config.vocabulary} tokens. "
+                "The tokenizer belongs to another model."
+            )
+        if lengths.max() > self.config.max_positions:
+            raise InputError(
+                f"a text of {lengths.max()} tokens: the model's positions end at "
+                f"{self.config.max_positions}. Cut the text or split it."
+            )
+        starts = np.repeat(offsets[:-1], lengths)
+        return (np.arange(len(ids)) - starts).astype(np.int32)
+
+    def _space(self, tokens: int) -> _Space:
+        """This thread's buffers, made larger when they must be."""
+        space: _Space | None = getattr(self._threads, "space", None)
+        if space is None or len(space.stream) < tokens:
+            space = self._threads.space = _Space(self.config, self.kind, tokens)
+        return space
+
+
+class _Space:
+    """What one thread keeps between two steps, for so many tokens.
+
+    Attributes:
+        half: the kind in which queries, keys, values and the feed-forward's inside are kept.
+        stream: (tokens, hidden) float32, the residual stream.
+        normed: (tokens, hidden) float32, what a pre-norm layer reads.
+        sums: (tokens, hidden) float32, what a product adds to the stream.
+        wide: (tokens, widest) of kind `half`.
+        context: (tokens, hidden) of kind `half`, what attention gathered.
+        cast: (tokens, widest input) rows as the next product wants them.
+        scale: (tokens,) float32, of rows of bytes.
+        zero: (tokens,) float32, their zero points.
+    """
+
+    def __init__(self, config: EncoderConfig, kind: Kind, tokens: int) -> None:
+        hidden, inner = config.hidden, config.intermediate
+        self.half = Kind.FLOAT32 if kind is Kind.FLOAT32 else Kind.BFLOAT16
+        self.stream = torch.empty(tokens, hidden)
+        self.normed = torch.empty(tokens, hidden) if config.pre_norm else self.stream
+        self.sums = torch.empty(tokens, hidden)
+        self.wide = torch.empty(
+            tokens, max(3 * hidden, 2 * inner if config.glu else inner), dtype=self.half.dtype
+        )
+        self.context = torch.empty(tokens, hidden, dtype=self.half.dtype)
+        self.cast = torch.empty(tokens, max(hidden, inner), dtype=kind.dtype)
+        self.scale = torch.empty(tokens)
+        self.zero = torch.empty(tokens)
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """The kernels, bound to the buffers and the tokens of one call."""
+
+    kernels: CDLL
+    space: _Space
+    tokens: int
+    cores: int
+
+    def linear(self, layer: PackedLinear, rows: Tensor, out: Tensor) -> None:
+        """A product. Its input is `rows` where the layer reads what they hold, else what was cast for it."""
+        space = self.space
+        source = rows if rows.dtype == layer.kind.dtype else space.cast
+        self.kernels.linear(
+            byref(layer.struct), self.tokens, pointer(source), pointer(space.scale), pointer(space.zero),
+            Kind.FLOAT32 if out.dtype == torch.float32 else Kind.BFLOAT16, pointer(out), self.cores,
+        )  # fmt: skip
+
+    def norm(
+        self,
+        norm: _Norm,
+        reader: PackedLinear | None,
+        *,
+        normed: Tensor,
+        residual: Tensor | None,
+        added: Tensor | None,
+    ) -> None:
+        """`sums` plus `residual` into `added`, and its norm into `normed` and, cast, for `reader`."""
+        space = self.space
+        self.kernels.norm(
+            self.tokens, space.sums.shape[1], pointer(space.sums), pointer(residual), pointer(added),
+            pointer(norm.weight), pointer(norm.bias), norm.eps, pointer(normed),
+            None if reader is None else byref(reader.struct), pointer(space.cast), pointer(space.scale),
+            pointer(space.zero), self.cores,
+        )  # fmt: skip
+
+    def ready(self, reader: PackedLinear, rows: Tensor, gate: str | None = None) -> Tensor:
+        """Rows as `reader` wants them; `gate` names the activation of a gated unit, to be merged."""
+        space = self.space
+        if gate is None and rows.dtype == reader.kind.dtype:
+            return rows
+        plain = space.cast if reader.kind is Kind.FLOAT32 else None
+        self.kernels.convert(
+            self.tokens, byref(reader.struct), space.half, pointer(rows), gate is not None,
+            ACTIVATIONS[gate or "none"], pointer(plain), pointer(space.cast), pointer(space.scale),
+            pointer(space.zero), self.cores,
+        )  # fmt: skip
+        return space.cast
+
+
+def _pack_layers(
+    encoder: TransformerEncoder, kind: Kind, panel: int, smooth: dict[str, Tensor]
+) -> list[_Layer]:
+    config = encoder.config
+    layers = [cast("EncoderLayer", layer) for layer in encoder.layers]
+
+    def pack(index: int, name: str, activation: str = "none") -> PackedLinear:
+        linear = cast("nn.Linear", layers[index].get_submodule(name))
+        factors = smooth.get(f"layers.{index}.{name}")
+        return PackedLinear(linear, kind, panel, activation=activation, smooth=factors)
+
+    def packed(index: int) -> _Layer:
+        layer = layers[index]
+        middle: nn.Module = layer.attention_norm
+        last: nn.Module = layer.feed_forward_norm
+        if config.pre_norm:
+            final = index + 1 == len(layers)
+            middle, last = last, encoder.final_norm if final else layers[index + 1].attention_norm
+        return _Layer(
+            qkv=pack(index, "qkv"),
+            attention_out=pack(index, "attention_out"),
+            up=pack(index, "up", "none" if config.glu else config.activation),
+            down=pack(index, "down"),
+            after_attention=_read_norm(middle),
+            after_feed_forward=_read_norm(last),
+            window=config.windows[index] or 0,
+            rope=config.ropes[index] if config.ropes else None,
+        )
+
+    return [packed(index) for index in range(len(layers))]
+
+
+def _read_norm(norm: nn.Module) -> _Norm:
+    if not isinstance(norm, nn.LayerNorm):
+        raise AssertionError(f"{norm} is no layer norm")
+    return _Norm(_copied(norm.weight), None if norm.bias is None else _copied(norm.bias), norm.eps)
+
+
+def _copied(tensor: Tensor) -> Tensor:
+    """A float32 copy that does not keep the file it came from open."""
+    return tensor.detach().float().clone(memory_format=torch.contiguous_format)

@@ -15,6 +15,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 #include <vector>
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -346,6 +347,19 @@ void pack_values(const void* values, long stride, long length, long groups, int 
     }
 }
 
+// The first `count` of some values into element `at` and on of a row.
+template <int KIND>
+inline void put(void* row, long at, vfloat values, int count = LANES) {
+    using Element = std::conditional_t<KIND == FLOAT32, float, uint16_t>;
+    alignas(64) Element part[LANES];
+    Element* target = count == LANES ? (Element*)row + at : part;
+    if constexpr (KIND == FLOAT32)
+        store(target, values);
+    else
+        store_bfloat16(target, values);
+    if (count < LANES) std::memcpy((Element*)row + at, part, count * sizeof(Element));
+}
+
 // Scores of one query to weights, and the factor that makes them sum to one. Outside [first, last) a weight is
 // e^-87, which is nothing beside the largest, 1.
 template <int KIND>
@@ -359,10 +373,7 @@ float soften(float* scores, int32_t* weights, long columns, long first, long las
     for (long j = 0; j < columns; j += LANES) {
         vfloat e = exponential((load(scores + j) - peak) * scale);
         total += e;
-        if constexpr (KIND == FLOAT32)
-            store((float*)weights + j, e);
-        else
-            store_bfloat16((uint16_t*)weights + j, e);
+        put<KIND>(weights, j, e);
     }
     return 1.0f / sum(total);
 }
@@ -407,12 +418,8 @@ void attend(const void* q, const void* k, const void* v, long stride, long lengt
                             (int32_t*)context, PANEL);
             for (int i = 0; i < rows; i++)
                 for (int j = 0; j < std::min(PANEL, dim - n); j += LANES) {
-                    const long at = (row + i) * out_stride + n + j;
                     vfloat c = load(context + i * PANEL + j) * factors[i];
-                    if constexpr (KIND == FLOAT32)
-                        store((float*)out + at, c);
-                    else
-                        store_bfloat16((uint16_t*)out + at, c);
+                    put<KIND>(out, (row + i) * out_stride + n + j, c, std::min(LANES, dim - n - j));
                 }
         }
     }

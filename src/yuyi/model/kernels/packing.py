@@ -39,7 +39,13 @@ class PackedLinear:
     """A linear layer's weights in panels, and the structure that points at them."""
 
     def __init__(
-        self, linear: nn.Linear, kind: Kind, panel: int, *, activation: str = "none", smooth: Tensor | None = None
+        self,
+        linear: nn.Linear,
+        kind: Kind,
+        panel: int,
+        *,
+        activation: str = "none",
+        smooth: Tensor | None = None,
     ) -> None:
         """Pack a layer.
 
