@@ -7,6 +7,7 @@ plain Hugging Face ones (`config.json` and weights alone), which say nothing abo
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -145,7 +146,7 @@ def read_pipeline(folder: Path, *, pooling: str | None = None, known: Known | No
         pools, include_prompt, heads = (), True, ()
     if pooling is not None or not pools:
         pools = (_choose_pooling(folder, pooling, known),)
-    prompts = {name: text for name, text in (told.get("prompts") or {}).items() if text is not None}
+    prompts, default_prompt = _read_prompts(folder, told)
     if known is not None and not any(prompts.values()):
         prompts = dict(known.prompts)
     return Pipeline(
@@ -157,7 +158,7 @@ def read_pipeline(folder: Path, *, pooling: str | None = None, known: Known | No
         max_tokens=_max_tokens(transformer, config, settings),
         lower_case=bool(settings.get("do_lower_case", False)),
         prompts=prompts,
-        default_prompt=told.get("default_prompt_name"),
+        default_prompt=default_prompt,
         dims=known.dims if known else (),
         name=known.name if known else _name(folder),
         languages=known.languages if known else (),
@@ -178,11 +179,12 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def usable_positions(config: dict[str, Any]) -> int:
-    """The longest text, in tokens, that the positions in a `config.json` leave room for."""
-    positions = int(config.get("max_position_embeddings", _NO_LIMIT))
-    if config.get("model_type") in _PADDED_POSITIONS:
-        positions -= int(config.get("pad_token_id", 1)) + 1
-    return positions
+    """The longest text, in tokens, for which a `config.json` has positions; 0 when they make no sense."""
+    positions = config.get("max_position_embeddings", _NO_LIMIT)
+    pad = config.get("pad_token_id", 1) if config.get("model_type") in _PADDED_POSITIONS else -1
+    if not isinstance(positions, int) or not isinstance(pad, int):
+        return 0
+    return positions - pad - 1
 
 
 def _parse(path: Path) -> Any:
@@ -251,8 +253,8 @@ def _read_pooling(folder: Path) -> tuple[tuple[Pooling, ...], bool]:
     names = config.get("pooling_mode")
     if names is None:
         names = [name for flag, name in _POOLING_FLAGS.items() if config.get(flag)]
-    names = [names] if isinstance(names, str) else list(names)
-    unknown = [name for name in names if name not in _POOLING_NAMES]
+    names = names if isinstance(names, list) else [names]
+    unknown = [name for name in names if not isinstance(name, str) or name not in _POOLING_NAMES]
     if unknown or not names:
         raise ModelError(
             f"{path}: pooling {', '.join(map(repr, unknown)) or 'is not given'}; yuyi has "
@@ -278,14 +280,27 @@ def _read_head(kind: str, folder: Path) -> Dense | Normalize:
             f"{folder / 'config.json'}: activation {name!r} is not one of {', '.join(_ACTIVATIONS)}. "
             "Choose another model."
         )
-    try:
-        sizes = int(config["in_features"]), int(config["out_features"])
-    except (KeyError, TypeError, ValueError) as error:
+    sizes = config.get("in_features"), config.get("out_features")
+    if not all(isinstance(size, int) and 0 < size < _NO_LIMIT for size in sizes):
         raise ModelError(
-            f"{folder / 'config.json'}: in_features and out_features must be whole numbers. "
-            "Fetch the file again."
-        ) from error
+            f"{folder / 'config.json'}: in_features and out_features are {sizes[0]!r} and {sizes[1]!r}, "
+            "not two whole numbers. Fetch the file again."
+        )
     return Dense(folder, *sizes, bool(config.get("bias", True)), _ACTIVATIONS[name])
+
+
+def _read_prompts(folder: Path, told: dict[str, Any]) -> tuple[dict[str, str], str | None]:
+    """The prompts by name, and the name of the one that is used when none is asked for."""
+    path = folder / "config_sentence_transformers.json"
+    prompts, default = told.get("prompts") or {}, told.get("default_prompt_name")
+    if not isinstance(prompts, dict) or not all(isinstance(text, str | None) for text in prompts.values()):
+        raise ModelError(f"{path}: prompts are not texts by name. Fetch the file again.")
+    if default is not None and default not in list(prompts):
+        raise ModelError(
+            f"{path}: the default prompt {default!r} is not among "
+            f"{', '.join(prompts) or 'the prompts'}. Fetch the file again."
+        )
+    return {name: text for name, text in prompts.items() if text is not None}, default
 
 
 def _choose_pooling(folder: Path, pooling: str | None, known: Known | None) -> Pooling:
@@ -314,7 +329,7 @@ def _max_tokens(transformer: Path, config: dict[str, Any], settings: dict[str, A
     if stated is None:
         # As in sentence-transformers: its own setting goes before the tokenizer's.
         stated = _first_json(transformer, ("tokenizer_config.json",)).get("model_max_length")
-    if isinstance(stated, int | float):
+    if isinstance(stated, int | float) and math.isfinite(stated):
         limits.append(int(stated))
     limit = min(limits)
     if not 0 < limit < _NO_LIMIT:

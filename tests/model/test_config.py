@@ -6,6 +6,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from yuyi.errors import ModelError
 from yuyi.model.config import Rope, read_config
@@ -93,6 +95,30 @@ def test_rotary_scaling(tmp_path: Path) -> None:
 def test_refused(name: str, values: dict[str, Any], message: str, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=message):
         read_config(_changed(name, tmp_path, **values))
+
+
+JSON_VALUES = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**31), 10**31)
+    | st.floats()
+    | st.text(max_size=3)
+    | st.lists(st.integers(), max_size=2)
+    | st.dictionaries(st.sampled_from(("full_attention", "type", "factor", "rope_theta")), st.integers())
+)
+
+
+@given(data=st.data())
+@settings(max_examples=200)
+def test_no_value_brings_a_traceback(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
+    name = data.draw(st.sampled_from(FOLDERS))
+    keys = sorted(json.loads((TINY / name / "config.json").read_text()))
+    folder = tmp_path_factory.mktemp("model")
+    _changed(name, folder, **{data.draw(st.sampled_from(keys)): data.draw(JSON_VALUES)})
+    try:
+        assert read_config(folder).hidden > 0
+    except ModelError as error:
+        assert str(folder) in str(error)
 
 
 def test_no_config_and_no_json(tmp_path: Path) -> None:

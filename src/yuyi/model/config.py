@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 Activation = Literal["gelu", "gelu_tanh", "relu", "silu"]
 
+# No size of a model comes near this; a larger number is a mistake.
+_LARGEST = 1 << 24
 _ACTIVATIONS: dict[str, Activation] = {
     "gelu": "gelu",
     "gelu_python": "gelu",
@@ -103,7 +105,7 @@ def read_config(folder: Path) -> EncoderConfig:
     path = folder / "config.json"
     raw = read_json(path)
     architecture = raw.get("model_type")
-    if architecture not in _READERS:
+    if not isinstance(architecture, str) or architecture not in _READERS:
         remote = " The folder asks for code of its own, which is never run." if "auto_map" in raw else ""
         raise ModelError(
             f"{path}: architecture {architecture!r} is not one that yuyi runs ({', '.join(_READERS)})."
@@ -125,14 +127,14 @@ class _Fields:
     def count(self, name: str, default: int | None = None, smallest: int = 1) -> int:
         """A whole number that is at least `smallest`."""
         value = self.values.get(name, default)
-        if not isinstance(value, int) or isinstance(value, bool) or value < smallest:
-            raise self.wrong(f"{name} is {value!r}, not a whole number from {smallest} up")
+        if not isinstance(value, int) or isinstance(value, bool) or not smallest <= value <= _LARGEST:
+            raise self.wrong(f"{name} is {value!r}, not a whole number from {smallest} to {_LARGEST}")
         return value
 
     def number(self, name: str, default: float) -> float:
         """A number above zero."""
         value = self.values.get(name, default)
-        if not isinstance(value, int | float) or isinstance(value, bool) or not value > 0:
+        if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < 1e30:
             raise self.wrong(f"{name} is {value!r}, not a number above zero")
         return float(value)
 
@@ -143,9 +145,16 @@ class _Fields:
     def activation(self, name: str) -> Activation:
         """A feed-forward activation."""
         value = self.values.get(name, "gelu")
-        if value not in _ACTIVATIONS:
+        if not isinstance(value, str) or value not in _ACTIVATIONS:
             raise self.wrong(f"{name} is {value!r}, not one of {', '.join(_ACTIVATIONS)}")
         return _ACTIVATIONS[value]
+
+    def table(self, name: str) -> _Fields:
+        """The values of an object inside the file; none where it is absent or null."""
+        value = self.values.get(name)
+        if not isinstance(value, dict | None):
+            raise self.wrong(f"{name} is {value!r}, not an object")
+        return _Fields(self.path, value or {})
 
     def only(self, name: str, wanted: Any) -> None:
         """Raise when an option has another value than the one yuyi has."""
@@ -225,22 +234,22 @@ def _local_layers(fields: _Fields, layers: int) -> list[bool]:
         every = fields.count("global_attn_every_n_layers", 3)
         return [bool(layer % every) for layer in range(layers)]
     known = ("full_attention", "sliding_attention")
-    if not isinstance(types, list) or len(types) != layers or not set(types) <= set(known):
+    if not isinstance(types, list) or len(types) != layers or any(kind not in known for kind in types):
         raise fields.wrong(f"layer_types must name one of {', '.join(known)} for each of {layers} layers")
     return [kind == "sliding_attention" for kind in types]
 
 
 def _modernbert_ropes(fields: _Fields) -> tuple[Rope, Rope]:
     """The rotary positions of global and of local layers."""
-    parameters = fields.values.get("rope_parameters")
-    if parameters is None:
+    if fields.values.get("rope_parameters") is None:
         theta = fields.number("global_rope_theta", 160_000.0)
         # A null here means: as the global layers.
         local = fields.values.get("local_rope_theta", 10_000.0)
         return Rope(theta), Rope(theta if local is None else fields.number("local_rope_theta", 10_000.0))
+    parameters = fields.table("rope_parameters")
     return (
-        _rope(fields, parameters.get("full_attention") or {}, 160_000.0),
-        _rope(fields, parameters.get("sliding_attention") or {}, 10_000.0),
+        _rope(fields, parameters.table("full_attention"), 160_000.0),
+        _rope(fields, parameters.table("sliding_attention"), 10_000.0),
     )
 
 
@@ -279,31 +288,27 @@ def _read_gte(fields: _Fields) -> EncoderConfig:
 
 
 def _gte_rope(fields: _Fields) -> Rope:
-    parameters = fields.values.get("rope_parameters")
-    if parameters is None:
-        parameters = {
-            "rope_theta": fields.number("rope_theta", 10_000.0),
-            **(fields.values.get("rope_scaling") or {}),
-        }
-    return _rope(fields, parameters, 160_000.0)
+    """The rotary positions, in GTE's own form or in that of transformers."""
+    if fields.values.get("rope_parameters") is None:
+        return _rope(fields, fields.table("rope_scaling"), fields.number("rope_theta", 10_000.0))
+    return _rope(fields, fields.table("rope_parameters"), 160_000.0)
 
 
-def _rope(fields: _Fields, parameters: dict[str, Any], theta: float) -> Rope:
+def _rope(fields: _Fields, parameters: _Fields, theta: float) -> Rope:
     """Rotary positions from a table of `rope_theta`, `rope_type` (or `type`) and `factor`."""
-    taken = _Fields(fields.path, parameters)
-    theta = taken.number("rope_theta", theta)
-    kind = parameters.get("rope_type", parameters.get("type", "default"))
+    theta = parameters.number("rope_theta", theta)
+    kind = parameters.values.get("rope_type", parameters.values.get("type", "default"))
     if kind == "default":
         return Rope(theta)
-    factor = taken.number("factor", 1.0)
+    factor = parameters.number("factor", 1.0)
     if kind == "linear":
         return Rope(theta, factor)
-    taken.only("mixed_b", None)
+    parameters.only("mixed_b", None)
     if kind != "ntk":
         raise fields.wrong(f"rotary scaling {kind!r} is not one that yuyi has (default, linear, ntk)")
-    head_dim = fields.count("hidden_size") / fields.count("num_attention_heads")
     # NTK scaling fixed in advance (kexue.fm/archives/9706, equation 6): the slowest pair turns `factor` times
     # slower, the fastest almost as before.
+    head_dim = fields.count("hidden_size") / fields.count("num_attention_heads")
     return Rope(theta * factor, factor ** (2 / head_dim))
 
 
