@@ -7,6 +7,8 @@ import re
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+from yuyi.layout import has_onnx_weights
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
     from pathlib import Path
@@ -95,7 +97,7 @@ def _missing_of_module(folder: Path, path: str, kind: str) -> Iterator[str]:
     if kind in ("Transformer", "StaticEmbedding"):
         if not any((inner / name).is_file() for name in ("tokenizer.json", "vocab.txt")):
             yield f"tokenizer.json{place}"
-        if not _has_weights(inner) and not _has_onnx(folder):
+        if not _has_weights(inner) and not has_onnx_weights(folder):
             yield f"weights{place}"
     elif kind == "Dense" and not _has_weights(inner):
         yield f"weights{place}"
@@ -111,7 +113,3 @@ def _has_weights(folder: Path) -> bool:
             parts = set(json.loads(index.read_bytes())["weight_map"].values())
             return all((folder / part).is_file() for part in parts)
     return False
-
-
-def _has_onnx(folder: Path) -> bool:
-    return any(file.is_file() for place in (folder, folder / "onnx") for file in place.glob("*.onnx"))
