@@ -11,6 +11,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from yuyi.errors import InputError
 from yuyi.text.tokenizer import SEPARATOR, BatchTokenizer
+from yuyi.text.tokenizer_folder import read_tokenizer
 
 TINY = str(Path(__file__).parent.parent / "tiny" / "static" / "tokenizer.json")
 BATCH = BatchTokenizer(Tokenizer.from_file(TINY))
@@ -59,3 +60,39 @@ def test_a_vocabulary_without_the_separator() -> None:
     batch = BatchTokenizer(tokenizer)(["a b", "", "b \x1e"])
     assert batch.ids.tolist() == [1, 2, 2, 0]
     assert batch.offsets.tolist() == [0, 2, 2, 4]
+
+
+CUTTABLE = {
+    name: BatchTokenizer(read_tokenizer(Path(TINY).parent.parent / name)) for name in ("static", "bert-zh")
+}
+
+
+@pytest.mark.parametrize("name", CUTTABLE)
+@given(st.text("ab 今天é\u0301\n\t\u3000\r.。#😀[MASK]\u200d\x1e", max_size=30), st.data())
+def test_a_text_may_be_cut_where_slices_begin(name: str, text: str, data: st.DataObject) -> None:
+    tokenizer = CUTTABLE[name]
+    assert tokenizer._safe_cut is not None
+    places = [match.start() for match in tokenizer._safe_cut.finditer(text)]
+    cut = data.draw(st.sampled_from(places)) if places else 0
+    halves = tokenizer([text[:cut], text[cut:]])
+    assert halves.ids.tolist() == tokenizer([text]).ids.tolist()
+
+
+@pytest.mark.parametrize("name", CUTTABLE)
+def test_a_text_of_megabytes_is_tokenised_in_slices(name: str) -> None:
+    tokenizer = CUTTABLE[name]
+    unit = "今天天气很好，我们去公园散步。How do I renew my passport? " * 9
+    texts = ["short", unit * 1_500, "", unit]
+    assert len(texts[1]) > 500_000
+    once = tokenizer([unit]).ids
+    found = tokenizer(texts)
+    assert found.lengths.tolist() == [len(tokenizer(["short"]).ids), 1_500 * len(once), 0, len(once)]
+    assert (found.ids[found.offsets[1] : found.offsets[2]].reshape(1_500, -1) == once).all()
+
+
+def test_tokenizers_of_other_kinds_see_a_text_whole() -> None:
+    roberta = read_tokenizer(Path(TINY).parent.parent / "roberta")
+    assert BatchTokenizer(roberta)._safe_cut is None
+    bert = read_tokenizer(Path(TINY).parent.parent / "bert-zh")
+    bert.add_tokens(["今天 天气"])  # A slice could end inside it.
+    assert BatchTokenizer(bert)._safe_cut is None
