@@ -14,6 +14,8 @@ work goes on, and the message says what to expect.
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class YuyiError(Exception):
     """Something the user can mend; the message says how."""
@@ -36,11 +38,14 @@ class WorkerError(YuyiError):
 
     Attributes:
         ranges: the first text and one past the last of each part that was lost, counted from 0.
+        vectors: what `Encoder.encode` has, as it would have returned it, with NaN for what was lost; None
+            where the vectors were given away before.
     """
 
     def __init__(self, message: str, ranges: tuple[tuple[int, int], ...] = ()) -> None:
         super().__init__(message)
         self.ranges = ranges
+        self.vectors: Any = None
 
 
 class MissingExtra(YuyiError, ImportError):

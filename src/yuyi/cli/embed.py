@@ -1,94 +1,200 @@
-"""`yuyi embed`: a vector for every row of a file."""
+"""`yuyi embed`: a vector for every row of a file, or for every passage of a folder."""
 
 from __future__ import annotations
 
 import json
+import sys
 import time
-from dataclasses import asdict, dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
 import yuyi
 from yuyi.cli.options import DimOption, JsonOption, ModelOption, QuietOption
-from yuyi.cli.progress import progress
+from yuyi.cli.table import Table, open_table
+from yuyi.encode.bulk import Totals, embed_table
+from yuyi.encode.shards import Shards
 from yuyi.encode.vector_files import vector_file
+from yuyi.encode.workers import WorkerPool, encode_shard
 from yuyi.errors import InputError
-from yuyi.text.rows import read_texts
+from yuyi.progress import progress
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """What was done.
+    from yuyi.encode import Encoder
+    from yuyi.encode.load import BackendName, Dtype
+    from yuyi.encode.workers import Workers
 
-    Attributes:
-        out: the file written.
-        rows: number of vectors in it.
-        empty: how many of them are zero, because the model knows nothing in the text.
-        dim: length of a vector.
-        model: the model's name.
-        fingerprint: the model's fingerprint; vectors of different fingerprints must not be compared.
-        seconds: how long it took.
-    """
-
-    out: str
-    rows: int
-    empty: int
-    dim: int
-    model: str
-    fingerprint: str
-    seconds: float
+# Rows and characters of a shard, the work that a kill can undo: a good minute's at most where a transformer
+# runs on a processor, and on what is fast enough that starting one costs nothing.
+_SLOW_SHARD = (2_048, 1 << 19)
+_FAST_SHARD = (16_384, 1 << 22)
 
 
 def embed(
     source: Annotated[
-        str, typer.Argument(metavar="INPUT", help="A .txt, .jsonl or .parquet file, or - for standard input.")
+        str,
+        typer.Argument(
+            metavar="INPUT",
+            help="A .txt, .jsonl, .csv, .tsv or .parquet file, a folder of Markdown or text files, or - for "
+            "standard input.",
+        ),
     ],
     out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="FILE", help="Where the vectors go: .npy or .parquet.")
+        Path, typer.Option("--out", "-o", metavar="FILE", help="Where to: .npy, .parquet or .jsonl.")
     ],
     column: Annotated[
-        str, typer.Option("--column", help="The key or column that holds the text, in JSONL and Parquet.")
+        str, typer.Option("--column", help="The key or column that holds the text: JSONL, CSV, Parquet.")
     ] = "text",
     model: ModelOption = None,
     dim: DimOption = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace the output if it exists.")] = False,
+    dtype: Annotated[
+        str, typer.Option("--dtype", help="What to compute in: auto, float32, bfloat16, float16 or int8.")
+    ] = "auto",
+    backend: Annotated[
+        str, typer.Option("--backend", help="The engine: auto, torch, onnx or static.")
+    ] = "auto",
+    device: Annotated[
+        str | None, typer.Option("--device", help="Where to compute, such as cpu or cuda:0.")
+    ] = None,
+    workers: Annotated[
+        str | None,
+        typer.Option(
+            "--workers",
+            metavar="N",
+            help="Share the work among N processes, or one a device (cuda:0,cuda:1), or as many as cores and "
+            "memory allow (auto).",
+        ),
+    ] = None,
+    overflow: Annotated[
+        str,
+        typer.Option("--overflow", help="What to do with texts that are too long: cut, pool or error."),
+    ] = "cut",
+    prompt: Annotated[
+        str | None,
+        typer.Option("--prompt-name", help="Which of the model's prompts stands before each text."),
+    ] = None,
+    precision: Annotated[
+        str, typer.Option("--precision", help="float32, float16, int8 or binary: how a value is stored.")
+    ] = "float32",
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace the output, and unfinished work that differs.")
+    ] = False,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Turn every row of a file into a vector: each line of text, each line of JSONL, each row of Parquet.
+    """Turn every row of a file into a vector: a line of text, JSONL or CSV, a row of Parquet.
 
-    A .npy file holds one matrix, (rows, dimensions) float32. A .parquet file keeps the columns of the input
-    and adds `embedding`. Row i of the output is row i of the input: an empty text gives a zero vector. Blank
-    lines in JSONL are no rows. Files of any length pass in little memory, and the output appears when it is
-    complete.
+    A .npy file holds one matrix, (rows, dimensions). A .parquet or .jsonl file keeps the columns of the input
+    and adds `embedding`. Row i of the output is row i of the input; blank lines in JSONL and CSV are no rows.
+    Of a folder, each passage of its Markdown and text files is a row, with the columns path, line, heading
+    and text; its headings are embedded with it.
+
+    Files of any length pass in little memory, and the output appears when it is complete. Until then finished
+    work is kept beside it, in OUT.parts: after a kill, the same command goes on where it stopped.
 
     \b
     Examples:
       yuyi embed 问题.txt -o 问题.npy
-      yuyi embed questions.parquet --column question -o vectors.parquet
+      yuyi embed questions.csv --column question -o vectors.parquet
+      yuyi embed docs/ -o docs.jsonl --model gte-small-zh --overflow pool
       grep -v '^#' notes.txt | yuyi embed - -o notes.npy --dim 128
     """
     started = time.monotonic()
     _check_free(out, force)
-    encoder = yuyi.load(model, truncate_dim=dim)
-    rows = known = 0
-    with progress("embedding", quiet=quiet) as done, vector_file(out, encoder.dim) as write:
-        for block in read_texts(source, column, whole_rows=out.suffix == ".parquet"):
-            vectors = encoder.encode(block.texts)
-            write(vectors, block.columns)
-            rows += len(vectors)
-            known += int(vectors.any(axis=1).sum())
-            done(len(vectors))
-        if not rows:
-            raise InputError(f"{source}: holds no text. Give at least one line or row.")
-    seconds = round(time.monotonic() - started, 3)
-    summary = Summary(str(out), rows, rows - known, encoder.dim, encoder.name, encoder.fingerprint, seconds)
+    encoder = yuyi.load(
+        model,
+        truncate_dim=dim,
+        dtype=cast("Dtype", dtype),
+        backend=cast("BackendName", backend),
+        device=device,
+    )
+    options = {"overflow": overflow, "prompt_name": prompt, "precision": precision}
+    most_rows, most_characters = _FAST_SHARD if _is_fast(encoder) else _SLOW_SHARD
+    table = open_table(
+        source,
+        column,
+        whole_rows=out.suffix != ".npy",
+        most_rows=most_rows,
+        most_characters=most_characters,
+        skip=(lambda line: None) if quiet else _note,
+    )
+    shards = None
+    if table.identity is not None:
+        key = {"input": table.identity, "column": column, "model": encoder.fingerprint}
+        version = {"version of yuyi": yuyi.__version__}
+        shards = Shards(out, {**key, **options, **version}, start_over=force)
+    with _explained(shards, quiet):
+        totals = _run(table, encoder, out, shards, _workers(workers), options, quiet)
+
+    if shards:
+        shards.remove()
+    seconds = time.monotonic() - started
     if as_json:
-        typer.echo(json.dumps(asdict(summary), ensure_ascii=False))
+        about = {"dim": encoder.dim, "model": encoder.name, "fingerprint": encoder.fingerprint}
+        summary = {"out": str(out), **asdict(totals), **about, "seconds": round(seconds, 3)}
+        typer.echo(json.dumps(summary, ensure_ascii=False))
     elif not quiet:
-        typer.echo(_sentence(summary), err=True)
+        _note(_sentence(out, totals, encoder, seconds))
+
+
+def _run(
+    table: Table,
+    encoder: Encoder,
+    out: Path,
+    shards: Shards | None,
+    workers: Workers | None,
+    options: dict[str, Any],
+    quiet: bool,
+) -> Totals:
+    """Embed the table into the output, which is published whole."""
+    nothing = encoder.encode([], **options)
+    total = table.count() if sys.stderr.isatty() and not quiet else None
+    with ExitStack() as stack:
+        write = stack.enter_context(vector_file(out, nothing.shape[1], nothing.dtype))
+        encode, threads = partial(encode_shard, encoder, **options), 1
+        if workers is not None:
+            pool = stack.enter_context(WorkerPool(encoder, workers))
+            encode, threads = partial(pool.encode, **options), len(pool)
+        done = stack.enter_context(progress("embedding", total=total, shown=False if quiet else None))
+        totals = embed_table(table.blocks, encode, write, shards, threads, done)
+        if not totals.rows:
+            raise InputError(f"{table.source}: holds no text. Give at least one line or row.")
+    return totals
+
+
+@contextmanager
+def _explained(shards: Shards | None, quiet: bool) -> Iterator[None]:
+    """A block whose end, if it comes too early, is followed by what is kept of its work."""
+    kept = shards.rows if shards else 0
+    if kept and not quiet:
+        _note(f"going on after {kept:,} rows that an earlier run finished")
+    try:
+        yield
+    except BaseException:  # Ctrl-C above all
+        if shards and not quiet and (kept := shards.rows):
+            _note(f"{kept:,} rows are kept in {shards.folder}; the same command goes on from there")
+        raise
+
+
+def _is_fast(encoder: Encoder) -> bool:
+    return encoder.backend_name == "static" or encoder.device != "cpu"
+
+
+def _workers(given: str | None) -> Workers | None:
+    """A number of processes, or their devices, as `WorkerPool` takes them."""
+    if given is None or given == "auto":
+        return cast("Literal['auto'] | None", given)
+    return int(given) if given.isdecimal() else given.split(",")
+
+
+def _note(line: str) -> None:
+    typer.echo(line, err=True)
 
 
 def _check_free(out: Path, force: bool) -> None:
@@ -100,8 +206,16 @@ def _check_free(out: Path, force: bool) -> None:
         raise InputError(f"{out}: exists already. Add --force to replace it, or name another file.")
 
 
-def _sentence(summary: Summary) -> str:
-    text = f"{summary.out}: {summary.rows:,} vectors of {summary.dim} dimensions in {summary.seconds:.1f} s"
-    if summary.empty:
-        text += f"; {summary.empty:,} of them zero, for texts that are empty or hold nothing the model knows"
+def _sentence(out: Path, totals: Totals, encoder: Encoder, seconds: float) -> str:
+    text = f"{out}: {totals.rows:,} vectors of {encoder.dim} dimensions in {seconds:.1f} s"
+    if totals.resumed:
+        text += f", {totals.resumed:,} of them from an earlier run"
+    if totals.empty:
+        text += f"; {totals.empty:,} of them zero, for texts that are empty or hold nothing the model knows"
+    longer = f"of {totals.rows:,} texts were longer than {encoder.max_tokens or 0:,} tokens and were"
+    if totals.cut:
+        text += f"; {totals.cut:,} {longer} cut: {totals.dropped:,} tokens dropped; "
+        text += "--overflow pool keeps them"
+    if totals.pooled:
+        text += f"; {totals.pooled:,} {longer} read in chunks"
     return text

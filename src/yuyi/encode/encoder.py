@@ -13,7 +13,7 @@ import numpy as np
 from yuyi.encode import output
 from yuyi.encode.flow import Block, blocks, in_order
 from yuyi.encode.tensors import as_tensor
-from yuyi.errors import InputError, ModelError, YuyiWarning
+from yuyi.errors import InputError, ModelError, WorkerError, YuyiWarning
 from yuyi.progress import progress
 from yuyi.text.overflow import OVERFLOWS, EncodeInfo, Frame, Overflow, fit, mean_of_chunks
 from yuyi.text.plan import plan, select
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from yuyi.encode.backend import Backend
     from yuyi.encode.facts import Facts
     from yuyi.encode.output import Precision
+    from yuyi.encode.workers import Workers
     from yuyi.text.tokenizer import BatchTokenizer
     from yuyi.types import TokenBatch
 
@@ -51,6 +52,7 @@ class EncodeOptions(VectorOptions, total=False):
 
     show_progress: bool | None
     convert_to_tensor: bool
+    workers: Workers | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,18 @@ class _Way:
     overflow: Overflow
     token_budget: int | None
 
+    @property
+    def options(self) -> VectorOptions:
+        """What another encoder of the same model must be told to go this way."""
+        return {
+            "prompt": self.prompt,
+            "truncate_dim": self.dim,
+            "normalize": self.normalize,
+            "precision": self.precision,
+            "overflow": self.overflow,
+            "token_budget": self.token_budget,
+        }
+
 
 class _Done(NamedTuple):
     """A block's vectors, and what became of its tokens."""
@@ -82,6 +96,8 @@ class Encoder:
         self._backend = backend
         self._tokenize = tokenizer
         self._facts = facts
+        # Of `yuyi.load`, by which worker processes open the same model.
+        self.arguments: dict[str, Any] = {}
         self._frame = tokenizer.frame(facts.max_tokens) if facts.special_tokens else Frame()
 
     @property
@@ -186,6 +202,7 @@ class Encoder:
         show_progress: bool | None = None,
         convert_to_tensor: bool = False,
         return_info: bool = False,
+        workers: Workers | None = None,
     ) -> Any:
         """(rows, dim) of unit length, one row a text in the order given; (dim,) for a single string.
 
@@ -207,9 +224,12 @@ class Encoder:
             convert_to_tensor: give a `torch.Tensor` instead of a numpy array.
             return_info: give (vectors, info), where `EncodeInfo` tells for each text how many tokens it has
                 and how many were used; nothing is warned of then.
+            workers: share the texts among this many processes, or one for each device named, as in
+                `["cuda:0", "cuda:1"]`, or as many as cores and memory allow (`"auto"`).
 
         Raises:
             InputError: an input is not a string, or an option does not fit the model.
+            WorkerError: no worker survived some of the texts; it holds the vectors of the others.
 
         Examples:
             >>> import yuyi
@@ -226,9 +246,13 @@ class Encoder:
         nothing = output.store(np.zeros((0, way.dim), dtype=np.float32), way.precision)
         found = [_Done(nothing, EncodeInfo.joined([]))]
         with progress("encoding", total=total, shown=show_progress) as count:
-            for done in self._run(texts, way):
-                found.append(done)
-                count(len(done.vectors), int(done.info.used.sum()))
+            try:
+                for done in self._run(texts, way, workers):
+                    found.append(done)
+                    count(len(done.vectors), int(done.info.used.sum()))
+            except WorkerError as error:
+                error.vectors = np.concatenate([done.vectors for done in found])
+                raise
         info = EncodeInfo.joined(done.info for done in found)
         if not return_info and len(info.cut):
             _warn_of_cuts(info)
@@ -254,16 +278,25 @@ class Encoder:
         return self.encode(inputs, return_info=return_info, **self._in_role(DOCUMENT, options))
 
     def encode_stream(
-        self, inputs: Iterable[str], *, return_info: bool = False, **options: Unpack[VectorOptions]
+        self,
+        inputs: Iterable[str],
+        *,
+        return_info: bool = False,
+        workers: Workers | None = None,
+        first: int = 0,
+        **options: Unpack[VectorOptions],
     ) -> Iterator[Any]:
         """Blocks of vectors, (rows, dim), in order; millions of texts pass in bounded memory.
 
         With `return_info`, pairs of a block and its `EncodeInfo`; otherwise the first cut text is warned of.
+        Messages number the texts from `first`.
 
         Raises:
             InputError: an input is not a string, or an option does not fit the model.
+            WorkerError: no worker survived some of the texts, whose rows were given as NaN; raised at the
+                end, it names them.
         """
-        done = self._run(inputs, self._way(**options))
+        done = self._run(inputs, self._way(**options), workers, first)
         return done if return_info else _vectors_of(done)
 
     def similarity(self, a: NDArray[Any], b: NDArray[Any]) -> Vectors:
@@ -328,9 +361,16 @@ class Encoder:
     def _count(self, prompt: str) -> int:
         return len(self._tokenize([prompt]).ids) if prompt else 0
 
-    def _run(self, inputs: Iterable[str], way: _Way) -> Iterator[_Done]:
+    def _run(
+        self, inputs: Iterable[str], way: _Way, workers: Workers | None, first: int = 0
+    ) -> Iterator[_Done]:
         backend = self._backend
-        found = blocks(inputs, backend.block_texts, backend.block_characters)
+        found = blocks(inputs, backend.block_texts, backend.block_characters, first)
+        if workers is not None:
+            from yuyi.encode.workers import encode_in_workers
+
+            done = encode_in_workers(self, found, workers, **way.options)
+            return (_Done(*parts) for parts in done)
         return in_order(found, partial(self._encode_block, way), backend.threads)
 
     def _encode_block(self, way: _Way, block: Block, cores: int) -> _Done:

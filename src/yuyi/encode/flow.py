@@ -33,8 +33,8 @@ class Block:
     texts: list[str]
 
 
-def blocks(inputs: Iterable[str], most_texts: int, most_characters: int) -> Iterator[Block]:
-    """Consecutive texts, bounded in number and, past the first text, in characters.
+def blocks(inputs: Iterable[str], most_texts: int, most_characters: int, first: int = 0) -> Iterator[Block]:
+    """Consecutive texts, bounded in number and, past the first text, in characters; numbered from `first`.
 
     Raises:
         InputError: the inputs are no iterable of texts, or one of them is no string.
@@ -42,7 +42,7 @@ def blocks(inputs: Iterable[str], most_texts: int, most_characters: int) -> Iter
     if isinstance(inputs, str | bytes) or not isinstance(inputs, Iterable):
         raise InputError(f"{inputs!r:.80}: not a list or another iterable of texts. Give several texts.")
     iterator = iter(inputs)
-    position = 0
+    position = first
     while taken := list(islice(iterator, most_texts)):
         for offset, text in enumerate(taken):
             if not isinstance(text, str):

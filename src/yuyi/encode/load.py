@@ -77,10 +77,18 @@ def load(
         raise InputError(f"backend={backend!r}: choose one of {', '.join(get_args(BackendName))}.")
     if dtype not in get_args(Dtype):
         raise InputError(f"dtype={dtype!r}: choose one of {', '.join(get_args(Dtype))}.")
+    arguments = {
+        "name_or_folder": name_or_folder, "revision": revision, "backend": backend, "device": device,
+        "dtype": dtype, "pooling": pooling, "truncate_dim": truncate_dim,
+    }  # fmt: skip
     folder = _find_folder(name_or_folder, revision)
     layout = find_layout(folder)
     if layout.name in TRANSFORMER_LAYOUTS:
-        return _load_transformer(folder, str(name_or_folder), backend, device, dtype, pooling, truncate_dim)
+        encoder = _load_transformer(
+            folder, str(name_or_folder), backend, device, dtype, pooling, truncate_dim
+        )
+        encoder.arguments = arguments
+        return encoder
     for option, value, fitting in (
         ("backend", backend, ("auto", "static")),
         ("device", device, (None, "cpu")),
@@ -91,7 +99,9 @@ def load(
             raise InputError(
                 f"{option}={value!r}: {folder.name} is a token table, which has but one way. Leave it out."
             )
-    return _load_static(folder, layout.name, truncate_dim)
+    encoder = _load_static(folder, layout.name, truncate_dim)
+    encoder.arguments = arguments
+    return encoder
 
 
 def _find_folder(name_or_folder: str | os.PathLike[str] | None, revision: str | None) -> Path:

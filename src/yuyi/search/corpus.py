@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from yuyi.errors import InputError
 from yuyi.search.flat import FlatIndex
 from yuyi.search.query import Hit
-from yuyi.search.scan import MARKUP_SUFFIXES, scan
+from yuyi.search.scan import scan
 from yuyi.search.store import DamagedStore, FilePart, FileStamp, Store
 from yuyi.text.decode import decode
 from yuyi.version import __version__
@@ -233,7 +233,6 @@ def _read(path: str) -> tuple[FileStamp, str]:
 
 def _cut(path: str, text: str) -> list[Passage]:
     # Imported only when a file is new: a search of unchanged files does not pay for the Markdown parser.
-    from yuyi.search.passages import cut_markdown, cut_plain
+    from yuyi.search.passages import cut_file
 
-    is_markup = Path(path).suffix.lower() in MARKUP_SUFFIXES
-    return cut_markdown(text) if is_markup else cut_plain(text)
+    return cut_file(path, text)

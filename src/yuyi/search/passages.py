@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from itertools import zip_longest
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from yuyi.search.query import Passage
+from yuyi.search.scan import MARKUP_SUFFIXES
 from yuyi.text.markdown import parse
 
 if TYPE_CHECKING:
@@ -28,6 +30,11 @@ _LINE_ENDS = (re.compile(rf"{_PROSE_ENDS[0].pattern}|\n+"), *_PROSE_ENDS[1:])
 _WIDE_LINE_END = re.compile(r"(?<=[\u2e80-\u9fff\uff00-\uff60])\n(?=[\u2e80-\u9fff\uff00-\uff60])")
 # Lines that hold something, one after another.
 _PARAGRAPH = re.compile(r"\S[^\n]*(?:\n[^\S\n]*\S[^\n]*)*")
+
+
+def cut_file(path: str, text: str) -> list[Passage]:
+    """The passages of a file, in order; its name says whether it is Markdown or plain text."""
+    return cut_markdown(text) if Path(path).suffix.lower() in MARKUP_SUFFIXES else cut_plain(text)
 
 
 def cut_markdown(text: str) -> list[Passage]:

@@ -1,7 +1,8 @@
-"""Texts from the tables people have: lines, JSONL, Parquet; in blocks, so that memory stays small."""
+"""Texts from the tables people have: lines, JSONL, CSV, Parquet; in blocks, so that memory stays small."""
 
 from __future__ import annotations
 
+import csv
 import json
 import sys
 from dataclasses import dataclass
@@ -9,16 +10,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from yuyi.errors import InputError
-from yuyi.extras import require
-from yuyi.records import read_batches
+from yuyi.records import read_batches, read_columns
 from yuyi.text.decode import reading
-from yuyi.text.lines import decode_lines, read_lines
+from yuyi.text.lines import count_lines, decode_lines, read_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    # A text, and the row it stands in by name of column.
+    Row = tuple[str, dict[str, Any]]
+
 STANDARD_INPUT = "-"
-SUFFIXES = (".txt", ".jsonl", ".parquet")
+SUFFIXES = (".txt", ".jsonl", ".csv", ".tsv", ".parquet")
 
 # A block ends at whichever comes first; both keep it in a few tens of megabytes, long lines included.
 _ROWS = 16_384
@@ -31,44 +34,82 @@ class Block:
 
     Attributes:
         texts: the text of each row; empty where it has none.
-        columns: the rows as pyarrow `RecordBatch`, whole; None unless they were asked for.
+        rows: the rows whole: a pyarrow `RecordBatch` from Parquet, a list of dictionaries from everything
+            else; None unless they were asked for.
     """
 
     texts: list[str]
-    columns: Any = None
+    rows: Any = None
 
 
-def read_texts(source: str, column: str = "text", *, whole_rows: bool = False) -> Iterator[Block]:
-    """The rows of a table in blocks of at most 16,384.
+def read_texts(
+    source: str,
+    column: str = "text",
+    *,
+    whole_rows: bool = False,
+    most_rows: int = _ROWS,
+    most_characters: int = _CHARACTERS,
+) -> Iterator[Block]:
+    """The rows of a table in blocks, which begin and end at the same rows whenever it is read.
 
     Args:
-        source: a `.txt` file (each line a text), a `.jsonl` file, a `.parquet` file, or `-` for lines from
-            standard input.
-        column: which key or column of JSONL and Parquet holds the text.
+        source: a `.txt` file (each line a text), a `.jsonl` file, a `.csv` or `.tsv` file whose first line
+            names the columns, a `.parquet` file, or `-` for lines from standard input.
+        column: which key or column of JSONL, CSV and Parquet holds the text.
         whole_rows: whether the blocks carry every column of their rows too.
+        most_rows: a block ends after this many rows, or
+        most_characters: with the row that brings its texts to this many characters.
 
     Raises:
         InputError: the source is missing, damaged, of an unknown kind, or lacks the column.
-        MissingExtra: Parquet is read or whole rows are asked for, and pyarrow is not installed.
+        MissingExtra: Parquet is read and pyarrow is not installed.
     """
-    suffix = Path(source).suffix.lower()
-    if source != STANDARD_INPUT and suffix not in SUFFIXES:
-        raise InputError(
-            f"{source}: its kind is not known by its name. Name a file that ends in {', '.join(SUFFIXES)}, "
-            "or - for lines from standard input."
-        )
+    suffix = _kind(source)
+    path = Path(source)
     if suffix == ".parquet":
-        yield from _parquet_blocks(Path(source), column, whole_rows)
-        return
-    rows = _jsonl_rows(Path(source), column) if suffix == ".jsonl" else _line_rows(source)
-    schema = None
-    for group in _grouped(rows):
-        block = Block([text for text, _ in group])
+        yield from _parquet_blocks(path, column, whole_rows, most_rows, most_characters)
+    elif suffix == ".jsonl":
+        yield from as_blocks(_jsonl_rows(path, column), whole_rows, most_rows, most_characters)
+    elif suffix in (".csv", ".tsv"):
+        rows = _csv_rows(path, column, "," if suffix == ".csv" else "\t")
+        yield from as_blocks(rows, whole_rows, most_rows, most_characters)
+    else:
+        yield from as_blocks(_line_rows(source), whole_rows, most_rows, most_characters)
+
+
+def as_blocks(
+    rows: Iterable[Row],
+    whole_rows: bool = False,
+    most_rows: int = _ROWS,
+    most_characters: int = _CHARACTERS,
+) -> Iterator[Block]:
+    """Texts and their rows in blocks, as `read_texts` gives them."""
+    texts: list[str] = []
+    whole: list[dict[str, Any]] = []
+    characters = 0
+    for text, row in rows:
+        texts.append(text)
         if whole_rows:
-            columns = _as_batch(source, [row for _, row in group], schema)
-            schema = columns.schema
-            block = Block(block.texts, columns)
-        yield block
+            whole.append(row)
+        characters += len(text)
+        if len(texts) >= most_rows or characters >= most_characters:
+            yield Block(texts, whole if whole_rows else None)
+            texts, whole, characters = [], [], 0
+    if texts:
+        yield Block(texts, whole if whole_rows else None)
+
+
+def count_rows(source: str) -> int | None:
+    """About how many rows a table has, without decoding it; None for standard input.
+
+    Lines are counted, so a CSV file with line ends inside its fields, or with blank lines, has fewer.
+    """
+    if source == STANDARD_INPUT:
+        return None
+    suffix = _kind(source)
+    if suffix == ".parquet":
+        return read_columns(Path(source))[1]
+    return max(0, count_lines(Path(source)) - (suffix in (".csv", ".tsv")))
 
 
 def standard_input_lines() -> Iterator[str]:
@@ -90,13 +131,23 @@ def is_whole(text: str) -> bool:
     return True
 
 
-def _line_rows(source: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def _kind(source: str) -> str:
+    suffix = Path(source).suffix.lower()
+    if source != STANDARD_INPUT and suffix not in SUFFIXES:
+        raise InputError(
+            f"{source}: its kind is not known by its name. Name a file that ends in {', '.join(SUFFIXES)}, "
+            "or - for lines from standard input."
+        )
+    return suffix
+
+
+def _line_rows(source: str) -> Iterator[Row]:
     lines = standard_input_lines() if source == STANDARD_INPUT else read_lines(Path(source))
     for line in lines:
         yield line, {"text": line}
 
 
-def _jsonl_rows(path: Path, column: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def _jsonl_rows(path: Path, column: str) -> Iterator[Row]:
     for number, line in enumerate(read_lines(path), 1):
         if not line.strip():
             continue
@@ -121,45 +172,42 @@ def _jsonl_rows(path: Path, column: str) -> Iterator[tuple[str, dict[str, Any]]]
         yield text, row
 
 
-def _grouped(rows: Iterable[tuple[str, dict[str, Any]]]) -> Iterator[list[tuple[str, dict[str, Any]]]]:
-    group: list[tuple[str, dict[str, Any]]] = []
-    characters = 0
-    for row in rows:
-        group.append(row)
-        characters += len(row[0])
-        if len(group) == _ROWS or characters >= _CHARACTERS:
-            yield group
-            group = []
-            characters = 0
-    if group:
-        yield group
-
-
-def _as_batch(source: str, rows: list[dict[str, Any]], schema: Any) -> Any:
-    """The rows as a pyarrow `RecordBatch` of `schema`, or of their own where there is none yet."""
-    require("parquet")
-    import pyarrow as pa
-
-    names = dict.fromkeys(name for row in rows for name in row)
-    unknown = names.keys() - (schema.names if schema else names)
-    if unknown:
-        raise InputError(
-            f"{source}: the key {min(unknown)} is not in the first {_ROWS} lines, which decide the columns. "
-            "Give each line the same keys, or write .npy."
-        )
+def _csv_rows(path: Path, column: str, delimiter: str) -> Iterator[Row]:
+    csv.field_size_limit(1 << 30)  # Python's own limit is 128 KB, less than many a document.
+    reader = csv.reader((line + "\n" for line in read_lines(path)), delimiter=delimiter, strict=True)
     try:
-        columns = {name: [row.get(name) for row in rows] for name in (schema.names if schema else names)}
-        return pa.RecordBatch.from_pydict(columns, schema=schema)
-    except (pa.ArrowException, OverflowError, UnicodeEncodeError) as error:
-        raise InputError(
-            f"{source}: a key holds values of different kinds ({error}). Make them alike, or write .npy."
-        ) from error
+        names = next(reader, None)
+        if names is None:
+            return
+        if names.count(column) != 1:
+            raise InputError(
+                f"{path}: its first line names {names.count(column) or 'no'} columns {column}, it has "
+                f"{', '.join(names)}. Name one of these."
+            )
+        for fields in reader:
+            if len(fields) != len(names) and fields:
+                raise InputError(
+                    f"{path}: line {reader.line_num} has {len(fields)} fields, the first line {len(names)}. "
+                    "Put quotes around a field that holds the delimiter."
+                )
+            if fields:
+                row = dict(zip(names, fields, strict=True))
+                yield row[column], row
+    except csv.Error as error:
+        raise InputError(f"{path}: line {reader.line_num} is not CSV ({error}). Mend its quotes.") from error
 
 
-def _parquet_blocks(path: Path, column: str, whole_rows: bool) -> Iterator[Block]:
-    for batch in read_batches(path, [column], every_column=whole_rows, rows=_ROWS):
+def _parquet_blocks(
+    path: Path, column: str, whole_rows: bool, most_rows: int, most_characters: int
+) -> Iterator[Block]:
+    for batch in read_batches(path, [column], every_column=whole_rows, rows=most_rows):
         texts = [text or "" for text in batch.column(column).to_pylist()]
         if not all(isinstance(text, str) for text in texts):
             kind = batch.schema.field(column).type
             raise InputError(f"{path}: column {column} holds {kind}, not text. Name another column.")
-        yield Block(texts, batch if whole_rows else None)
+        start = characters = 0
+        for end, text in enumerate(texts, 1):
+            characters += len(text)
+            if characters >= most_characters or end == len(texts):
+                yield Block(texts[start:end], batch.slice(start, end - start) if whole_rows else None)
+                start, characters = end, 0

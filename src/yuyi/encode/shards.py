@@ -1,0 +1,118 @@
+"""What an unfinished output has so far, kept beside it, so that a run after a kill goes on where it stopped.
+
+The folder `OUT.parts` holds `manifest.json`, which says what work it belongs to, and a `.npz` file for each
+finished shard, named by its rows. A shard appears whole or not at all; the checksums of the zip format find
+what a power cut has damaged.
+"""
+
+from __future__ import annotations
+
+import glob
+import json
+import shutil
+import threading
+import time
+import zipfile
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from yuyi.artifacts import publish_file, publish_folder
+from yuyi.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    Arrays = dict[str, NDArray[Any]]
+
+# Work that ends sooner is not kept: doing it again costs less than the reader of this line has spent.
+_PATIENCE_SECONDS = 5.0
+_MANIFEST = "manifest.json"
+
+
+class Shards:
+    """The finished shards of one output. `take` and `keep` may be called from several threads."""
+
+    def __init__(self, out: Path, key: Mapping[str, Any], *, start_over: bool = False) -> None:
+        """Find what an earlier run with the same key has left.
+
+        Args:
+            out: the output that the shards are for.
+            key: everything that decides the vectors, as JSON values by a name that the user knows.
+            start_over: throw away what belongs to another key.
+
+        Raises:
+            InputError: what is there belongs to another key, and `start_over` is false.
+        """
+        self.folder = out.with_name(f"{out.name}.parts")
+        self._key = json.loads(json.dumps(key))
+        self._begin = time.monotonic()
+        self._lock = threading.Lock()
+        if not self.folder.exists():
+            return
+        found = self._read_manifest()
+        changed = [name for name in {**self._key, **found} if found.get(name) != self._key.get(name)]
+        if changed and not start_over:
+            raise InputError(
+                f"{self.folder}: holds unfinished work of a command with another {', '.join(changed)}. Run "
+                "that one again to finish it, or add --force to start over."
+            )
+        if changed:
+            self.remove()
+        _remove_half_written(out)
+
+    @property
+    def rows(self) -> int:
+        """Number of rows that are finished."""
+        spans = (path.stem.split("-") for path in self.folder.glob("*-*.npz"))
+        return sum(int(stop) - int(start) for start, stop in spans)
+
+    def take(self, start: int, stop: int) -> Arrays | None:
+        """The arrays of a finished shard; None where it is not there, or damaged."""
+        try:
+            with np.load(self._path(start, stop)) as file:
+                return {name: file[name] for name in file.files}
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile):  # numpy's ways to say: not a whole file
+            return None
+
+    def keep(self, start: int, stop: int, arrays: Arrays) -> None:
+        """Keep a finished shard, unless the whole work has hardly begun.
+
+        Raises:
+            InputError: the place cannot be written, or the disk is full.
+        """
+        with self._lock:
+            if not self.folder.exists():
+                if time.monotonic() - self._begin < _PATIENCE_SECONDS:
+                    return
+                with publish_folder(self.folder) as folder:
+                    manifest = json.dumps(self._key, ensure_ascii=False, indent=2)
+                    (folder / _MANIFEST).write_text(manifest, encoding="utf-8")
+        with publish_file(self._path(start, stop)) as temporary, temporary.open("wb") as file:
+            np.savez(file, **cast("dict[str, Any]", arrays))
+
+    def remove(self) -> None:
+        """Delete them: the output is complete, or nobody wants it."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _path(self, start: int, stop: int) -> Path:
+        return self.folder / f"{start:012d}-{stop:012d}.npz"
+
+    def _read_manifest(self) -> dict[str, Any]:
+        try:
+            key: dict[str, Any] = json.loads((self.folder / _MANIFEST).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"{self.folder}: not the unfinished work of an earlier run, whose place it takes. "
+                "Move or delete it."
+            ) from error
+        return key
+
+
+def _remove_half_written(out: Path) -> None:
+    """Delete the temporary outputs of runs that were killed; `publish_file` named them."""
+    for path in out.parent.glob(f".{glob.escape(out.name)}.*{glob.escape(out.suffix)}"):
+        path.unlink(missing_ok=True)

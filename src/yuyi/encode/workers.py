@@ -1,0 +1,342 @@
+"""An encoder in several processes: each opens the same folder, and the death of one loses no other's work.
+
+A worker is a fresh Python that reads requests from its standard input and answers on its standard output. It
+ends with its input, so none outlives the process that started it, however that one ends; a terminal's Ctrl-C
+does not reach it. Weights that are mapped into memory from their files are there once for all workers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import traceback
+import warnings
+from collections.abc import Sequence
+from typing import IO, TYPE_CHECKING, Any, Literal, Unpack, cast
+
+import numpy as np
+
+from yuyi.encode.flow import in_order
+from yuyi.errors import InputError, WorkerError, YuyiError, YuyiWarning
+from yuyi.machine import available_cores, available_memory
+from yuyi.text.overflow import EncodeInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from yuyi.encode.encoder import Encoder, VectorOptions
+    from yuyi.encode.flow import Block
+
+    Encoded = tuple[NDArray[Any], EncodeInfo]
+    Workers = int | Literal["auto"] | Sequence[str]
+
+# What a worker takes beside the model: Python, numpy, the tokenizer, and the texts in hand.
+_WORKER_BYTES = 400 << 20
+# A block that has killed this many workers is given up: the fault is in its texts.
+_ATTEMPTS = 2
+_PATIENCE_SECONDS = 5.0
+
+
+class LostTexts(Exception):
+    """A block that no worker survived; raised by `WorkerPool.encode` and gathered by `the_rest`."""
+
+    def __init__(self, first: int, count: int) -> None:
+        super().__init__(f"texts {first:,} to {first + count - 1:,}")
+        self.span = (first, first + count)
+
+
+def encode_shard(encoder: Encoder, texts: list[str], first: int, **options: Unpack[VectorOptions]) -> Encoded:
+    """(rows, width) vectors of the texts, and what became of their tokens.
+
+    Args:
+        encoder: makes them.
+        texts: the texts, at least one.
+        first: number of the first one among all texts, for messages.
+        **options: of `Encoder.encode_stream`.
+    """
+    done = list(encoder.encode_stream(texts, return_info=True, first=first, **options))
+    return np.concatenate([vectors for vectors, _ in done]), EncodeInfo.joined(info for _, info in done)
+
+
+class WorkerPool:
+    """Processes that each hold the same model. A context manager; leaving it ends them.
+
+    Threads share it: each call of `encode` occupies one worker.
+    """
+
+    def __init__(self, encoder: Encoder, workers: Workers) -> None:
+        """Start the workers; they open the encoder's model side by side.
+
+        Args:
+            encoder: whose vectors are wanted.
+            workers: how many, or a device for each, or `auto` for as many as cores and memory allow.
+
+        Raises:
+            InputError: `workers` is none of these.
+        """
+        self._model = encoder.arguments
+        devices = _devices(workers, encoder.folder)
+        self._threads = max(1, available_cores() // len(devices))
+        self._deaths = 0
+        self._closing = False
+        self._lock = threading.Lock()
+        self._idle: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
+        self._all: list[_Worker] = []
+        for device in devices:
+            self._idle.put(self._start(device))
+        self._size = len(devices)
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __enter__(self) -> WorkerPool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._closing = True
+        for worker in self._all:
+            worker.end()
+
+    def encode(self, texts: list[str], first: int, **options: Unpack[VectorOptions]) -> Encoded:
+        """What `encode_shard` gives, made by a worker that is free.
+
+        If the worker dies, another takes its place and does the texts again, once.
+
+        Args:
+            texts: the texts.
+            first: number of the first one among all texts, for messages.
+            **options: of `Encoder.encode_stream`.
+
+        Raises:
+            LostTexts: the second worker died too.
+            WorkerError: so many workers have died that something else than the texts must be wrong.
+        """
+        for _ in range(_ATTEMPTS):
+            worker = self._idle.get()
+            try:
+                return worker.ask(texts, first, options)
+            except _Death as death:
+                last = first + len(texts) - 1
+                worker = self._replace(worker, f"{death} while it encoded texts {first:,} to {last:,}")
+            finally:
+                self._idle.put(worker)
+        raise LostTexts(first, len(texts))
+
+    def _start(self, device: str | None) -> _Worker:
+        model = self._model if device is None else {**self._model, "device": device}
+        worker = _Worker(model, device, self._threads)
+        self._all.append(worker)
+        return worker
+
+    def _replace(self, dead: _Worker, what_happened: str) -> _Worker:
+        with self._lock:
+            self._deaths += 1
+            if self._closing:
+                return dead
+            if self._deaths > 2 * self._size + _ATTEMPTS:
+                raise WorkerError(
+                    f"{self._deaths} worker processes died; the last {what_happened}. "
+                    "Take fewer workers: memory may be short."
+                )
+            warnings.warn(f"{what_happened}; another one takes over", YuyiWarning, stacklevel=2)
+            self._all.remove(dead)
+            return self._start(dead.device)
+
+
+def encode_in_workers(
+    encoder: Encoder, blocks: Iterator[Block], workers: Workers, **options: Unpack[VectorOptions]
+) -> Iterator[Encoded]:
+    """The vectors and the info of each block, in order; bounded memory however many there are.
+
+    Where no worker survived a block its rows are NaN (zeros in precisions that have none), so that row i
+    stays text i; which they are is raised at the end.
+
+    Args:
+        encoder: whose vectors are wanted.
+        blocks: texts.
+        workers: as for `WorkerPool`.
+        **options: of `Encoder.encode_stream`.
+
+    Raises:
+        WorkerError: texts were lost.
+    """
+    lost: list[tuple[int, int]] = []
+    nothing = encoder.encode([], **options)
+
+    def work(block: Block, cores: int) -> Encoded:
+        try:
+            return pool.encode(block.texts, block.first, **options)
+        except LostTexts as loss:
+            lost.append(loss.span)
+            blank = np.nan if nothing.dtype.kind == "f" else 0
+            tokens = np.zeros(len(block.texts), dtype=np.int64)
+            rows = np.full((len(block.texts), nothing.shape[1]), blank, dtype=nothing.dtype)
+            return rows, EncodeInfo(tokens, tokens, tokens)
+
+    with WorkerPool(encoder, workers) as pool:
+        yield from in_order(blocks, work, len(pool))
+    check_nothing_lost(sorted(lost))
+
+
+def check_nothing_lost(lost: Sequence[tuple[int, int]]) -> None:
+    """Return when no text was lost.
+
+    Args:
+        lost: the first text and one past the last text of each block that was given up.
+
+    Raises:
+        WorkerError: some were; the message and its `ranges` name them.
+    """
+    if lost:
+        names = ", ".join(f"{first:,} to {stop - 1:,}" for first, stop in lost)
+        raise WorkerError(
+            f"no worker process survived texts {names}, counted from 0; all others are done. Encode these "
+            "apart to find the one that is at fault.",
+            tuple(lost),
+        )
+
+
+class _Death(Exception):
+    """A worker ended without an answer; the message says how."""
+
+
+class _Worker:
+    """One process, seen from the one that started it."""
+
+    def __init__(self, model: dict[str, Any], device: str | None, threads: int) -> None:
+        self.device = device
+        self._is_open = False
+        code = f"import sys; sys.path[:] = {sys.path!r}; from yuyi.encode.workers import serve; serve()"
+        # What numpy, torch and tokenizers ask for the number of their threads.
+        settings = {"OMP_NUM_THREADS": str(threads), "RAYON_NUM_THREADS": str(threads)}
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", code],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, **settings},
+            start_new_session=True,
+        )
+        self._requests = cast("IO[bytes]", self._process.stdin)
+        self._answers = cast("IO[bytes]", self._process.stdout)
+        self._send(model)
+
+    def ask(self, texts: list[str], first: int, options: VectorOptions) -> Encoded:
+        """What `encode_shard` gives, made in the process.
+
+        Raises:
+            _Death: the process has ended.
+            Exception: what was raised in the process.
+        """
+        if not self._is_open:
+            self._receive()
+            self._is_open = True
+        self._send((texts, first, options))
+        answer: Encoded = self._receive()
+        return answer
+
+    def end(self) -> None:
+        """End the process, whatever it is doing."""
+        self._process.kill()
+        self._process.wait()
+        with contextlib.suppress(OSError):  # What was not sent cannot be sent any more.
+            self._requests.close()
+        self._answers.close()
+
+    def _send(self, message: Any) -> None:
+        try:
+            pickle.dump(message, self._requests, protocol=5)
+            self._requests.flush()
+        except OSError as error:
+            raise self._death() from error
+
+    def _receive(self) -> Any:
+        try:
+            kind, content, trace = pickle.load(self._answers)
+        except (OSError, EOFError, pickle.UnpicklingError) as error:
+            raise self._death() from error
+        if kind == "error":
+            if not isinstance(content, YuyiError):
+                content.add_note(f"This happened in a worker process:\n{trace}")
+            raise content
+        return content
+
+    def _death(self) -> _Death:
+        self._process.kill()
+        code = self._process.wait()
+        reason = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        return _Death(f"worker process {self._process.pid} {reason}")
+
+
+def serve() -> None:
+    """Be a worker: open the model that the first request names, then encode what the others hold."""
+    from yuyi.encode.load import load
+
+    warnings.simplefilter("ignore", YuyiWarning)  # The process that asked has opened the same model.
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # What a library prints must not end up between the answers.
+    requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(requests,), daemon=True).start()
+    encoder = None
+    while True:
+        request = requests.get()
+        try:
+            if encoder is None:
+                encoder = load(**request)
+                answer: tuple[str, Any, str] = "value", None, ""
+            else:
+                texts, first, options = request
+                answer = "value", encode_shard(encoder, texts, first, **options), ""
+        except Exception as error:  # Whatever it is, it belongs to the process that asked.
+            answer = "error", _portable(error), traceback.format_exc()
+        try:
+            pickle.dump(answer, answers, protocol=5)
+            answers.flush()
+        except OSError:  # Nobody listens any more.
+            os._exit(0)
+
+
+def _listen(requests: queue.SimpleQueue[Any]) -> None:
+    """Queue the requests; end the process, in the middle of its work too, when there can be no more."""
+    while True:
+        try:
+            requests.put(pickle.load(sys.stdin.buffer))
+        except (EOFError, OSError, pickle.UnpicklingError):
+            os._exit(0)
+
+
+def _portable(error: Exception) -> Exception:
+    """The error itself, or its text where it cannot be sent to another process."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:  # Classes may fail to be rebuilt in any way of their own.
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error
+
+
+def _devices(workers: Workers, folder: Path) -> list[str | None]:
+    """The device of each worker; None for the one that the model is opened on by itself.
+
+    Raises:
+        InputError: `workers` is neither a positive number nor a list of devices nor `auto`.
+    """
+    if isinstance(workers, Sequence) and not isinstance(workers, str) and workers:
+        return list(workers)
+    if workers == "auto":
+        size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+        room = available_memory() // (size + _WORKER_BYTES)
+        return [None] * max(1, min(available_cores(), room))
+    if isinstance(workers, int) and not isinstance(workers, bool) and workers > 0:
+        return [None] * workers
+    raise InputError(
+        f"workers={workers!r}: give a number of processes from 1 on, or the device of each, as in "
+        "['cuda:0', 'cuda:1'], or 'auto'."
+    )
