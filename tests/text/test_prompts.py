@@ -24,7 +24,7 @@ def test_what_stands_before_a_text() -> None:
 
 
 def test_a_prompt_that_is_not_there() -> None:
-    with pytest.raises(InputError, match="'qery': the model has no prompt.* it has query, passage, sts"):
+    with pytest.raises(InputError, match=r"'qery': the model has no prompt.* it has query, passage, sts"):
         Prompts(TEXTS).choose("qery", None)
     with pytest.raises(InputError, match="it has none; leave the name out"):
         Prompts().choose("query", None)

@@ -107,7 +107,8 @@ def test_settings_of_bert_go_before_those_of_its_tokenizer(tmp_path: Path, chang
 
 
 @pytest.mark.parametrize(
-    "settings", [{}, {"do_lower_case": False}, {"cls_token": {"content": "[SEP]"}}, None]
+    "settings",
+    [{}, {"do_lower_case": False}, {"cls_token": {"__type": "AddedToken", "content": "[SEP]"}}, None],
 )
 def test_a_list_of_pieces(tmp_path: Path, settings: dict[str, Any] | None) -> None:
     tokenizer = read_tokenizer(TINY / "bert-zh")
