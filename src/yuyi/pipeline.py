@@ -280,13 +280,13 @@ def _read_head(kind: str, folder: Path) -> Dense | Normalize:
             f"{folder / 'config.json'}: activation {name!r} is not one of {', '.join(_ACTIVATIONS)}. "
             "Choose another model."
         )
-    sizes = config.get("in_features"), config.get("out_features")
-    if not all(isinstance(size, int) and 0 < size < _NO_LIMIT for size in sizes):
+    taken, given = config.get("in_features", 0), config.get("out_features", 0)
+    if not all(isinstance(size, int) and 0 < size < _NO_LIMIT for size in (taken, given)):
         raise ModelError(
-            f"{folder / 'config.json'}: in_features and out_features are {sizes[0]!r} and {sizes[1]!r}, "
-            "not two whole numbers. Fetch the file again."
+            f"{folder / 'config.json'}: in_features and out_features are {taken!r} and {given!r}, not two "
+            "whole numbers. Fetch the file again."
         )
-    return Dense(folder, *sizes, bool(config.get("bias", True)), _ACTIVATIONS[name])
+    return Dense(folder, int(taken), int(given), bool(config.get("bias", True)), _ACTIVATIONS[name])
 
 
 def _read_prompts(folder: Path, told: dict[str, Any]) -> tuple[dict[str, str], str | None]:

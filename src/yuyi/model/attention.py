@@ -10,6 +10,8 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
+from inspect import signature
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -74,33 +76,39 @@ def attention(q: Tensor, k: Tensor, v: Tensor, spans: Spans, *, window: int | No
         spans: the texts' boundaries.
         window: how many tokens to either side a token attends to; None means all of its text.
     """
-    if q.is_cuda and q.dtype in (torch.float16, torch.bfloat16):
-        flash = _variable_length_attention()
-        if flash is not None:
-            reach = (-1, -1) if window is None else (window, window)
-            offsets, longest = spans.offsets, spans.longest
-            mixed: Tensor = flash(q, k, v, offsets, offsets, longest, longest, window_size=reach)
-            return mixed
     if not spans.runs:
         return v
+    flash = _variable_length_attention() if _is_flash(q) else None
+    if flash is not None:
+        reach = (-1, -1) if window is None else (window, window)
+        offsets, longest = spans.offsets, spans.longest
+        mixed: Tensor = flash(q, k, v, offsets, offsets, longest, longest, window_size=reach)
+        return mixed
     parts = [_attend_run(q, k, v, run, window) for run in spans.runs]
     return torch.cat(parts) if len(parts) != 1 else parts[0]
 
 
+def _is_flash(q: Tensor) -> bool:
+    """Whether flash attention takes queries of this kind."""
+    return q.is_cuda and q.dtype in (torch.float16, torch.bfloat16) and q.shape[-1] % 8 == 0
+
+
 @cache
 def _variable_length_attention() -> Callable[..., Any] | None:
-    """Torch's variable-length flash attention, or None and a warning where torch is older than 2.10."""
-    try:
+    """Torch's variable-length flash attention, or None and a warning where torch is too old for it."""
+    if find_spec("torch.nn.attention.varlen") is not None:
         from torch.nn.attention.varlen import varlen_attn
-    except ImportError:
-        warnings.warn(
-            f"torch {torch.__version__} has no variable-length attention; texts are attended to in groups of "
-            "equal length, which is slower. torch 2.10 or newer has it.",
-            RuntimeWarning,
-            stacklevel=3,
-        )
-        return None
-    return varlen_attn
+
+        # The first torch that had the function could not limit it to a window.
+        if "window_size" in signature(varlen_attn).parameters:
+            return varlen_attn
+    warnings.warn(
+        f"torch {torch.__version__} has no variable-length attention with windows; texts are attended to in "
+        "groups of equal length, which is slower. A newer torch has it.",
+        RuntimeWarning,
+        stacklevel=3,
+    )
+    return None
 
 
 def _attend_run(q: Tensor, k: Tensor, v: Tensor, run: Run, window: int | None) -> Tensor:
