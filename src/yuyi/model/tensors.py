@@ -23,15 +23,14 @@ _WHOLE = ("model.safetensors", "pytorch_model.bin")
 _MEND = "Fetch the file again."
 
 
-def read_tensors(folder: Path) -> dict[str, Tensor]:
-    """Every tensor in the weight files of `folder`, by its name there, on the CPU.
+def weight_files(folder: Path) -> tuple[Path, ...]:
+    """The files of `folder` that hold its weights; an index comes before the shards that it names.
 
     Taken, in this order: `model.safetensors` or its shards by `model.safetensors.index.json`, then
     `pytorch_model.bin` or its shards likewise.
 
     Raises:
-        ModelError: there are no such files, or both a whole file and shards; a file is damaged, missing from
-            the index or wants to run code.
+        ModelError: there are no such files, or both a whole file and shards.
     """
     for name in _WHOLE:
         whole, index = folder / name, folder / f"{name}.index.json"
@@ -41,12 +40,22 @@ def read_tensors(folder: Path) -> dict[str, Tensor]:
                 "Keep the one that is meant."
             )
         if whole.is_file():
-            return _read_file(whole)
+            return (whole,)
         if index.is_file():
-            return _read_shards(index)
+            return (index, *(index.parent / shard for shard in sorted(set(_placed(index).values()))))
     others = sorted(path.name for pattern in ("*.safetensors", "*.bin") for path in folder.glob(pattern))
     hint = f" It holds {', '.join(others)}: rename the one that is meant." if others else " Fetch it again."
     raise ModelError(f"{folder}: no weights; looked for {', '.join(_WHOLE)} and their shards.{hint}")
+
+
+def read_tensors(folder: Path) -> dict[str, Tensor]:
+    """Every tensor in the weight files of `folder`, by its name there, on the CPU.
+
+    Raises:
+        ModelError: as `weight_files`; or a file is damaged, missing from the index or wants to run code.
+    """
+    first, *shards = weight_files(folder)
+    return _read_shards(first, shards) if shards else _read_file(first)
 
 
 def check_tensor(name: str, tensor: Tensor, shape: tuple[int, ...], path: Path) -> None:
@@ -67,17 +76,27 @@ def check_tensor(name: str, tensor: Tensor, shape: tuple[int, ...], path: Path) 
         raise ModelError(f"{path}: tensor {name} holds values that are no numbers (NaN or infinite). {_MEND}")
 
 
-def _read_shards(index: Path) -> dict[str, Tensor]:
+def _placed(index: Path) -> dict[str, str]:
+    """Which file holds which tensor."""
     placed = read_json(index).get("weight_map")
-    if not isinstance(placed, dict) or not all(isinstance(name, str) for name in placed.values()):
+    if (
+        not isinstance(placed, dict)
+        or not all(isinstance(name, str) for name in placed.values())
+        or not placed
+    ):
         raise ModelError(f"{index}: no weight_map that says which file holds which tensor. {_MEND}")
+    return placed
+
+
+def _read_shards(index: Path, shards: list[Path]) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = {}
-    for name in sorted(set(placed.values())):
-        shard = index.parent / name
+    for shard in shards:
         if shard.parent != index.parent or not shard.is_file():
-            raise ModelError(f"{index}: names the file {name}, which is not beside it. Fetch that file.")
+            raise ModelError(
+                f"{index}: names the file {shard.name}, which is not beside it. Fetch that file."
+            )
         tensors |= _read_file(shard)
-    missing = sorted(set(placed) - set(tensors))
+    missing = sorted(set(_placed(index)) - set(tensors))
     if missing:
         raise ModelError(f"{index}: no file holds {some(missing)}. Fetch the files again.")
     return tensors
