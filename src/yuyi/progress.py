@@ -31,18 +31,21 @@ class Done(Protocol):
 def progress(what: str, *, total: int | None = None, shown: bool | None = None) -> Iterator[Done]:
     """A function to call with the number of texts, and of their tokens, that were just done.
 
-    Nothing is drawn while another display is: work within work counts in the outer one alone.
+    Nothing is drawn while another display is, or while one is unwanted: work within work counts in the outer
+    one alone.
 
     Args:
         what: the work, as a word in -ing.
         total: number of texts in all, when known; then the time left is shown.
         shown: draw at once, or never; None draws after two seconds if standard error is a terminal.
     """
-    wanted = sys.stderr.isatty() if shown is None else shown
-    if not wanted or not _display.acquire(blocking=False):
+    if (shown is None and not sys.stderr.isatty()) or not _display.acquire(blocking=False):
         yield _ignore
         return
     try:
+        if shown is False:
+            yield _ignore
+            return
         with contextlib.ExitStack() as stack:
             yield _drawing(stack, what, total, patience=_PATIENCE_SECONDS if shown is None else 0.0)
     finally:

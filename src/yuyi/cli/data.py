@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from yuyi.cli.options import JsonOption, QuietOption
-from yuyi.cli.progress import progress
 from yuyi.errors import InputError
+from yuyi.progress import progress
 
 if TYPE_CHECKING:
     from yuyi.data.prepare import Report
@@ -87,7 +87,7 @@ def pairs(
     inputs = [found for path in paths for found in inputs_below(path)]
     pair_files = [path for path in inputs if path.is_file() and holds_pairs(path)]
     documents = [path for path in inputs if path not in pair_files]
-    with progress("reading", quiet=quiet) as done:
+    with progress("reading", shown=False if quiet else None) as done:
         report = prepare(
             documents, pair_files, out, rules=names, evaluation=evaluation, workers=workers, on_done=done
         )

@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from yuyi.encode.load import BackendName, Dtype
     from yuyi.encode.workers import Workers
 
-# Rows and characters of a shard, the work that a kill can undo: a good minute's at most where a transformer
-# runs on a processor, and on what is fast enough that starting one costs nothing.
-_SLOW_SHARD = (2_048, 1 << 19)
+# Rows and characters of a shard, the work that a kill can undo: some seconds' where a transformer runs on a
+# processor, and more rows where that many take less.
+_SLOW_SHARD = (256, 1 << 16)
 _FAST_SHARD = (16_384, 1 << 22)
 
 

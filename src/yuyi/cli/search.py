@@ -10,8 +10,8 @@ import typer
 
 import yuyi
 from yuyi.cli.options import DimOption, JsonOption, ModelOption
-from yuyi.cli.progress import progress
 from yuyi.errors import InputError
+from yuyi.progress import progress
 from yuyi.text.rows import STANDARD_INPUT, standard_input_lines
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def search(
             raise InputError(
                 "no PATH and nothing on standard input. Name a file or folder, or pipe lines in."
             )
-        with progress("ranking", quiet=quiet) as done:
+        with progress("ranking", shown=False if quiet else None) as done:
             hits = rank_lines(standard_input_lines(), question, encoder, top, done)
         notes = [] if hits else ["nothing to rank: standard input holds no text"]
     elif STANDARD_INPUT in paths:
@@ -90,7 +90,7 @@ def search(
     else:
         from yuyi.search.corpus import cache_folder, open_corpus
 
-        with progress("indexing", quiet=quiet) as done:
+        with progress("indexing", shown=False if quiet else None) as done:
             corpus = open_corpus(paths, encoder, None if no_cache else cache_folder(), done)
         hits = corpus.search(question, top)
         notes = _corpus_notes(corpus)

@@ -78,7 +78,7 @@ def embed_table(
         write: takes them with their rows.
         shards: takes each finished shard and gives those of an earlier run; None where nothing can be kept.
         threads: how many shards to encode at a time.
-        done: called with the texts and the tokens of each shard.
+        done: called with the texts of each shard, and with its tokens if they were encoded now.
 
     Raises:
         WorkerError: no worker survived some of the texts; all others are among `shards` then.
@@ -96,7 +96,7 @@ def embed_table(
         if not lost:  # An output with a hole will not be published.
             write(shard.vectors, shard.block.rows)
         _count(totals, shard.vectors, shard.info, shard.resumed)
-        done(len(shard.vectors), int(shard.info.used.sum()))
+        done(len(shard.vectors), 0 if shard.resumed else int(shard.info.used.sum()))
     check_nothing_lost(lost)
     return totals
 
