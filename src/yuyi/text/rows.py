@@ -180,9 +180,13 @@ def _csv_rows(path: Path, column: str, delimiter: str) -> Iterator[Row]:
         if names is None:
             return
         if names.count(column) != 1:
+            times = (
+                f"the column {column} {names.count(column)} times"
+                if column in names
+                else f"no column {column}"
+            )
             raise InputError(
-                f"{path}: its first line names {names.count(column) or 'no'} columns {column}, it has "
-                f"{', '.join(names)}. Name one of these."
+                f"{path}: its first line names {times}; it has {', '.join(names)}. Name one of these."
             )
         for fields in reader:
             if len(fields) != len(names) and fields:
