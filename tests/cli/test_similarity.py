@@ -81,4 +81,5 @@ def test_what_cannot_be_compared(yuyi: Run, texts: list[str], stdin: bytes, caus
 
 
 def test_a_missing_model_folder(yuyi: Run) -> None:
-    assert "no such model folder" in yuyi("similarity", "a", "b", "-m", "nowhere").error
+    assert "no known model of that name" in yuyi("similarity", "a", "b", "-m", "nowhere").error
+    assert "no such folder" in yuyi("similarity", "a", "b", "-m", "./nowhere").error

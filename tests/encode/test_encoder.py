@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import itertools
+import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 
 import yuyi
 from yuyi.encode.static_folder import read_static
-from yuyi.errors import InputError
+from yuyi.errors import InputError, YuyiWarning
 from yuyi.types import Encoder
 
 FOLDER = Path(__file__).parent.parent / "tiny" / "static"
@@ -65,13 +67,26 @@ def test_texts_without_a_known_token_are_zero() -> None:
 
 
 @given(TEXTS, st.integers(1, 32))
+@pytest.mark.filterwarnings("ignore:truncate_dim=.*does not declare:yuyi.errors.YuyiWarning")
 def test_cut_then_normalised(texts: list[str], dim: int) -> None:
     cut = yuyi.load(FOLDER, truncate_dim=dim)
     means = TINY.encode(texts, normalize=False)[:, :dim]
     norms = np.linalg.norm(means, axis=1, keepdims=True)
-    np.testing.assert_allclose(cut.encode(texts), means / np.where(norms > 0, norms, 1), rtol=0, atol=2e-6)
+    expected = means / np.where(norms > 0, norms, 1)
+    np.testing.assert_allclose(cut.encode(texts), expected, rtol=0, atol=2e-6)
+    np.testing.assert_allclose(TINY.encode(texts, truncate_dim=dim), expected, rtol=0, atol=2e-6)
     assert cut.dim == cut.dims[0] == dim
     assert (cut.fingerprint == TINY.fingerprint) == (dim == 32)
+
+
+def test_a_dimension_that_is_not_declared_is_warned_of() -> None:
+    for dim in (32, 16, 8):
+        assert TINY.encode("胡子", truncate_dim=dim).shape == (dim,)
+    with pytest.warns(YuyiWarning, match="tiny-static does not declare this dimension, but 32, 16, 8"):
+        TINY.encode("胡子", truncate_dim=12)
+    with pytest.warns(YuyiWarning, match="does not declare") as caught:
+        yuyi.load(FOLDER, truncate_dim=12)
+    assert len(caught) == 1
 
 
 @given(TEXTS, st.integers(0, 2_500))
@@ -147,14 +162,80 @@ def test_what_a_model_says_of_itself() -> None:
     np.testing.assert_array_equal(TINY.encode_query("胡子"), TINY.encode("胡子"))
     np.testing.assert_array_equal(TINY.encode_document(["胡子"]), TINY.encode(["胡子"]))
 
+    assert (TINY.backend_name, TINY.dtype, TINY.device) == ("static", "int8", "cpu")
+    assert (TINY.max_tokens, TINY.prompts) == (None, {})
+
 
 def test_progress_goes_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
     shown = TINY.encode(["胡子"] * 2_000, show_progress=True)
     assert shown.shape == (2_000, 32)
-    assert capsys.readouterr().out == ""
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "encoding" in captured.err
+    TINY.encode(["胡子"] * 2_000)  # Standard error is no terminal here.
+    assert capsys.readouterr().err == ""
 
 
-@pytest.mark.parametrize("dim", [0, -1, 33])
+@pytest.mark.parametrize("dim", [0, -1, 33, 2.0, True, "8"])
 def test_an_impossible_cut_is_refused(dim: int) -> None:
     with pytest.raises(InputError, match="Choose one of 32, 16, 8"):
         yuyi.load(FOLDER, truncate_dim=dim)
+    with pytest.raises(InputError, match="Choose one of 32, 16, 8"):
+        TINY.encode("胡子", truncate_dim=dim)
+
+
+def test_nothing_encodes_to_no_rows() -> None:
+    for precision, dtype, width in (("float32", "f4", 32), ("float16", "f2", 32), ("int8", "i1", 32)):
+        found = TINY.encode([], precision=precision)  # type: ignore[call-overload]
+        assert (found.shape, found.dtype) == ((0, width), np.dtype(dtype))
+    assert TINY.encode([], precision="binary").shape == (0, 4)
+    assert TINY.encode([], truncate_dim=8).shape == (0, 8)
+    vectors, info = TINY.encode(iter([]), return_info=True)
+    assert (vectors.shape, len(info.tokens), info.summary()) == ((0, 32), 0, "")
+
+
+def test_the_info_counts_tokens_though_nothing_is_cut() -> None:
+    vectors, info = TINY.encode(["胡子长得太快怎么办？", "", "passport"], return_info=True)
+    assert vectors.shape == (3, 32)
+    assert info.tokens.tolist() == info.used.tolist() == [5, 0, 1]
+    _, alone = TINY.encode("passport", return_info=True)
+    assert (alone.tokens.tolist(), alone.chunks.tolist()) == ([1], [1])
+
+
+def test_a_prompt_goes_before_the_text() -> None:
+    np.testing.assert_array_equal(TINY.encode("胡子", prompt="passport "), TINY.encode("passport 胡子"))
+    with pytest.raises(InputError, match="no prompt of this name; it has none"):
+        TINY.encode("胡子", prompt_name="query")
+
+
+@pytest.mark.parametrize(
+    ("options", "cause"),
+    [
+        (
+            {"precision": "int4"},
+            "precision='int4': no such choice. Choose one of float32, float16, int8, binary",
+        ),
+        ({"overflow": "truncate"}, "overflow='truncate': no such choice. Choose one of error, cut, pool"),
+        ({"token_budget": 0}, "token_budget=0"),
+        ({"precision": "int8", "normalize": False}, "fits vectors of unit length"),
+    ],
+)
+def test_options_that_cannot_be(options: dict[str, Any], cause: str) -> None:
+    with pytest.raises(InputError, match=re.escape(cause)):
+        TINY.encode("胡子", **options)
+    with pytest.raises(InputError, match=re.escape(cause)):
+        TINY.encode_stream(["胡子"], **options)  # Refused before the first text is read.
+
+
+def test_half_a_surrogate_pair_is_named_by_its_place() -> None:
+    with pytest.raises(InputError, match=r"text 2500 .*half of a surrogate pair"):
+        TINY.encode([*["胡子"] * 2_500, "\ud83d"])
+
+
+def test_tensors() -> None:
+    import torch
+
+    found = TINY.encode(["胡子", "passport"], convert_to_tensor=True)
+    assert isinstance(found, torch.Tensor)
+    np.testing.assert_array_equal(found.numpy(), TINY.encode(["胡子", "passport"]))
+    assert TINY.encode("胡子", convert_to_tensor=True).shape == (32,)

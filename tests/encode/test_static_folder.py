@@ -15,7 +15,7 @@ from hypothesis.extra.numpy import arrays
 import yuyi
 from yuyi.artifacts import hash_json
 from yuyi.encode.static_folder import quantize, read_static, save_sentence_transformers, save_static
-from yuyi.errors import ModelError
+from yuyi.errors import InputError, ModelError
 
 TINY = Path(__file__).parent.parent / "tiny" / "static"
 FILES = {file.name: file.read_bytes() for file in TINY.iterdir()}
@@ -94,9 +94,9 @@ def test_a_cut_off_file_is_found(tmp_path: Path, name: str, kept: float) -> None
 
 
 def test_folders_that_are_no_models(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="no such model folder"):
+    with pytest.raises(ModelError, match="no such folder"):
         yuyi.load(tmp_path / "absent")
-    with pytest.raises(ModelError, match="no such model folder"):
+    with pytest.raises(ModelError, match="a file"):
         yuyi.load(TINY / "yuyi.json")
     with pytest.raises(ModelError, match="not a model folder"):
         yuyi.load(tmp_path)
@@ -139,6 +139,27 @@ def test_sentence_transformers_gives_equal_vectors(tmp_path: Path) -> None:
     np.testing.assert_allclose(ours.encode(TEXTS), expected, rtol=0, atol=1e-6)
     assert (ours.name, ours.dim, ours.dims) == ("st", 32, (32,))
     assert yuyi.load(tmp_path / "st", truncate_dim=8).encode(TEXTS).shape == (len(TEXTS), 8)
+
+
+def test_a_table_that_newer_sentence_transformers_saved(tmp_path: Path) -> None:
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+
+    model = read_static(TINY)
+    module = StaticEmbedding(model.tokenizer, embedding_weights=model.backend.table())
+    SentenceTransformer(modules=[module], device="cpu").save(str(tmp_path / "st"), create_model_card=False)
+    assert not (tmp_path / "st" / "0_StaticEmbedding").exists()
+    ours = yuyi.load(tmp_path / "st")
+    np.testing.assert_allclose(ours.encode(TEXTS), yuyi.load(TINY).encode(TEXTS), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "options", [{"backend": "torch"}, {"backend": "onnx"}, {"dtype": "bfloat16"}, {"device": "cuda"}]
+)
+def test_a_token_table_has_but_one_way(options: dict[str, str]) -> None:
+    with pytest.raises(InputError, match=r"is a token table.*Leave it out"):
+        yuyi.load(TINY, **options)
+    assert yuyi.load(TINY, backend="static", device="cpu").backend_name == "static"
 
 
 def test_damaged_sentence_transformers_folders(tmp_path: Path) -> None:
