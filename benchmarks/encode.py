@@ -1,0 +1,256 @@
+"""How fast transformer models encode: yuyi beside everyone else, with fidelity, memory and loading time.
+
+    python benchmarks/encode.py            # everything, three rounds: about 20 minutes on 2 cores
+    python benchmarks/encode.py --quick    # MiniLM, a quarter of the mixed texts, two rounds: about 3 minutes
+    python benchmarks/encode.py --peers yuyi sentence-transformers --models MiniLM-L6 --rounds 5
+
+Each contender is a process of its own, bound to the same cores with as many threads. All are loaded, then
+take turns: one round measures every contender once on every set of texts, so that whatever else the machine
+does meets all of them. Medians over the rounds; a ratio is the median of the ratios within each round.
+A report and a chart are written to `benchmarks/reports`. Extra: pip install 'yuyi[bench]'.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from encode_inputs import MAX_TOKENS, MODELS, make_texts
+from encode_peers import PEERS, REFERENCE
+from encode_report import MAIN_SET, Row, Table, publish
+
+HERE = Path(__file__).resolve().parent
+SETS = ("queries", "mixed", "long")
+WARM_UP = 32
+
+
+class Contender:
+    """A process that encodes when asked."""
+
+    def __init__(self, command: list[str], cores: list[int], log: Path) -> None:
+        """Start `command`, to which the number of cores is added, on these cores."""
+        threads = str(len(cores))
+        settings = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"), threads)
+        settings |= {"TOKENIZERS_PARALLELISM": "true", "HF_HUB_OFFLINE": "1", "YUYI_OFFLINE": "1"}
+        self._log = log
+        self._process = subprocess.Popen(
+            ["taskset", "-c", ",".join(map(str, cores)), *command, threads],
+            env={**os.environ, **settings},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log.open("w"),
+            text=True,
+        )
+
+    def answer(self) -> dict[str, float]:
+        """The next answer.
+
+        Raises:
+            RuntimeError: the process ended; the message is the last line of what it said.
+        """
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(_last_line(self._log.read_text()) or f"ended with {self._process.wait()}")
+        answer: dict[str, float] = json.loads(line)
+        return answer
+
+    def ask(self, **request: str) -> dict[str, float]:
+        """The answer to a request."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.flush()
+        return self.answer()
+
+    def close(self) -> None:
+        """End the process."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
+
+
+def main() -> None:
+    """Measure, print, and write the report."""
+    options = parse_options()
+    available = sorted(os.sched_getaffinity(0))
+    cores = available[: options.cores or len(available)]
+    with tempfile.TemporaryDirectory() as temporary:
+        work = options.work or Path(temporary)
+        tables = [measure_model(name, work / name, cores, options) for name in options.models]
+    publish(tables, cores=len(cores), rounds=options.rounds, folder=options.report)
+
+
+def parse_options() -> argparse.Namespace:
+    """What the command line asks for."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--peers", nargs="+", metavar="NAME", help="contenders whose name holds one of these")
+    parser.add_argument("--models", nargs="+", choices=MODELS)
+    parser.add_argument("--sets", nargs="+", choices=SETS)
+    parser.add_argument("--rounds", type=int)
+    parser.add_argument("--cores", type=int, help="how many of the available cores to use (default: all)")
+    parser.add_argument("--quick", action="store_true", help="one model, fewer texts, two rounds, no report")
+    parser.add_argument(
+        "--work", type=Path, help="keep the converted models here (default: a temporary folder)"
+    )
+    parser.add_argument("--report", type=Path, help="folder of the report (default: benchmarks/reports)")
+    options = parser.parse_args()
+    quick = options.quick
+    options.models = options.models or (["MiniLM-L6"] if quick else list(MODELS))
+    options.sets = options.sets or ([MAIN_SET] if quick else list(SETS))
+    options.rounds = options.rounds or (2 if quick else 3)
+    options.share = 0.25 if quick else 1.0
+    options.report = options.report or (None if quick else HERE / "reports")
+    wanted = [
+        name
+        for name in PEERS
+        if name == REFERENCE or not options.peers or any(part in name for part in options.peers)
+    ]
+    options.peers = wanted
+    return options
+
+
+def measure_model(model: str, home: Path, cores: list[int], options: argparse.Namespace) -> Table:
+    """Every chosen contender with one model."""
+    make, share = MODELS[model]
+    home.mkdir(parents=True, exist_ok=True)
+    if not (home / "model").exists():
+        _say(f"{model}: writing the model")
+        make(home / "model")
+    texts = write_texts(home, options.sets, share * options.share)
+    table = Table(model, texts, {name: Row() for name in options.peers}, {})
+    make_forms(home, table)
+    limit = Contender(_script("limit", home), cores, home / "limit.log")
+    contenders = start_contenders(table, home, cores)
+    for number in range(options.rounds):
+        _say(f"{model}: round {number + 1} of {options.rounds}")
+        for dtype, rate in limit.ask().items():
+            table.limit.setdefault(dtype, []).append(rate)
+        for name in list(contenders):
+            try:
+                take_turn(contenders[name], table, name, home)
+            except RuntimeError as error:
+                table.rows[name].problem = str(error)
+                del contenders[name]
+    for contender in (limit, *contenders.values()):
+        contender.close()
+    compare_vectors(table, home)
+    return table
+
+
+def write_texts(home: Path, sets: list[str], share: float) -> dict[str, tuple[int, int]]:
+    """Write `<set>.json` and a few texts to warm up with; (texts, tokens) of each set."""
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(home / "model" / "tokenizer.json"))
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(MAX_TOKENS)
+    sizes = {}
+    for name, texts in make_texts(home / "model" / "tokenizer.json").items():
+        if name == MAIN_SET:
+            (home / "warm-up.json").write_text(json.dumps(texts[:WARM_UP]))
+        if name in sets:
+            chosen = texts[: max(4, round(share * len(texts)))]
+            (home / f"{name}.json").write_text(json.dumps(chosen))
+            sizes[name] = len(chosen), sum(map(len, tokenizer.encode_batch_fast(chosen)))
+    return sizes
+
+
+def make_forms(home: Path, table: Table) -> None:
+    """Write the forms of the model that contenders load; one that fails is a problem of those who need it."""
+    needed = {PEERS[name].form for name in table.rows}
+    if "quantised" in needed:
+        needed.add("fused")
+    if "fused" in needed:
+        needed.add("onnx")
+    problems: dict[str, str] = {}
+    for form, source in (("onnx", ""), ("fused", "onnx"), ("quantised", "fused"), ("ctranslate2", "")):
+        if form not in needed or (home / form).exists():
+            continue
+        if source in problems:
+            problems[form] = problems[source]
+            continue
+        _say(f"{table.model}: writing its {form} form")
+        made = subprocess.run(
+            _script("peers", "make", form, home), capture_output=True, text=True, check=False
+        )
+        if made.returncode:
+            problems[form] = f"{form} form: {_last_line(made.stderr)}"
+    for name, row in table.rows.items():
+        row.problem = problems.get(PEERS[name].form, "")
+
+
+def start_contenders(table: Table, home: Path, cores: list[int]) -> dict[str, Contender]:
+    """Those that could be loaded and encoded a few texts, one loaded after another."""
+    contenders = {}
+    for name, row in table.rows.items():
+        if row.problem:
+            continue
+        _say(f"{table.model}: loading {name}")
+        log = home / f"{name.replace(' ', '-')}.log"
+        contender = Contender(_script("peers", "encode", name, home), cores, log)
+        try:
+            row.seconds = contender.answer()
+            contender.ask(texts=str(home / "warm-up.json"))
+        except RuntimeError as error:
+            row.problem = str(error)
+        else:
+            contenders[name] = contender
+    return contenders
+
+
+def take_turn(contender: Contender, table: Table, name: str, home: Path) -> None:
+    """One round of one contender: every set once, its vectors of the main set kept."""
+    row = table.rows[name]
+    for texts, (_, tokens) in table.texts.items():
+        request = {"texts": str(home / f"{texts}.json")}
+        if texts == MAIN_SET:
+            request["vectors"] = str(_vectors(home, name))
+        answer = contender.ask(**request)
+        row.rates.setdefault(texts, []).append(tokens / answer["seconds"])
+        row.busy.append(answer["processor"] / answer["seconds"])
+        row.peak = answer["peak"]
+
+
+def compare_vectors(table: Table, home: Path) -> None:
+    """Fill in the cosines to the reference's vectors."""
+    if MAIN_SET not in table.texts or table.rows[REFERENCE].problem:
+        return
+    wanted = _unit(np.load(_vectors(home, REFERENCE)))
+    for name, row in table.rows.items():
+        if not row.problem:
+            cosines = (_unit(np.load(_vectors(home, name))) * wanted).sum(axis=1)
+            row.cosines = float(cosines.mean()), float(cosines.min())
+
+
+def _unit(vectors: Any) -> Any:
+    vectors = vectors.astype(np.float64)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def _vectors(home: Path, name: str) -> Path:
+    return home / f"{name.replace(' ', '-')}.npy"
+
+
+def _script(part: str, *arguments: object) -> list[str]:
+    return [sys.executable, str(HERE / f"encode_{part}.py"), *map(str, arguments)]
+
+
+def _last_line(text: str) -> str:
+    return ([line.strip() for line in text.splitlines() if line.strip()] or [""])[-1][:200]
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

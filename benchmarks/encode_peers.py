@@ -1,0 +1,397 @@
+"""The contenders of `benchmarks/encode.py`. Each runs in a process of its own, which this file is.
+
+    python benchmarks/encode_peers.py make FORM HOME       # write one form of the model, such as "onnx"
+    python benchmarks/encode_peers.py encode PEER HOME N   # load with N cores, then obey lines of JSON
+
+HOME is a folder with `model` (sentence-transformers' layout) and the forms made from it. Contenders without
+an encoder of their own (onnxruntime, OpenVINO, CTranslate2) get what sentence-transformers gives its model:
+texts sorted by length, batches of 32 padded to the longest, mean over the mask, unit length.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
+
+    Vectors = NDArray[np.float32]
+    Encode = Callable[[list[str]], Vectors]
+
+BATCH = 32
+MAX_TOKENS = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A contender.
+
+    Attributes:
+        dtype: what it computes in.
+        form: the form of the model that it loads, a key of `FORMS`, or `model` itself.
+        packages: what it imports; the time is measured apart from loading.
+        load: from HOME and a number of cores to a function from texts to unit vectors.
+    """
+
+    dtype: str
+    form: str
+    packages: tuple[str, ...]
+    load: Callable[[Path, int], Encode]
+
+
+# Contenders with an encoder of their own.
+
+
+def load_sentence_transformers(home: Path, cores: int, dtype: str) -> Encode:
+    """As its documentation shows it, batches of 32 (its default)."""
+    import torch
+    from sentence_transformers import SentenceTransformer
+
+    torch.set_num_threads(cores)
+    model = SentenceTransformer(
+        str(home / "model"), device="cpu", model_kwargs={"dtype": getattr(torch, dtype)}
+    )
+    return partial(model.encode, batch_size=BATCH, show_progress_bar=False)
+
+
+def load_fastembed(home: Path, cores: int) -> Encode:
+    """The class of fastembed itself, with a model from a folder; batches of 256 in the order given."""
+    from fastembed import TextEmbedding
+    from fastembed.common.model_description import ModelSource, PoolingType
+
+    config = json.loads((home / "model" / "config.json").read_text())
+    TextEmbedding.add_custom_model(
+        model="local/model",
+        pooling=PoolingType.MEAN,
+        normalization=True,
+        sources=ModelSource(hf="local/model"),
+        dim=config["hidden_size"],
+        model_file="onnx/model.onnx",
+    )
+    model = TextEmbedding("local/model", specific_model_path=str(home / "onnx"), threads=cores)
+    return lambda texts: np.stack(list(model.embed(texts, batch_size=256)))
+
+
+def load_yuyi(home: Path, cores: int, dtype: str) -> Encode:
+    """`yuyi.load(folder, dtype=...)`, nothing else set."""
+    import yuyi
+
+    return yuyi.load(home / "model", dtype=dtype, backend="torch").encode
+
+
+def load_yuyi_onnx(home: Path, cores: int, dtype: str) -> Encode:
+    """The ONNX backend, on the file as exported."""
+    import yuyi
+
+    return yuyi.load(home / "onnx", dtype=dtype, backend="onnx").encode
+
+
+# Contenders that take token ids.
+
+
+def load_onnxruntime(home: Path, cores: int, form: str) -> Encode:
+    """The graph that onnxruntime's own optimiser has fused, one session over all cores."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = cores
+    session = onnxruntime.InferenceSession(
+        home / form / "model.onnx", options, providers=["CPUExecutionProvider"]
+    )
+    types = {"tensor(int64)": np.int64, "tensor(int32)": np.int32}
+    inputs = {node.name: types[node.type] for node in session.get_inputs()}
+
+    def encode(texts: list[str]) -> Vectors:
+        found = []
+        for rows, feeds in _batches(tokenize(texts)):
+            states = session.run(
+                ["last_hidden_state"], {name: feeds[name].astype(kind) for name, kind in inputs.items()}
+            )[0]
+            found.append((rows, _mean(states, feeds["attention_mask"])))
+        return _ordered(found, len(texts))
+
+    tokenize = _tokenizer(home)
+    return encode
+
+
+def load_openvino(home: Path, cores: int, dtype: str) -> Encode:
+    """The exported graph, compiled for throughput, batches handed over asynchronously."""
+    import openvino
+
+    core = openvino.Core()
+    settings = {
+        "PERFORMANCE_HINT": "THROUGHPUT",
+        "INFERENCE_PRECISION_HINT": {"float32": "f32", "bfloat16": "bf16"}[dtype],
+        "INFERENCE_NUM_THREADS": cores,
+    }
+    compiled = core.compile_model(core.read_model(home / "onnx" / "onnx" / "model.onnx"), "CPU", settings)
+
+    def encode(texts: list[str]) -> Vectors:
+        found: list[tuple[list[int], Vectors]] = []
+
+        def done(request: Any, batch: tuple[list[int], NDArray[np.int64]]) -> None:
+            rows, mask = batch
+            found.append((rows, _mean(request.get_output_tensor(0).data, mask)))
+
+        queue = openvino.AsyncInferQueue(compiled)
+        queue.set_callback(done)
+        for rows, feeds in _batches(tokenize(texts)):
+            queue.start_async(feeds, (rows, feeds["attention_mask"]))
+        queue.wait_all()
+        return _ordered(found, len(texts))
+
+    tokenize = _tokenizer(home)
+    return encode
+
+
+def load_ctranslate2(home: Path, cores: int, dtype: str) -> Encode:
+    """Its converter's model, one batch at a time over all cores; it pads by itself."""
+    import ctranslate2
+
+    encoder = ctranslate2.Encoder(
+        str(home / "ctranslate2"), device="cpu", compute_type=dtype, intra_threads=cores
+    )
+
+    def encode(texts: list[str]) -> Vectors:
+        ids = tokenize(texts)
+        found = []
+        for rows, feeds in _batches(ids):
+            states = np.array(encoder.forward_batch([ids[row] for row in rows]).last_hidden_state)
+            found.append((rows, _mean(states, feeds["attention_mask"])))
+        return _ordered(found, len(texts))
+
+    tokenize = _tokenizer(home)
+    return encode
+
+
+def _tokenizer(home: Path) -> Callable[[list[str]], list[list[int]]]:
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(home / "model" / "tokenizer.json"))
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(MAX_TOKENS)
+    return lambda texts: [encoding.ids for encoding in tokenizer.encode_batch_fast(texts)]
+
+
+def _batches(ids: list[list[int]]) -> Iterator[tuple[list[int], dict[str, NDArray[np.int64]]]]:
+    """(row numbers, inputs) of padded batches, longest texts first."""
+    order = sorted(range(len(ids)), key=lambda row: -len(ids[row]))
+    for start in range(0, len(order), BATCH):
+        rows = order[start : start + BATCH]
+        values = np.zeros((len(rows), len(ids[rows[0]])), dtype=np.int64)
+        mask = np.zeros_like(values)
+        for place, row in enumerate(rows):
+            values[place, : len(ids[row])] = ids[row]
+            mask[place, : len(ids[row])] = 1
+        yield (
+            rows,
+            {
+                "input_ids": values,
+                "attention_mask": mask,
+                "token_type_ids": np.zeros_like(values),
+            },
+        )
+
+
+def _mean(states: Vectors, mask: NDArray[np.int64]) -> Vectors:
+    """(rows, dim) of unit length, the mean of each row's states where the mask is 1."""
+    sums = np.einsum("rtd,rt->rd", states, mask.astype(np.float32))
+    unit: Vectors = sums / np.linalg.norm(sums, axis=1, keepdims=True)
+    return unit
+
+
+def _ordered(found: list[tuple[list[int], Vectors]], count: int) -> Vectors:
+    vectors = np.empty((count, found[0][1].shape[1]), dtype=np.float32)
+    for rows, part in found:
+        vectors[rows] = part
+    return vectors
+
+
+# Forms of the model.
+
+
+def make_onnx(home: Path, target: Path) -> None:
+    """`onnx/model.onnx` beside copies of the small files of the model's folder."""
+    import shutil
+    import warnings
+
+    import torch
+    from transformers import AutoModel
+
+    class States(torch.nn.Module):
+        def __init__(self, model: torch.nn.Module) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, ids: torch.Tensor, mask: torch.Tensor, types: torch.Tensor) -> torch.Tensor:
+            states: torch.Tensor = self.model(
+                input_ids=ids, attention_mask=mask, token_type_ids=types
+            ).last_hidden_state
+            return states
+
+    shutil.copytree(home / "model", target, ignore=shutil.ignore_patterns("*.safetensors"))
+    (target / "onnx").mkdir()
+    # The traced form of eager attention is the pattern that onnxruntime's optimiser knows how to fuse.
+    model = AutoModel.from_pretrained(home / "model", attn_implementation="eager").eval()
+    names = ["input_ids", "attention_mask", "token_type_ids"]
+    example = torch.ones(2, 5, dtype=torch.long)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            States(model),
+            (example, example, torch.zeros_like(example)),
+            str(target / "onnx" / "model.onnx"),
+            input_names=names,
+            output_names=["last_hidden_state"],
+            dynamic_axes={name: {0: "rows", 1: "tokens"} for name in [*names, "last_hidden_state"]},
+            opset_version=17,
+            dynamo=False,
+        )
+
+
+def make_fused(home: Path, target: Path) -> None:
+    """The ONNX graph with attention, layer norms and GELU fused by onnxruntime's optimiser for BERT."""
+    from onnxruntime.transformers import optimizer
+
+    config = json.loads((home / "model" / "config.json").read_text())
+    fused = optimizer.optimize_model(
+        str(home / "onnx" / "onnx" / "model.onnx"),
+        model_type="bert",
+        num_heads=config["num_attention_heads"],
+        hidden_size=config["hidden_size"],
+    )
+    attention = fused.get_fused_operator_statistics()["Attention"]
+    if attention != config["num_hidden_layers"]:
+        raise RuntimeError(f"only {attention} attentions of {config['num_hidden_layers']} layers were fused")
+    target.mkdir()
+    fused.save_model_to_file(str(target / "model.onnx"))
+
+
+def make_quantised(home: Path, target: Path) -> None:
+    """The fused graph with int8 weights, a scale a channel, and activations scaled while running."""
+    from onnx import TensorProto
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    target.mkdir()
+    quantize_dynamic(
+        home / "fused" / "model.onnx",
+        target / "model.onnx",
+        per_channel=True,
+        weight_type=QuantType.QInt8,
+        # The types of what fused operators give cannot be inferred; they are all float32.
+        extra_options={"DefaultTensorType": TensorProto.FLOAT},
+    )
+
+
+def make_ctranslate2(home: Path, target: Path) -> None:
+    """CTranslate2's form, float32; it quantises while loading."""
+    from ctranslate2.converters import TransformersConverter
+
+    TransformersConverter(str(home / "model")).convert(str(target))
+
+
+FORMS: dict[str, Callable[[Path, Path], None]] = {
+    "onnx": make_onnx,
+    "fused": make_fused,
+    "quantised": make_quantised,
+    "ctranslate2": make_ctranslate2,
+}
+_SENTENCE_TRANSFORMERS = ("torch", "transformers", "sentence_transformers")
+REFERENCE = "sentence-transformers float32"
+PEERS = {
+    REFERENCE: Peer(
+        "float32", "model", _SENTENCE_TRANSFORMERS, partial(load_sentence_transformers, dtype="float32")
+    ),
+    "sentence-transformers bfloat16": Peer(
+        "bfloat16", "model", _SENTENCE_TRANSFORMERS, partial(load_sentence_transformers, dtype="bfloat16")
+    ),
+    "onnxruntime float32": Peer(
+        "float32", "fused", ("onnxruntime", "tokenizers"), partial(load_onnxruntime, form="fused")
+    ),
+    "onnxruntime int8": Peer(
+        "int8", "quantised", ("onnxruntime", "tokenizers"), partial(load_onnxruntime, form="quantised")
+    ),
+    "OpenVINO float32": Peer(
+        "float32", "onnx", ("openvino", "tokenizers"), partial(load_openvino, dtype="float32")
+    ),
+    "OpenVINO bfloat16": Peer(
+        "bfloat16", "onnx", ("openvino", "tokenizers"), partial(load_openvino, dtype="bfloat16")
+    ),
+    "CTranslate2 float32": Peer(
+        "float32", "ctranslate2", ("ctranslate2", "tokenizers"), partial(load_ctranslate2, dtype="float32")
+    ),
+    "CTranslate2 int8": Peer(
+        "int8", "ctranslate2", ("ctranslate2", "tokenizers"), partial(load_ctranslate2, dtype="int8")
+    ),
+    "fastembed float32": Peer("float32", "onnx", ("fastembed",), load_fastembed),
+    "yuyi ONNX float32": Peer(
+        "float32", "onnx", ("yuyi", "onnxruntime"), partial(load_yuyi_onnx, dtype="float32")
+    ),
+    "yuyi float32": Peer("float32", "model", ("yuyi", "torch"), partial(load_yuyi, dtype="float32")),
+    "yuyi bfloat16": Peer("bfloat16", "model", ("yuyi", "torch"), partial(load_yuyi, dtype="bfloat16")),
+    "yuyi int8": Peer("int8", "model", ("yuyi", "torch"), partial(load_yuyi, dtype="int8")),
+}
+
+
+# The process.
+
+
+def serve(name: str, home: Path, cores: int) -> None:
+    """Load a contender, say how long that took, then obey requests line by line until none comes.
+
+    A request is a JSON object: `{"texts": FILE}` times the encoding of a JSON file of texts, and with
+    `"vectors": FILE` also saves what came out.
+    """
+    answers = sys.stdout
+    with redirect_stdout(sys.stderr):
+        begin = time.perf_counter()
+        for package in PEERS[name].packages:
+            import_module(package)
+        imported = time.perf_counter()
+        encode = PEERS[name].load(home, cores)
+        loaded = time.perf_counter()
+        _answer(answers, {"import": imported - begin, "load": loaded - imported})
+        for line in sys.stdin:
+            request = json.loads(line)
+            texts = json.loads(Path(request["texts"]).read_text())
+            begin, worked = time.perf_counter(), time.process_time()
+            vectors = np.asarray(encode(texts), dtype=np.float32)
+            seconds, processor = time.perf_counter() - begin, time.process_time() - worked
+            if "vectors" in request:
+                np.save(request["vectors"], vectors)
+            _answer(answers, {"seconds": seconds, "processor": processor, "peak": _peak_memory()})
+
+
+def _answer(stream: Any, value: dict[str, float]) -> None:
+    print(json.dumps(value), file=stream, flush=True)
+
+
+def _peak_memory() -> int:
+    """Bytes: the most physical memory that this process has held, mapped files included."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
+
+
+def main() -> None:
+    """See the head of this file."""
+    verb, name, home, *more = sys.argv[1:]
+    if verb == "make":
+        FORMS[name](Path(home), Path(home) / name)
+    else:
+        serve(name, Path(home), int(more[0]))
+
+
+if __name__ == "__main__":
+    main()
