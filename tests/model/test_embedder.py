@@ -98,7 +98,7 @@ def test_states_computed_elsewhere_pool_to_the_same_vectors() -> None:
     ids, offsets = flat(token_ids(embedder.pipeline, TEXTS))
     with torch.inference_mode():
         states = embedder.encoder(ids, offsets)
-        assert torch.equal(embedder.pool(states, offsets), embedder(ids, offsets))
+        assert torch.equal(embedder.pooler(states, offsets), embedder(ids, offsets))
 
 
 def test_no_texts() -> None:

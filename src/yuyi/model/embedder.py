@@ -11,6 +11,7 @@ from yuyi.model.config import read_config
 from yuyi.model.heads import load_heads
 from yuyi.model.pooling import pool
 from yuyi.model.weights import load_encoder
+from yuyi.pipeline import Dense
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,17 +23,20 @@ if TYPE_CHECKING:
 class Embedder(nn.Module):
     """Token ids to vectors. Made by `load_embedder`; what is trained is what is served."""
 
-    def __init__(self, encoder: TransformerEncoder, pipeline: Pipeline, heads: nn.Sequential) -> None:
+    def __init__(self, encoder: TransformerEncoder, pooler: Pooler) -> None:
         super().__init__()
         self.encoder = encoder
-        self.heads = heads
-        self.pipeline = pipeline
+        self.pooler = pooler
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """What the folder says of itself."""
+        return self.pooler.pipeline
 
     @property
     def dim(self) -> int:
         """Length of the vectors."""
-        widths = [module.out_features for module in self.heads.modules() if isinstance(module, nn.Linear)]
-        return widths[-1] if widths else len(self.pipeline.pooling) * self.encoder.config.hidden
+        return self.pooler.dim
 
     def forward(self, ids: Tensor, offsets: Tensor, prompt_tokens: int = 0) -> Tensor:
         """(rows, dim) float32.
@@ -46,10 +50,22 @@ class Embedder(nn.Module):
         Raises:
             InputError: a text is longer than the model's positions.
         """
-        return self.pool(self.encoder(ids, offsets), offsets, prompt_tokens)
+        vectors: Tensor = self.pooler(self.encoder(ids, offsets), offsets, prompt_tokens)
+        return vectors
 
-    def pool(self, states: Tensor, offsets: Tensor, prompt_tokens: int = 0) -> Tensor:
-        """(rows, dim) float32 from states (tokens, hidden) that the encoder, or a faster one, computed."""
+
+class Pooler(nn.Module):
+    """Token states to vectors: the folder's pooling, then its heads."""
+
+    def __init__(self, pipeline: Pipeline, hidden: int) -> None:
+        super().__init__()
+        self.pipeline = pipeline
+        self.heads = load_heads(pipeline.heads, len(pipeline.pooling) * hidden)
+        dense = [head.out_features for head in pipeline.heads if isinstance(head, Dense)]
+        self.dim: int = dense[-1] if dense else len(pipeline.pooling) * hidden
+
+    def forward(self, states: Tensor, offsets: Tensor, prompt_tokens: int = 0) -> Tensor:
+        """(rows, dim) float32 from states (tokens, hidden), whoever computed them; see `Embedder.forward`."""
         skip = 0 if self.pipeline.include_prompt else prompt_tokens
         vectors: Tensor = self.heads(pool(states, offsets, self.pipeline.pooling, skip))
         return vectors
@@ -67,6 +83,6 @@ def load_embedder(pipeline: Pipeline, *, device: str = "cpu", dtype: torch.dtype
         ModelError: a file is damaged, or config and weights contradict each other.
     """
     config = read_config(pipeline.transformer)
-    heads = load_heads(pipeline.heads, len(pipeline.pooling) * config.hidden)
+    pooler = Pooler(pipeline, config.hidden)
     encoder = load_encoder(pipeline.transformer, config, dtype)
-    return Embedder(encoder, pipeline, heads).eval().to(device)
+    return Embedder(encoder, pooler).eval().to(device)

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from yuyi.model.encoder import EncoderLayer, TransformerEncoder
 
 _LONGEST_ROW = 1 << 14
+# Weights times tokens that are worth another core: below, threads cost more than they bring.
+_CORE_WORK = 1 << 28
 
 
 def supports(config: EncoderConfig, kind: Kind) -> bool:
@@ -64,6 +66,12 @@ class _Layer:
     window: int
     rope: Rope | None
 
+    @property
+    def weights(self) -> int:
+        """How many numbers its four matrices hold."""
+        packed = (self.qkv, self.attention_out, self.up, self.down)
+        return sum(part.struct.inputs * part.struct.outputs for part in packed)
+
 
 class CompiledEncoder:
     """A `TransformerEncoder` packed for the kernels; a copy, so that the encoder may be dropped."""
@@ -91,6 +99,7 @@ class CompiledEncoder:
         self._type = None if types is None else _copied(types.weight[0])
         self._embedding_norm = _read_norm(embeddings.norm)
         self._layers = _pack_layers(encoder, kind, kernels.panel(), smooth or {})
+        self._weights = sum(layer.weights for layer in self._layers)
         self._turns: dict[Rope, tuple[Tensor, Tensor]] = {}
         self._threads = threading.local()
 
@@ -100,7 +109,7 @@ class CompiledEncoder:
         Args:
             ids: (tokens,) token ids of all texts one after another.
             offsets: (rows + 1,) boundaries of the texts.
-            cores: how many cores to keep busy.
+            cores: how many cores it may keep busy.
 
         Raises:
             InputError: a text is longer than the model's positions, or an id is not in its vocabulary.
@@ -109,7 +118,8 @@ class CompiledEncoder:
         if len(ids):
             ids, offsets = np.ascontiguousarray(ids, np.int32), np.ascontiguousarray(offsets, np.int64)
             positions = self._positions(ids, offsets)
-            run = _Run(self._kernels, self._space(len(ids)), len(ids), cores)
+            worthwhile = 1 + self._weights * len(ids) // _CORE_WORK
+            run = _Run(self._kernels, self._space(len(ids)), len(ids), min(cores, worthwhile))
             self._encode(run, ids, offsets, positions, states)
         return states
 
