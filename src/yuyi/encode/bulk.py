@@ -9,7 +9,6 @@ import numpy as np
 
 from yuyi.encode.flow import in_order
 from yuyi.encode.workers import LostTexts, check_nothing_lost
-from yuyi.text.overflow import EncodeInfo
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from yuyi.encode.shards import Shards
     from yuyi.encode.vector_files import Write
     from yuyi.progress import Done
+    from yuyi.text.overflow import EncodeInfo
     from yuyi.text.rows import Block
 
 
@@ -112,15 +112,13 @@ def _finish(shard: _Shard, encode: Encode, shards: Shards | None) -> _Shard:
     """The shard with its vectors, from an earlier run or made now."""
     kept = shards.take(shard.first, shard.stop) if shards else None
     if kept is not None:
-        info = EncodeInfo(kept["tokens"], kept["used"], kept["chunks"])
-        return shard._replace(vectors=kept["vectors"], info=info, resumed=True)
+        return shard._replace(vectors=kept[0], info=kept[1], resumed=True)
     try:
         vectors, info = encode(shard.block.texts, shard.first)
     except LostTexts:
         return shard
     if shards:
-        arrays = {"vectors": vectors, "tokens": info.tokens, "used": info.used, "chunks": info.chunks}
-        shards.keep(shard.first, shard.stop, arrays)
+        shards.keep(shard.first, shard.stop, vectors, info)
     return shard._replace(vectors=vectors, info=info)
 
 

@@ -81,4 +81,5 @@ def in_order(items: Iterator[Item], work: Callable[[Item, int], Result], threads
         while waiting:
             yield waiting.popleft().result()
     finally:
-        pool.shutdown(cancel_futures=True)
+        # Who stops early, by Ctrl-C or an error, does not wait for the blocks in hand.
+        pool.shutdown(wait=False, cancel_futures=True)

@@ -13,12 +13,14 @@ import shutil
 import threading
 import time
 import zipfile
-from typing import TYPE_CHECKING, Any, cast
+import zlib
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from yuyi.artifacts import publish_file, publish_folder
 from yuyi.errors import InputError
+from yuyi.text.overflow import EncodeInfo
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,11 +28,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    Arrays = dict[str, NDArray[Any]]
-
 # Work that ends sooner is not kept: doing it again costs less than the reader of this line has spent.
 _PATIENCE_SECONDS = 5.0
 _MANIFEST = "manifest.json"
+# How zipfile and numpy say that a file is not whole.
+_NOT_WHOLE = (OSError, ValueError, EOFError, KeyError, NotImplementedError, zipfile.BadZipFile, zlib.error)
 
 
 class Shards:
@@ -70,16 +72,17 @@ class Shards:
         spans = (path.stem.split("-") for path in self.folder.glob("*-*.npz"))
         return sum(int(stop) - int(start) for start, stop in spans)
 
-    def take(self, start: int, stop: int) -> Arrays | None:
-        """The arrays of a finished shard; None where it is not there, or damaged."""
+    def take(self, start: int, stop: int) -> tuple[NDArray[Any], EncodeInfo] | None:
+        """The vectors of these rows and their info; None where they are not finished, or damaged."""
         try:
-            with np.load(self._path(start, stop)) as file:
-                return {name: file[name] for name in file.files}
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile):  # numpy's ways to say: not a whole file
+            with self._path(start, stop).open("rb") as file, np.load(file) as arrays:
+                info = EncodeInfo(arrays["tokens"], arrays["used"], arrays["chunks"])
+                return arrays["vectors"], info
+        except _NOT_WHOLE:
             return None
 
-    def keep(self, start: int, stop: int, arrays: Arrays) -> None:
-        """Keep a finished shard, unless the whole work has hardly begun.
+    def keep(self, start: int, stop: int, vectors: NDArray[Any], info: EncodeInfo) -> None:
+        """Keep the vectors of these rows, unless the whole work has hardly begun.
 
         Raises:
             InputError: the place cannot be written, or the disk is full.
@@ -92,7 +95,7 @@ class Shards:
                     manifest = json.dumps(self._key, ensure_ascii=False, indent=2)
                     (folder / _MANIFEST).write_text(manifest, encoding="utf-8")
         with publish_file(self._path(start, stop)) as temporary, temporary.open("wb") as file:
-            np.savez(file, **cast("dict[str, Any]", arrays))
+            np.savez(file, vectors=vectors, tokens=info.tokens, used=info.used, chunks=info.chunks)
 
     def remove(self) -> None:
         """Delete them: the output is complete, or nobody wants it."""

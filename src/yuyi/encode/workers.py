@@ -102,9 +102,10 @@ class WorkerPool:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._closing = True
-        for worker in self._all:
-            worker.end()
+        with self._lock:
+            self._closing = True
+            for worker in self._all:
+                worker.end()
 
     def encode(self, texts: list[str], first: int, **options: Unpack[VectorOptions]) -> Encoded:
         """What `encode_shard` gives, made by a worker that is free.
@@ -148,6 +149,7 @@ class WorkerPool:
                     "Take fewer workers: memory may be short."
                 )
             warnings.warn(f"{what_happened}; another one takes over", YuyiWarning, stacklevel=2)
+            dead.end()
             self._all.remove(dead)
             return self._start(dead.device)
 

@@ -1,0 +1,221 @@
+"""Real worker processes; `sitecustomize.py` on their path makes some texts deadly, slow or wrong for them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+import yuyi
+from yuyi.encode.workers import WorkerPool
+from yuyi.errors import InputError, ModelError, WorkerError, YuyiWarning
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FOLDER = Path(__file__).parent.parent / "tiny" / "static"
+TINY = yuyi.load(FOLDER)
+BLOCK = 1_024  # texts in a block of a token table
+
+FAULTS = """
+import os, pathlib, signal, time
+import yuyi.encode.workers as workers
+
+place = pathlib.Path(__file__).parent
+encode_shard = workers.encode_shard
+
+def faulty(encoder, texts, first, **options):
+    (place / "pids").mkdir(exist_ok=True)
+    (place / "pids" / str(os.getpid())).touch()
+    for text in texts:
+        if text == "die" or text == "die once" and not (place / "died").exists():
+            (place / "died").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        if text == "bug":
+            raise ZeroDivisionError("a bug")
+        if text == "refuse":
+            raise workers.InputError("refused")
+        if text == "sleep":
+            time.sleep(60)
+    return encode_shard(encoder, texts, first, **options)
+
+workers.encode_shard = faulty
+"""
+
+
+@pytest.fixture
+def faults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Makes workers faulty; the folder `pids` in it names those that were asked for something."""
+    (tmp_path / "sitecustomize.py").write_text(FAULTS)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    return tmp_path
+
+
+def workers_of(faults: Path) -> list[int]:
+    return [int(path.name) for path in (faults / "pids").iterdir()]
+
+
+def assert_gone(pids: list[int]) -> None:
+    assert pids
+    deadline = time.monotonic() + 10
+    while any(Path("/proc", str(pid)).exists() for pid in pids):
+        assert time.monotonic() < deadline, pids
+        time.sleep(0.02)
+
+
+def texts_with(fault: str, place: int, count: int = 5 * BLOCK) -> list[str]:
+    texts = [f"胡子长得太快 passport {number}" for number in range(count)]
+    texts[place] = fault
+    return texts
+
+
+def test_the_same_vectors_in_the_same_order() -> None:
+    texts = texts_with("", 7)
+    np.testing.assert_array_equal(TINY.encode(iter(texts), workers=2), TINY.encode(texts))
+    vectors, info = TINY.encode(texts, workers=1, truncate_dim=8, precision="int8", return_info=True)
+    np.testing.assert_array_equal(vectors, TINY.encode(texts, truncate_dim=8, precision="int8"))
+    np.testing.assert_array_equal(info.tokens, TINY.encode(texts, return_info=True)[1].tokens)
+    assert TINY.encode([], workers=1).shape == (0, 32)
+    assert TINY.encode("胡子", workers=1).shape == (32,)
+
+
+def test_devices_instead_of_a_number() -> None:
+    with WorkerPool(TINY, ["cpu", "cpu"]) as pool:
+        assert len(pool) == 2
+        np.testing.assert_array_equal(pool.encode(["胡子"], 0)[0], TINY.encode(["胡子"]))
+
+
+def test_auto_is_bounded_by_the_machine() -> None:
+    with WorkerPool(TINY, "auto") as pool:
+        assert 1 <= len(pool) <= (os.cpu_count() or 1)
+
+
+@pytest.mark.parametrize("workers", [0, -1, True, "two", [], 1.5])
+def test_no_number_of_workers(workers: object) -> None:
+    with pytest.raises(InputError, match="give a number of processes"):
+        TINY.encode(["a"], workers=workers)  # type: ignore[call-overload]
+
+
+def test_a_stream_draws_little_ahead() -> None:
+    drawn = 0
+
+    def texts() -> Iterator[str]:
+        nonlocal drawn
+        for number in range(100 * BLOCK):
+            drawn += 1
+            yield str(number)
+
+    blocks = TINY.encode_stream(texts(), workers=2)
+    assert len(next(blocks)) == BLOCK
+    assert drawn < 10 * BLOCK
+    blocks.close()  # type: ignore[attr-defined]
+
+
+def test_a_death_costs_nothing_but_time(faults: Path) -> None:
+    texts = texts_with("die once", 2 * BLOCK + 5)
+    expected = rf"killed by SIGKILL while it encoded texts {2 * BLOCK:,} to {3 * BLOCK - 1:,}; another one"
+    with pytest.warns(YuyiWarning, match=expected):
+        vectors = TINY.encode(texts, workers=2)
+    np.testing.assert_array_equal(vectors, TINY.encode(texts))
+    assert_gone(workers_of(faults))
+
+
+@pytest.mark.filterwarnings("ignore:worker process")
+def test_texts_that_no_worker_survives_are_named_and_the_rest_is_there(faults: Path) -> None:
+    texts = texts_with("die", 2 * BLOCK + 5)
+    with pytest.raises(WorkerError, match=f"no worker process survived texts {2 * BLOCK:,} to") as caught:
+        TINY.encode(texts, workers=2)
+    lost = slice(2 * BLOCK, 3 * BLOCK)
+    assert caught.value.ranges == ((lost.start, lost.stop),)
+    expected = TINY.encode(texts)
+    expected[lost] = np.nan
+    np.testing.assert_array_equal(caught.value.vectors, expected)
+    assert_gone(workers_of(faults))
+
+
+@pytest.mark.filterwarnings("ignore:worker process")
+def test_a_stream_keeps_its_rows_in_place(faults: Path) -> None:
+    found = []
+    with pytest.raises(WorkerError) as caught:
+        for vectors in TINY.encode_stream(texts_with("die", 0, 3 * BLOCK), workers=1, precision="int8"):
+            found.append(vectors)
+    assert caught.value.ranges == ((0, BLOCK),)
+    assert [len(vectors) for vectors in found] == [BLOCK, BLOCK, BLOCK]
+    assert [bool(vectors.any()) for vectors in found] == [False, True, True]
+
+
+@pytest.mark.filterwarnings("ignore:worker process")
+def test_when_all_die_it_ends(faults: Path) -> None:
+    with pytest.raises(WorkerError, match="5 worker processes died"):
+        TINY.encode(["die"] * 100 * BLOCK, workers=1)
+    assert_gone(workers_of(faults))
+
+
+def test_what_a_worker_raises_arrives(faults: Path) -> None:
+    with pytest.raises(ZeroDivisionError, match="a bug") as caught:
+        TINY.encode(texts_with("bug", 3 * BLOCK), workers=2)
+    assert "in faulty" in caught.value.__notes__[0]
+    with pytest.raises(InputError, match=r"^refused$"):
+        TINY.encode(["refuse"], workers=1)
+    assert_gone(workers_of(faults))
+
+
+def test_a_model_that_has_gone(tmp_path: Path) -> None:
+    shutil.copytree(FOLDER, tmp_path / "model")
+    encoder = yuyi.load(tmp_path / "model")
+    shutil.rmtree(tmp_path / "model")
+    with pytest.raises(ModelError):
+        encoder.encode(["a"], workers=1)
+
+
+def test_numbers_of_texts_are_those_of_all(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    encoder = yuyi.load(FOLDER.parent / "bert-zh", backend="torch")
+    texts = ["胡子"] * 2_000
+    texts[1_999] = "胡子" * 2_000
+    with pytest.raises(InputError, match=r"^text 1999: has [\d,]+ tokens"):
+        encoder.encode(texts, overflow="error", workers=1)
+    chosen = texts[-50:]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", YuyiWarning)
+        np.testing.assert_allclose(encoder.encode(chosen, workers=1), encoder.encode(chosen), atol=1e-6)
+
+
+SCRIPT = f"""
+import sys, yuyi
+encoder = yuyi.load({str(FOLDER)!r})
+print(encoder.encode(sys.argv[1:] * 1_500, workers=2).shape)
+"""
+
+
+def test_a_script_needs_no_main_guard(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(SCRIPT)
+    command = [sys.executable, tmp_path / "script.py", "a", "b"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "(3000, 32)\n", "")
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_no_worker_outlives_its_parent(faults: Path, how: signal.Signals) -> None:
+    """Not even one that is busy, and a terminal's Ctrl-C prints no traceback of a worker."""
+    (faults / "script.py").write_text(SCRIPT)
+    command = [sys.executable, faults / "script.py", "sleep"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    deadline = time.monotonic() + 30
+    while not (faults / "pids").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    os.killpg(process.pid, how)
+    _, error = process.communicate(timeout=30)
+    assert process.returncode == -how
+    assert error.count("Traceback") == (how == signal.SIGINT)
+    assert_gone(workers_of(faults))
