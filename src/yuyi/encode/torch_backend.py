@@ -72,15 +72,18 @@ def open_backend(pipeline: Pipeline, *, device: str | None, dtype: str) -> Torch
     embedder = load_embedder(pipeline)
     if dtype != "auto":
         return _open(embedder, place, dtype)
-    sample = sample_tokens(pipeline)
-    with torch.inference_mode():
-        exact = embedder(torch.from_numpy(sample.ids), torch.from_numpy(sample.offsets))
-    for candidate in _fast_dtypes(embedder, place):
+    exact = _open(embedder, place, "float32")
+    candidates = _fast_dtypes(embedder, place)
+    if not candidates:
+        return exact
+    sample, cores = sample_tokens(pipeline), available_cores()
+    reference = torch.from_numpy(exact.embed(sample, cores=cores))
+    for candidate in candidates:
         backend = _open(embedder, place, candidate)
-        vectors = torch.from_numpy(backend.embed(sample, cores=available_cores()))
-        if cosine_similarity(vectors, exact).mean() >= FIDELITY:
+        vectors = torch.from_numpy(backend.embed(sample, cores=cores))
+        if cosine_similarity(vectors, reference).mean() >= FIDELITY:
             return backend
-    return _open(embedder, place, "float32")
+    return exact
 
 
 def _find_device(device: str | None) -> torch.device:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 SOURCE = Path(__file__).parent / "kernels.cpp"
 # -ffp-contract lets a product and a sum become one instruction; the others stop promises nobody here needs.
-_FLAGS = ("-O3", "-march=native", "-std=c++17", "-ffp-contract=fast", "-fno-math-errno", "-shared", "-fPIC")
+_FLAGS = ("-O3", "-std=c++17", "-ffp-contract=fast", "-fno-math-errno", "-shared", "-fPIC")
 _QUIET = ("-Wno-ignored-attributes", "-Wno-psabi")
 _COMPILERS = ("g++", "clang++", "c++")
 _LONGEST_SECONDS = 120
@@ -63,9 +63,11 @@ _SIGNATURES = {
 def library() -> ctypes.CDLL | None:
     """The compiled kernels; None where they cannot be had, with the reason in the log of the name `yuyi`.
 
-    `YUYI_KERNELS=off` does without them. `CXX` names the compiler.
+    `YUYI_KERNELS=off` does without them; any other value is the processor to compile for, as the compiler's
+    `-march` names it. `CXX` names the compiler.
     """
-    if os.environ.get("YUYI_KERNELS") == "off":
+    processor = os.environ.get("YUYI_KERNELS", "native")
+    if processor == "off":
         return None
     compiler = os.environ.get("CXX") or next(filter(None, map(shutil.which, _COMPILERS)), None)
     if compiler is None:
@@ -74,7 +76,7 @@ def library() -> ctypes.CDLL | None:
         )
         return None
     try:
-        loaded = ctypes.CDLL(str(_built(compiler)))
+        loaded = ctypes.CDLL(str(_built(compiler, processor)))
     except (OSError, subprocess.SubprocessError) as error:
         reason = getattr(error, "stderr", None) or error
         log.warning("%s cannot build the kernels, encoding runs on torch alone: %s", compiler, reason)
@@ -85,10 +87,11 @@ def library() -> ctypes.CDLL | None:
     return loaded
 
 
-def _built(compiler: str) -> Path:
+def _built(compiler: str, processor: str) -> Path:
     """The shared library for this source, compiler and processor, built if it is not in the cache yet."""
+    flags = (*_FLAGS, f"-march={processor}")
     version = subprocess.run([compiler, "--version"], capture_output=True, check=True, timeout=10).stdout
-    parts = (SOURCE.read_bytes(), repr(_FLAGS).encode(), version, _processor())
+    parts = (SOURCE.read_bytes(), repr(flags).encode(), version, _features())
     folder = _cache_folder()
     target = folder / f"{hashlib.sha256(b'|'.join(parts)).hexdigest()[:32]}.so"
     if target.exists():
@@ -97,7 +100,7 @@ def _built(compiler: str) -> Path:
     log.info("compiling the kernels for this processor, once")
     with tempfile.TemporaryDirectory(dir=folder) as temporary:
         draft = Path(temporary) / "kernels.so"
-        command = [compiler, *_FLAGS, *_QUIET, str(SOURCE), "-o", str(draft)]
+        command = [compiler, *flags, *_QUIET, str(SOURCE), "-o", str(draft)]
         try:
             _compile([*command, "-fopenmp"])
         except subprocess.CalledProcessError:
@@ -115,8 +118,8 @@ def _cache_folder() -> Path:
     return Path(base) / "yuyi" / "kernels"
 
 
-def _processor() -> bytes:
-    """What `-march=native` depends on: the processor's name and features."""
+def _features() -> bytes:
+    """What `-march=native` depends on: this processor's name and features."""
     about = Path("/proc/cpuinfo")
     if not about.exists():
         return platform.processor().encode()
