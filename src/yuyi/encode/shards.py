@@ -69,7 +69,7 @@ class Shards:
     @property
     def rows(self) -> int:
         """Number of rows that are finished."""
-        spans = (path.stem.split("-") for path in self.folder.glob("*-*.npz"))
+        spans = (path.stem.split("-") for path in self.folder.glob("[0-9]*-*.npz"))
         return sum(int(stop) - int(start) for start, stop in spans)
 
     def take(self, start: int, stop: int) -> tuple[NDArray[Any], EncodeInfo] | None:
