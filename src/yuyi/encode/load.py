@@ -146,6 +146,7 @@ def _load_transformer(
     pipeline = read_pipeline(folder, pooling=pooling, known=about)
     engine = _choose_engine(pipeline, backend)
     tokenizer = BatchTokenizer(read_tokenizer(pipeline.transformer, lower_case=pipeline.lower_case))
+    _check_vocabulary(pipeline, tokenizer)
     opened = _open(engine, pipeline, device, dtype)
     facts = Facts(
         name=pipeline.name,
@@ -163,6 +164,18 @@ def _load_transformer(
         facts.check_dim(truncate_dim)
         facts = facts.cut(truncate_dim)
     return Encoder(opened, tokenizer, facts)
+
+
+def _check_vocabulary(pipeline: Pipeline, tokenizer: BatchTokenizer) -> None:
+    """Raise when the tokenizer knows pieces that the model has no rows for."""
+    from yuyi.pipeline import read_json
+
+    rows = read_json(pipeline.transformer / "config.json").get("vocab_size")
+    if isinstance(rows, int) and tokenizer.vocabulary_size > rows:
+        raise ModelError(
+            f"{pipeline.folder}: its tokenizer knows {tokenizer.vocabulary_size} pieces, its config.json "
+            f"{rows}. Copy both files again, from one model."
+        )
 
 
 def _choose_engine(pipeline: Pipeline, backend: str) -> Literal["torch", "onnx"]:
