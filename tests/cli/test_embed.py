@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import json
 import os
 import pty
@@ -106,7 +107,9 @@ def _parquet(**columns: object) -> bytes:
 @pytest.mark.parametrize(
     ("name", "content", "options", "cause"),
     [
-        ("in.csv", b"a,b", [], ".txt, .jsonl, .parquet"),
+        ("in.pdf", b"a,b", [], ".txt, .jsonl, .csv, .tsv, .parquet"),
+        ("in.csv", b"a,b", [], "names no column text; it has a, b"),
+        ("empty.csv", b"text\n", [], "holds no text"),
         ("missing/in.txt", None, [], "no such file"),
         ("missing.parquet", None, [], "no such file"),
         ("empty.txt", b"", [], "holds no text"),
@@ -131,11 +134,18 @@ def _parquet(**columns: object) -> bytes:
         ("numbers.parquet", _parquet(text=[1, 2]), [], "int64, not text"),
         ("cut.parquet", _parquet(text=["a"])[:-20], [], "not a whole Parquet file"),
         ("taken.parquet", _parquet(text=["a"], embedding=["b"]), ["-o", "o.parquet"], "embedding"),
-        ("fine.txt", b"a", ["-o", "out.csv"], ".npy or .parquet"),
+        ("fine.txt", b"a", ["-o", "out.csv"], ".npy, .parquet or .jsonl"),
         ("fine.txt", b"a", ["-o", "nowhere/out.npy"], "cannot be written"),
         ("fine.txt", b"a", ["-o", "fine.txt/out.npy"], "cannot be written"),
         ("fine.txt", b"a", ["-o", "a" * 300 + ".npy"], "File name too long"),
-        ("fine.txt", b"a", ["-m", "nowhere"], "no such model folder"),
+        ("fine.txt", b"a", ["-m", "nowhere"], "nowhere"),
+        ("fine.txt", b"a", ["--workers", "0"], "workers=0: give a number"),
+        ("fine.txt", b"a", ["--workers", "many"], "device='many'"),
+        ("fine.txt", b"a", ["--overflow", "drop"], "overflow='drop'"),
+        ("fine.txt", b"a", ["--precision", "int2"], "precision='int2'"),
+        ("fine.txt", b"a", ["--backend", "abacus"], "backend='abacus'"),
+        ("fine.txt", b"a", ["--dtype", "int2"], "dtype='int2'"),
+        ("fine.txt", b"a", ["--prompt-name", "query"], "prompt_name='query'"),
     ],
 )
 def test_refusals(
@@ -148,9 +158,77 @@ def test_refusals(
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_a_folder_is_no_file(yuyi: Run, tmp_path: Path) -> None:
+def test_a_folder_gives_its_passages(yuyi: Run, tmp_path: Path) -> None:
+    (tmp_path / "notes/inner").mkdir(parents=True)
+    (tmp_path / "notes/a.md").write_text("# 胡子\n\n长得太快。\n\n## 香港\n\n买手表。\n", encoding="utf-8")
+    (tmp_path / "notes/inner/b.txt").write_text("renew my passport")
+    (tmp_path / "notes/c.txt").write_bytes(b"\0\1")
+    done = yuyi("embed", "notes", "-o", "out.jsonl", "-m", TINY)
+    assert done.code == 0
+    assert done.err.splitlines()[0].startswith("notes/c.txt: holds binary data")
+    rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [(row["path"], row["line"], row["heading"], row["text"]) for row in rows] == [
+        ("notes/a.md", 3, "胡子", "长得太快。"),
+        ("notes/a.md", 7, "胡子 > 香港", "买手表。"),
+        ("notes/inner/b.txt", 1, "", "renew my passport"),
+    ]
+    expected = package.load(TINY).encode(["胡子\n长得太快。", "胡子\n香港\n买手表。", "renew my passport"])
+    np.testing.assert_allclose([row["embedding"] for row in rows], expected, atol=1e-6)
+
+
+def test_a_folder_without_text(yuyi: Run, tmp_path: Path) -> None:
     (tmp_path / "folder.txt").mkdir()
-    assert "is a folder" in yuyi("embed", "folder.txt", "-o", "out.npy", "-m", TINY).error
+    assert "holds no text" in yuyi("embed", "folder.txt", "-o", "out.npy", "-m", TINY).error
+
+
+@pytest.mark.parametrize(("name", "delimiter"), [("in.csv", ","), ("in.tsv", "\t")])
+def test_csv_keeps_its_columns(
+    yuyi: Run, tmp_path: Path, vectors: np.ndarray, name: str, delimiter: str
+) -> None:
+    with (tmp_path / name).open("w", newline="", encoding="gb18030") as file:
+        csv.writer(file, delimiter=delimiter).writerows([("id", "q"), *enumerate(TEXTS)])
+    assert yuyi("embed", name, "--column", "q", "-o", "out.parquet", "-m", TINY).code == 0
+    table = pq.read_table(tmp_path / "out.parquet")
+    assert table["id"].to_pylist() == [str(number) for number in range(len(TEXTS))]
+    assert table["q"].to_pylist() == TEXTS
+    np.testing.assert_allclose(np.array(table["embedding"].to_pylist()), vectors, atol=1e-6)
+
+
+@pytest.mark.parametrize("precision", ["float16", "int8", "binary"])
+def test_precisions(yuyi: Run, tmp_path: Path, precision: str) -> None:
+    lines = "\n".join(TEXTS).encode()
+    done = yuyi("embed", "-", "-o", "out.npy", "-m", TINY, "--precision", precision, stdin=lines)
+    assert done.code == 0
+    expected = package.load(TINY).encode(TEXTS, precision=precision)
+    written = np.load(tmp_path / "out.npy")
+    assert written.dtype == expected.dtype
+    np.testing.assert_array_equal(written, expected)
+
+
+def test_processes_give_the_same_file(yuyi: Run, tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_text("\n".join(f"胡子{number}" for number in range(40_000)))
+    for out, options in (("one.npy", ()), ("two.npy", ("--workers", "2"))):
+        assert yuyi("embed", "in.txt", "-o", out, "-m", TINY, *options).code == 0
+    assert (tmp_path / "one.npy").read_bytes() == (tmp_path / "two.npy").read_bytes()
+
+
+def test_what_was_cut_is_told(yuyi: Run, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    model = TINY.parent / "bert-zh"
+    encoder = package.load(model, backend="torch")
+    texts = ["胡子" * 2_000, "胡子", "香港" * 2_000]
+    (tmp_path / "in.txt").write_text("\n".join(texts), encoding="utf-8")
+    info = encoder.encode(texts, return_info=True)[1]
+    dropped = int((info.tokens - info.used).sum())
+    done = yuyi("embed", "in.txt", "-o", "out.npy", "-m", model, "--backend", "torch")
+    assert done.code == 0
+    longer = f"2 of 3 texts were longer than {encoder.max_tokens:,} tokens and were"
+    assert f"{longer} cut: {dropped:,} tokens dropped; --overflow pool keeps them" in done.err
+    options = ("--backend", "torch", "--overflow", "pool")
+    done = yuyi("embed", "in.txt", "-o", "pool.npy", "-m", model, *options)
+    assert f"{longer} read in chunks" in done.err
+    expected = encoder.encode(texts, overflow="pool")
+    np.testing.assert_allclose(np.load(tmp_path / "pool.npy"), expected, atol=1e-5)
 
 
 def test_what_exists_is_replaced_only_with_force(yuyi: Run, tmp_path: Path) -> None:
@@ -162,7 +240,7 @@ def test_what_exists_is_replaced_only_with_force(yuyi: Run, tmp_path: Path) -> N
     assert np.load(out).shape == (1, 32)
 
 
-def test_a_terminal_sees_progress_after_a_second(tmp_path: Path) -> None:
+def test_a_terminal_sees_progress_after_two_seconds(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "yuyi", "embed", "-", "-o", "out.npy", "-m", str(TINY)]
     reader, terminal = pty.openpty()
     process = subprocess.Popen(command, cwd=tmp_path, stdin=subprocess.PIPE, stderr=terminal)
@@ -171,7 +249,7 @@ def test_a_terminal_sees_progress_after_a_second(tmp_path: Path) -> None:
     block = b"a line\n" * 200_000  # more than a megabyte, so that it is read at once
     process.stdin.write(block)
     process.stdin.flush()
-    time.sleep(1.5)
+    time.sleep(2.5)
     process.stdin.write(block)
     process.stdin.close()
     shown = b""
@@ -181,10 +259,11 @@ def test_a_terminal_sees_progress_after_a_second(tmp_path: Path) -> None:
     os.close(reader)
     assert process.wait(timeout=30) == 0
     assert b"embedding" in shown
+    assert b"tokens/s" in shown
     assert b"400,000 vectors" in shown
 
 
-@pytest.mark.parametrize("out", ["out.npy", "out.parquet"])
+@pytest.mark.parametrize("out", ["out.npy", "out.parquet", "out.jsonl"])
 def test_a_full_disk_leaves_nothing(tmp_path: Path, out: str) -> None:
     (tmp_path / "in.txt").write_text("\n".join(f"胡子{number}" for number in range(40_000)))
     code = """
@@ -202,7 +281,7 @@ run()
     assert [file.name for file in tmp_path.iterdir()] == ["in.txt"]
 
 
-@pytest.mark.parametrize("out", ["out.npy", "out.parquet"])
+@pytest.mark.parametrize("out", ["out.npy", "out.parquet", "out.jsonl"])
 def test_ctrl_c_leaves_nothing(tmp_path: Path, out: str) -> None:
     command = [sys.executable, "-m", "yuyi", "embed", "-", "-o", out, "-m", str(TINY)]
     process = subprocess.Popen(command, cwd=tmp_path, stdin=subprocess.PIPE, stderr=subprocess.PIPE)

@@ -212,10 +212,12 @@ def _sentence(out: Path, totals: Totals, encoder: Encoder, seconds: float) -> st
         text += f", {totals.resumed:,} of them from an earlier run"
     if totals.empty:
         text += f"; {totals.empty:,} of them zero, for texts that are empty or hold nothing the model knows"
-    longer = f"of {totals.rows:,} texts were longer than {encoder.max_tokens or 0:,} tokens and were"
-    if totals.cut:
-        text += f"; {totals.cut:,} {longer} cut: {totals.dropped:,} tokens dropped; "
-        text += "--overflow pool keeps them"
-    if totals.pooled:
-        text += f"; {totals.pooled:,} {longer} read in chunks"
+    for count, fate in (
+        (totals.cut, f"cut: {totals.dropped:,} tokens dropped; --overflow pool keeps them"),
+        (totals.pooled, "read in chunks"),
+    ):
+        if count:
+            be = "was" if count == 1 else "were"
+            longer = f"{be} longer than {encoder.max_tokens or 0:,} tokens and {be}"
+            text += f"; {count:,} of {totals.rows:,} texts {longer} {fate}"
     return text
