@@ -25,7 +25,7 @@ _EXPONENT = 0.5
 _FEWEST_ROWS = 17
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def calibrate(encoder: TransformerEncoder, ids: Tensor, offsets: Tensor) -> dict[str, Tensor]:
     """For each linear layer, by its name, (inputs,) float32: what its inputs are to be multiplied by.
 
@@ -62,7 +62,7 @@ def _smoothing(peaks: Tensor, weight: Tensor) -> Tensor:
 
 def quantize_weight(weight: Tensor, smooth: Tensor) -> tuple[Tensor, Tensor]:
     """(outputs, inputs) int8 and (outputs,) float32 scales; the inputs will come multiplied by `smooth`."""
-    weight = weight.float() / smooth
+    weight = weight.detach().float() / smooth
     scales = weight.abs().amax(dim=1).clamp(min=1e-30) / 127
     return (weight / scales[:, None]).round().to(torch.int8), scales
 

@@ -1,0 +1,232 @@
+"""The compiled kernels give what torch's operators give, in every number type and any company."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from yuyi.errors import InputError
+from yuyi.model.embedder import Embedder, load_embedder
+from yuyi.model.int8 import calibrate, quantize_encoder
+from yuyi.model.kernels.engine import CompiledEncoder, supports
+from yuyi.model.kernels.packing import Kind
+from yuyi.pipeline import read_pipeline
+
+from .oracles import FOLDERS, TEXTS, TINY, flat, token_ids
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# Lowest cosine of a text's vector to float32's.
+FIDELITY = {Kind.FLOAT32: 0.999999, Kind.BFLOAT16: 0.9999, Kind.INT8: 0.998}
+KINDS = [
+    pytest.param(
+        kind,
+        marks=pytest.mark.skipif(
+            not supports(load_embedder(read_pipeline(TINY / "bert-zh")).encoder.config, kind),
+            reason=f"this machine has no compiler, or no instruction for {kind.name}",
+        ),
+    )
+    for kind in Kind
+]
+
+
+@cache
+def embedder(name: str) -> Embedder:
+    return load_embedder(read_pipeline(TINY / name))
+
+
+@cache
+def rows_of(name: str) -> list[list[int]]:
+    return token_ids(embedder(name).pipeline, TEXTS)
+
+
+@cache
+def compiled(name: str, kind: Kind) -> CompiledEncoder:
+    encoder = embedder(name).encoder
+    return CompiledEncoder(encoder, kind, calibrate(encoder, *flat(rows_of(name))))
+
+
+def states(engine: CompiledEncoder, rows: list[list[int]], cores: int = 1) -> np.ndarray:
+    ids, offsets = flat(rows)
+    return engine(ids.int().numpy(), offsets.numpy(), cores).numpy()
+
+
+@torch.inference_mode()
+def vectors(name: str, found: np.ndarray, rows: list[list[int]]) -> np.ndarray:
+    pooled = embedder(name).pooler(torch.from_numpy(found), flat(rows)[1])
+    return torch.nn.functional.normalize(pooled).numpy()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", FOLDERS)
+def test_the_vectors_are_those_of_torch(name: str, kind: Kind) -> None:
+    rows = rows_of(name)
+    with torch.inference_mode():
+        wanted = embedder(name).encoder(*flat(rows)).numpy()
+    found = vectors(name, states(compiled(name, kind), rows), rows)
+    exact = vectors(name, wanted, rows)
+    assert (found * exact).sum(1).min() >= FIDELITY[kind]
+    if kind is Kind.FLOAT32:
+        assert np.abs(found - exact).max() <= 1e-5
+    else:
+        assert np.abs(found - exact).max() > 0  # It is another arithmetic, not float32 under another name.
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", FOLDERS)
+def test_cores_and_company_change_no_bit(name: str, kind: Kind) -> None:
+    rows = rows_of(name)
+    together = states(compiled(name, kind), rows)
+    assert np.array_equal(together, states(compiled(name, kind), rows, cores=3))
+    alone = np.concatenate([states(compiled(name, kind), [row]) for row in rows])
+    assert np.array_equal(together, alone)
+
+
+@given(data=st.data())
+@settings(max_examples=20)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", ["bert-zh", "modernbert"])
+def test_any_texts_in_any_order(name: str, kind: Kind, data: st.DataObject) -> None:
+    token = st.integers(0, embedder(name).encoder.config.vocabulary - 1)
+    rows = data.draw(st.lists(st.lists(token, max_size=70), min_size=1, max_size=5))
+    order = data.draw(st.permutations(range(len(rows))))
+    straight = np.split(states(compiled(name, kind), rows), np.cumsum([len(row) for row in rows])[:-1])
+    shuffled = states(compiled(name, kind), [rows[number] for number in order])
+    assert np.array_equal(np.concatenate([straight[number] for number in order]), shuffled)
+    assert np.isfinite(shuffled).all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_threads_do_not_disturb_one_another(kind: Kind) -> None:
+    engine, rows = compiled("bert-zh", kind), rows_of("bert-zh")
+    wanted = states(engine, rows)
+    found: list[np.ndarray] = []
+    threads = [threading.Thread(target=lambda: found.append(states(engine, rows))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 8
+    assert all(np.array_equal(states_found, wanted) for states_found in found)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_texts_and_no_tokens(kind: Kind) -> None:
+    engine = compiled("bert-zh", kind)
+    hidden = embedder("bert-zh").encoder.config.hidden
+    assert states(engine, []).shape == (0, hidden)
+    assert states(engine, [[], []]).shape == (0, hidden)
+    row = rows_of("bert-zh")[3]
+    assert np.array_equal(states(engine, [[], row, []]), states(engine, [row]))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_would_read_outside_the_tables_is_refused(kind: Kind) -> None:
+    config = embedder("bert-zh").encoder.config
+    for wrong in (config.vocabulary, -1):
+        with pytest.raises(InputError, match="another model"):
+            states(compiled("bert-zh", kind), [[5, wrong]])
+    with pytest.raises(InputError, match=f"{config.max_positions + 1} tokens"):
+        states(compiled("bert-zh", kind), [[5] * (config.max_positions + 1)])
+
+
+def test_smoothing_brings_outliers_within_reach() -> None:
+    """A channel a hundred times the others' size costs 8 bits their precision, unless it is smoothed."""
+    name = "bert-zh"
+    rows = rows_of(name)
+    outlying = load_embedder(read_pipeline(TINY / name))
+    layer = outlying.encoder.layers[0]
+    with torch.no_grad():
+        # The same function: a norm's output is made larger, and what reads it smaller.
+        layer.attention_norm.weight[3] *= 100
+        layer.attention_norm.bias[3] *= 100
+        layer.up.weight[:, 3] /= 100
+    with torch.inference_mode():
+        wanted = outlying.encoder(*flat(rows))
+        errors = []
+        for smooth in (calibrate(outlying.encoder, *flat(rows)), None):
+            encoder = load_embedder(read_pipeline(TINY / name)).encoder
+            encoder.load_state_dict(outlying.encoder.state_dict())
+            factors = smooth or {
+                key: torch.ones_like(value) for key, value in calibrate(encoder, *flat(rows)).items()
+            }
+            quantize_encoder(encoder, factors)
+            errors.append(float((encoder(*flat(rows)) - wanted).norm()))
+    assert 0 < errors[0] < errors[1] / 2
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_eight_bits_in_torch_alone(name: str) -> None:
+    rows = rows_of(name)
+    other = load_embedder(read_pipeline(TINY / name))
+    quantize_encoder(other.encoder, calibrate(other.encoder, *flat(rows)))
+    with torch.inference_mode():
+        wanted, found = embedder(name)(*flat(rows)), other(*flat(rows))
+    cosines = torch.nn.functional.cosine_similarity(wanted, found)
+    assert cosines.min() >= 0.998
+    assert cosines.min() < 0.9999999
+
+
+PROGRAM = """
+import logging, sys
+logging.basicConfig(format="LOG %(message)s")
+import numpy as np, yuyi
+model = yuyi.load(sys.argv[1], backend="torch", device="cpu", dtype="float32")
+vectors = model.encode(["今天天气很好", "How do I renew my passport?"])
+print(model._backend.compiled, *vectors.ravel())
+"""
+
+
+def run(cache_folder: Path, **environment: str) -> tuple[bool, np.ndarray, str]:
+    clean = {name: value for name, value in os.environ.items() if name not in ("YUYI_KERNELS", "CXX")}
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(TINY / "bert-zh")],
+        env={**clean, "XDG_CACHE_HOME": str(cache_folder), **environment},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    compiled_there, *values = done.stdout.split()
+    return compiled_there == "True", np.array(values, dtype=np.float64), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("environment", "says"),
+    [
+        ({"PATH": ""}, "no C++ compiler found"),
+        ({"CXX": "false"}, "cannot build the kernels"),
+        ({"CXX": "/nowhere/g++"}, "cannot build the kernels"),
+        ({"YUYI_KERNELS": "off"}, ""),
+    ],
+)
+def test_without_the_kernels_torch_gives_the_same(
+    tmp_path: Path, environment: dict[str, str], says: str
+) -> None:
+    there, found, log = run(tmp_path, **environment)
+    assert not there
+    assert (says in log) if says else ("LOG" not in log)
+    wanted = embedder("bert-zh").pipeline  # The model is the same; its vectors come from this process.
+    import yuyi
+
+    exact = yuyi.load(wanted.folder, backend="torch", device="cpu", dtype="float32")
+    assert np.abs(found - exact.encode(["今天天气很好", "How do I renew my passport?"]).ravel()).max() <= 1e-5
+
+
+@pytest.mark.skipif(not supports(embedder("bert-zh").encoder.config, Kind.FLOAT32), reason="no compiler here")
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="names of x86-64 processors")
+@pytest.mark.parametrize("processor", ["x86-64-v2", "x86-64-v3"])
+def test_narrower_vectors_give_the_same(tmp_path: Path, processor: str) -> None:
+    there, found, log = run(tmp_path, YUYI_KERNELS=processor)
+    assert there, log
+    _, exact, _ = run(tmp_path)
+    assert np.abs(found - exact).max() <= 1e-5
+    assert len(list((tmp_path / "yuyi" / "kernels").glob("*.so"))) == 2
