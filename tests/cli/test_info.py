@@ -33,6 +33,17 @@ def test_facts_for_people(yuyi: Run) -> None:
     assert "胡子 | 长得 | 太快" in done.out
 
 
+def test_facts_of_a_transformer(yuyi: Run) -> None:
+    folder = TINY.parent / "bert-zh"
+    facts = json.loads(yuyi("info", folder, "--json").out)
+    assert (facts["dims"], facts["max_tokens"]) == ([32], 48)
+    assert facts["prompts"] == {"query": "为这个句子生成表示：", "document": ""}
+    assert facts["engine"]["backend"] == "torch"
+    done = yuyi("info", folder)
+    assert "backend torch" in done.out
+    assert "query 为这个句子生成表示：" in done.out
+
+
 def test_provenance_and_card_are_shown(yuyi: Run, tmp_path: Path) -> None:
     folder = shutil.copytree(TINY, tmp_path / "model")
     (folder / "provenance.json").write_text('{"recipe": "static-zh-en", "data": [{"file": "a"}]}')

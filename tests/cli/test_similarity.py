@@ -83,3 +83,16 @@ def test_what_cannot_be_compared(yuyi: Run, texts: list[str], stdin: bytes, caus
 def test_a_missing_model_folder(yuyi: Run) -> None:
     assert "no known model of that name" in yuyi("similarity", "a", "b", "-m", "nowhere").error
     assert "no such folder" in yuyi("similarity", "a", "b", "-m", "./nowhere").error
+
+
+def test_a_transformer_folder_is_opened_like_any_other(yuyi: Run) -> None:
+    folder = TINY.parent / "bert-zh"
+    done = yuyi("similarity", "今天天气很好", "天气", "passport" + " 天气" * 60, "-m", folder, "--json")
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["dim"] == 32
+    assert done.err.startswith("warning: 1 of 3 texts was cut; ")
+    assert done.err.count("\n") == 1
+    done = yuyi("similarity", "天", "气", "-m", TINY, "--dim", "7")
+    assert done.err == (
+        "warning: truncate_dim=7: tiny-static does not declare this dimension, but 32, 16, 8.\n"
+    )

@@ -12,6 +12,8 @@ from __future__ import annotations
 import errno
 import os
 import sys
+import warnings
+from functools import partial
 from importlib import import_module
 from io import TextIOWrapper
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -21,9 +23,10 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from yuyi import __version__
-from yuyi.errors import YuyiError
+from yuyi.errors import YuyiError, YuyiWarning
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
 # Each verb lives in yuyi/cli/<verb>.py as the function <verb>, or as the sub-application `app`.
@@ -83,6 +86,8 @@ def load_verb(name: str) -> Any:
 def run() -> NoReturn:
     """Run the command line on `sys.argv` and leave Python with its exit code."""
     sys.excepthook = _report_bug
+    warnings.simplefilter("always", YuyiWarning)
+    warnings.showwarning = partial(_show_warning, warnings.showwarning)
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # A terminal that cannot show Chinese shows question marks.
     try:
@@ -95,6 +100,16 @@ def run() -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # What is still buffered would fail again at the end.
         _refuse(f"the output cannot be written ({error.strerror}). Make room, or send it elsewhere.")
     sys.exit(0)
+
+
+def _show_warning(
+    usual: Callable[..., None], message: Warning | str, category: type[Warning], *place: Any, **more: Any
+) -> None:
+    """Print a warning of yuyi's on one line, and any other as Python does."""
+    if issubclass(category, YuyiWarning):
+        typer.echo(f"warning: {' '.join(str(message).split())}", err=True)
+    else:
+        usual(message, category, *place, **more)
 
 
 def _refuse(message: str) -> NoReturn:

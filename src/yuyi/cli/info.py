@@ -25,14 +25,17 @@ _MOST_ENTRIES = 3
 def info(
     model: Annotated[
         str | None,
-        typer.Argument(metavar="MODEL", help="A model folder; without it, the model inside yuyi."),
+        typer.Argument(
+            metavar="MODEL",
+            help="A model folder, or a name that `yuyi models` lists; without it, the model inside yuyi.",
+        ),
     ] = None,
     tokens: Annotated[
         str | None, typer.Option("--tokens", metavar="TEXT", help="Show also how a text is cut into tokens.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """What a model is: dimensions, languages, licence, size, fingerprint, and what it was trained from.
+    """What a model is: dimensions, languages, licence, size, engine, fingerprint, what it was trained from.
 
     Vectors can be compared when the fingerprints of their models are equal.
 
@@ -40,6 +43,7 @@ def info(
     Examples:
       yuyi info
       yuyi info my-model --json
+      yuyi info gte-small-zh
       yuyi info --tokens "胡子长得太快怎么办？"
     """
     encoder = yuyi.load(model)
@@ -49,9 +53,12 @@ def info(
         "folder": str(encoder.folder),
         "dims": list(encoder.dims),
         "languages": list(encoder.languages),
+        "max_tokens": encoder.max_tokens,
+        "prompts": encoder.prompts,
         "license": encoder.license,
         "vocabulary": encoder.vocabulary_size,
         "bytes": sum(file.stat().st_size for file in encoder.folder.rglob("*") if file.is_file()),
+        "engine": {"backend": encoder.backend_name, "dtype": encoder.dtype, "device": encoder.device},
         "fingerprint": encoder.fingerprint,
         "card": str(card) if card.is_file() else None,
         "trained_from": _provenance(encoder.folder / _PROVENANCE),

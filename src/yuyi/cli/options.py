@@ -9,7 +9,10 @@ import typer
 ModelOption = Annotated[
     str | None,
     typer.Option(
-        "--model", "-m", metavar="FOLDER", help="A model folder; without it, the model inside yuyi."
+        "--model",
+        "-m",
+        metavar="MODEL",
+        help="A model folder, or a name that `yuyi models` lists; without it, the model inside yuyi.",
     ),
 ]
 DimOption = Annotated[
