@@ -6,6 +6,7 @@ sentence-transformers, LangChain, Matryoshka dimensions cut and made unit length
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +18,7 @@ from torch.nn.functional import normalize
 import yuyi
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -31,6 +33,13 @@ TEXTS = [
     "语义搜索把文字变成向量 😀，then compares them. " * 3,
     "今天天气很好，我们去公园散步。" * 30,
 ]
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Path]:
+    """A temporary folder that is emptied at once: these models are large."""
+    yield tmp_path
+    shutil.rmtree(tmp_path)
 
 
 def _close(ours: Vectors, wanted: Vectors) -> None:
@@ -64,21 +73,21 @@ def _by_transformers(folder: Path, texts: list[str], pooling: str) -> Vectors:
     return normalize(vectors, dim=1).numpy()
 
 
-def test_gte_small_zh(tmp_path: Path) -> None:
-    folder = build("gte-small-zh", tmp_path)
+def test_gte_small_zh(place: Path) -> None:
+    folder = build("gte-small-zh", place)
     ours = yuyi.load(folder, dtype="float32").encode(TEXTS)
     assert ours.shape == (len(TEXTS), 512)
     _close(ours, _by_transformers(folder, TEXTS, "cls"))
     _close(ours, _by_sentence_transformers(folder, TEXTS))
 
 
-def test_gte_small_as_a_plain_folder_pools_by_what_is_known(tmp_path: Path) -> None:
-    folder = build("gte-small", tmp_path)
+def test_gte_small_as_a_plain_folder_pools_by_what_is_known(place: Path) -> None:
+    folder = build("gte-small", place)
     _close(yuyi.load(folder, dtype="float32").encode(TEXTS), _by_transformers(folder, TEXTS, "mean"))
 
 
-def test_dmeta_reads_texts_of_a_thousand_tokens(tmp_path: Path) -> None:
-    folder = build("Dmeta-embedding", tmp_path, layers=2)
+def test_dmeta_reads_texts_of_a_thousand_tokens(place: Path) -> None:
+    folder = build("Dmeta-embedding", place, layers=2)
     model = yuyi.load(folder, dtype="float32")
     assert model.max_tokens == 1024
     texts = [*TEXTS, "向量数据库保存这些向量。" * 80]
@@ -87,8 +96,8 @@ def test_dmeta_reads_texts_of_a_thousand_tokens(tmp_path: Path) -> None:
     assert np.abs(model.encode(texts[-1]) - model.encode(texts[-1][:500])).max() > 1e-3
 
 
-def test_acge_cut_to_fewer_dimensions(tmp_path: Path) -> None:
-    folder = build("acge_text_embedding", tmp_path, layers=2)
+def test_acge_cut_to_fewer_dimensions(place: Path) -> None:
+    folder = build("acge_text_embedding", place, layers=2)
     wanted = _by_sentence_transformers(folder, TEXTS)
     assert wanted.shape == (len(TEXTS), 1792)
     model = yuyi.load(folder, dtype="float32")
@@ -96,9 +105,9 @@ def test_acge_cut_to_fewer_dimensions(tmp_path: Path) -> None:
     _close(model.encode(TEXTS, truncate_dim=1024), normalize(torch.tensor(wanted)[:, :1024]).numpy())
 
 
-def test_langchain(tmp_path: Path) -> None:
+def test_langchain(place: Path) -> None:
     langchain = pytest.importorskip("langchain_huggingface")
-    folder = build("gte-small-zh", tmp_path, layers=2)
+    folder = build("gte-small-zh", place, layers=2)
     peer = langchain.HuggingFaceEmbeddings(
         model_name=str(folder),
         model_kwargs={"device": "cpu", "model_kwargs": {"dtype": torch.float32}},
@@ -112,9 +121,9 @@ def test_langchain(tmp_path: Path) -> None:
 
 @pytest.mark.shared
 @pytest.mark.parametrize("name", SHAPES)
-def test_every_model_at_full_size_with_its_real_tokenizer(name: str, tmp_path: Path) -> None:
+def test_every_model_at_full_size_with_its_real_tokenizer(name: str, place: Path) -> None:
     assert REFERENCE.is_dir(), f"{REFERENCE} is missing; tests marked `shared` need it"
-    folder = build(name, tmp_path, real_tokenizer=True)
+    folder = build(name, place, real_tokenizer=True)
     shape = SHAPES[name]
     model = yuyi.load(folder, dtype="float32")
     assert model.max_tokens == shape.positions
