@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from yuyi.errors import InputError
+from yuyi.model import onednn
 from yuyi.model.embedder import Embedder, load_embedder
 from yuyi.model.int8 import calibrate, quantize_encoder
 from yuyi.model.kernels.engine import CompiledEncoder, supports
@@ -230,3 +231,15 @@ def test_narrower_vectors_give_the_same(tmp_path: Path, processor: str) -> None:
     _, exact, _ = run(tmp_path)
     assert np.abs(found - exact).max() <= 1e-5
     assert len(list((tmp_path / "yuyi" / "kernels").glob("*.so"))) == 2
+
+
+@pytest.mark.skipif(not onednn.available(), reason="this torch was built without oneDNN")
+@pytest.mark.parametrize("name", FOLDERS)
+def test_onednn_gives_what_torch_gives(name: str) -> None:
+    rows = rows_of(name)
+    other = load_embedder(read_pipeline(TINY / name))
+    onednn.use_onednn(other.encoder)
+    assert isinstance(other.encoder.layers[0].up, onednn.OneDnnLinear)
+    with torch.inference_mode():
+        wanted, found = embedder(name)(*flat(rows)), other(*flat(rows))
+    assert (torch.nn.functional.normalize(wanted) - torch.nn.functional.normalize(found)).abs().max() <= 1e-5

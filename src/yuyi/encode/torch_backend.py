@@ -17,6 +17,7 @@ from torch.nn.functional import cosine_similarity
 from yuyi.encode.sample import sample_tokens
 from yuyi.errors import InputError
 from yuyi.machine import available_cores
+from yuyi.model import onednn
 from yuyi.model.embedder import load_embedder
 from yuyi.model.int8 import calibrate, quantize_encoder
 from yuyi.model.kernels.engine import CompiledEncoder, supports
@@ -129,6 +130,8 @@ def _open(embedder: Embedder, place: torch.device, dtype: str) -> TorchBackend:
         quantize_encoder(runner, smooth)
     else:
         runner.to(getattr(torch, dtype))
+        if place.type == "cpu" and onednn.available():
+            onednn.use_onednn(runner)
     large = place.type != "cpu"
     flow = _Flow(
         threads=2 if large else 1,  # One thread tokenises while the GPU computes for the other.
