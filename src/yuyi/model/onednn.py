@@ -1,7 +1,7 @@
 """Linear layers through oneDNN, for inference on a CPU without the compiled kernels.
 
-torch takes MKL for float32 products, which uses half of an AMD processor's vector width; oneDNN uses all of it,
-and applies the activation to the sums while they are at hand (benchmarks/encode.py, rows "eager").
+torch takes MKL for float32 products, which uses half of an AMD processor's vector width; oneDNN uses all of
+it, and applies the activation to the sums while they are at hand.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class OneDnnLinear(nn.Module):
 
 def available() -> bool:
     """Whether this build of torch has oneDNN."""
-    return bool(torch.backends.mkldnn.is_available()) and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+    return torch._C._has_mkldnn and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 
 
 def use_onednn(encoder: TransformerEncoder) -> None:
