@@ -94,6 +94,16 @@ def test_cores_and_company_change_no_bit(name: str, kind: Kind) -> None:
     assert np.array_equal(together, alone)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", FOLDERS)
+def test_the_states_of_some_tokens_alone(name: str, kind: Kind) -> None:
+    rows = rows_of(name)
+    ids, offsets = (part.numpy() for part in flat(rows))
+    keep = np.concatenate([offsets[:-1], offsets[1:] - 1])
+    some = compiled(name, kind)(ids, offsets, keep=keep).numpy()
+    assert np.array_equal(some, states(compiled(name, kind), rows)[keep])
+
+
 @given(data=st.data())
 @settings(max_examples=20)
 @pytest.mark.parametrize("kind", KINDS)

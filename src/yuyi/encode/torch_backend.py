@@ -11,6 +11,7 @@ import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch.nn.functional import cosine_similarity
 
@@ -26,20 +27,25 @@ from yuyi.model.tensors import weight_files
 from yuyi.pipeline import Dense
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
-    import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor
 
     from yuyi.model.embedder import Embedder, Pooler
     from yuyi.model.encoder import TransformerEncoder
-    from yuyi.pipeline import Pipeline
+    from yuyi.pipeline import Pipeline, Pooling
     from yuyi.types import TokenBatch
 
 # `auto` takes the fastest number type whose vectors are at least this close to float32's, on average.
 FIDELITY = 0.9999
 _KINDS = {"float32": Kind.FLOAT32, "bfloat16": Kind.BFLOAT16, "int8": Kind.INT8}
+# For poolings that read one token of each text: which, from the boundaries of the texts.
+_SINGLE: dict[tuple[Pooling, ...], Callable[[NDArray[np.int64]], NDArray[np.int64]]] = {
+    ("cls",): lambda offsets: offsets[:-1],
+    ("last",): lambda offsets: offsets[1:] - 1,
+}
 # Values of hidden state in a batch of the kernels: what a step writes stays in a core's cache.
 _BATCH_VALUES = 400_000
 
@@ -179,10 +185,20 @@ class TorchBackend:
     @torch.inference_mode()
     def embed(self, batch: TokenBatch, *, cores: int, prompt_tokens: int = 0) -> NDArray[np.float32]:
         """(rows, dim) float32, pooled and with the folder's heads applied; see `Backend.embed`."""
-        offsets = torch.from_numpy(batch.offsets).to(self._place)
         if isinstance(self._encoder, CompiledEncoder):
-            states = self._encoder(batch.ids, batch.offsets, cores)
-        else:
-            states = self._encoder(torch.from_numpy(batch.ids).to(self._place), offsets)
-        vectors: Tensor = self._pooler(states, offsets, prompt_tokens)
+            return self._embed_compiled(self._encoder, batch, cores, prompt_tokens)
+        ids, offsets = (torch.from_numpy(part).to(self._place) for part in (batch.ids, batch.offsets))
+        vectors: Tensor = self._pooler(self._encoder(ids, offsets), offsets, prompt_tokens)
         return vectors.float().cpu().numpy()
+
+    def _embed_compiled(
+        self, encoder: CompiledEncoder, batch: TokenBatch, cores: int, prompt_tokens: int
+    ) -> NDArray[np.float32]:
+        offsets, keep = batch.offsets, None
+        single = _SINGLE.get(self._pooler.pipeline.pooling)
+        if single is not None and not prompt_tokens and batch.lengths.all():
+            # Pooling reads one token of each text, so the last layer computes no other.
+            keep, offsets = single(offsets), np.arange(len(offsets))
+        states = encoder(batch.ids, batch.offsets, cores, keep)
+        vectors: Tensor = self._pooler(states, torch.from_numpy(offsets), prompt_tokens)
+        return vectors.numpy()

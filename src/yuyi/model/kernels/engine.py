@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from ctypes import byref
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -103,24 +103,32 @@ class CompiledEncoder:
         self._turns: dict[Rope, tuple[Tensor, Tensor]] = {}
         self._threads = threading.local()
 
-    def __call__(self, ids: NDArray[np.int32], offsets: NDArray[np.int64], cores: int = 1) -> Tensor:
+    def __call__(
+        self,
+        ids: NDArray[np.int32],
+        offsets: NDArray[np.int64],
+        cores: int = 1,
+        keep: NDArray[np.int64] | None = None,
+    ) -> Tensor:
         """(tokens, hidden) float32, the last layer's state of each token. Several threads may call at a time.
 
         Args:
             ids: (tokens,) token ids of all texts one after another.
             offsets: (rows + 1,) boundaries of the texts.
             cores: how many cores it may keep busy.
+            keep: numbers of the tokens whose states are wanted, and no others; the last layer, whose states
+                no other token reads, then computes only these.
 
         Raises:
             InputError: a text is longer than the model's positions, or an id is not in its vocabulary.
         """
-        states = torch.empty(len(ids), self.config.hidden)
-        if len(ids):
+        states = torch.empty(len(ids) if keep is None else len(keep), self.config.hidden)
+        if len(states):
             ids, offsets = np.ascontiguousarray(ids, np.int32), np.ascontiguousarray(offsets, np.int64)
             positions = self._positions(ids, offsets)
             worthwhile = 1 + self._weights * len(ids) // _CORE_WORK
             run = _Run(self._kernels, self._space(len(ids)), len(ids), min(cores, worthwhile))
-            self._encode(run, ids, offsets, positions, states)
+            self._encode(run, ids, offsets, positions, states, keep)
         return states
 
     def _encode(
@@ -130,6 +138,7 @@ class CompiledEncoder:
         offsets: NDArray[np.int64],
         positions: NDArray[np.int32],
         states: Tensor,
+        keep: NDArray[np.int64] | None,
     ) -> None:
         config, space, kernels = self.config, run.space, self._kernels
         tables = map(pointer, (self._tokens, self._places, self._type, space.sums))
@@ -148,6 +157,8 @@ class CompiledEncoder:
                 space.half, len(offsets) - 1, offsets.ctypes.data, config.heads, config.head_dim,
                 pointer(space.wide), config.head_dim**-0.5, layer.window, pointer(space.context), run.cores,
             )  # fmt: skip
+            if layer is last and keep is not None:
+                run = run.narrowed(torch.from_numpy(keep))
             run.linear(layer.attention_out, run.ready(layer.attention_out, space.context), space.sums)
             run.norm(layer.after_attention, layer.up, normed=normed, residual=space.stream, added=added)
             run.linear(layer.up, normed, space.wide)
@@ -236,6 +247,13 @@ class _Run:
     space: _Space
     tokens: int
     cores: int
+
+    def narrowed(self, keep: Tensor) -> _Run:
+        """The same for some of the tokens, whose residual stream and context move to the front."""
+        space = self.space
+        for rows in (space.stream, space.context):
+            rows[: len(keep)] = rows[keep]
+        return replace(self, tokens=len(keep))
 
     def linear(self, layer: PackedLinear, rows: Tensor, out: Tensor) -> None:
         """A product. Its input is `rows` where the layer reads what they hold, else what was cast for it."""
