@@ -14,6 +14,7 @@ from yuyi.encode import output
 from yuyi.encode.flow import Block, blocks, in_order
 from yuyi.encode.tensors import as_tensor
 from yuyi.errors import InputError, ModelError, WorkerError, YuyiWarning
+from yuyi.machine import available_cores
 from yuyi.progress import progress
 from yuyi.text.overflow import OVERFLOWS, EncodeInfo, Frame, Overflow, fit, mean_of_chunks
 from yuyi.text.plan import plan, select
@@ -96,6 +97,7 @@ class Encoder:
         self._backend = backend
         self._tokenize = tokenizer
         self._facts = facts
+        self._cores = available_cores()
         # Of `yuyi.load`, by which worker processes open the same model.
         self.arguments: dict[str, Any] = {}
         self._frame = tokenizer.frame(facts.max_tokens) if facts.special_tokens else Frame()
@@ -371,7 +373,7 @@ class Encoder:
 
             done = encode_in_workers(self, found, workers, **way.options)
             return (_Done(*parts) for parts in done)
-        return in_order(found, partial(self._encode_block, way), backend.threads)
+        return in_order(found, partial(self._encode_block, way), backend.threads, self._cores)
 
     def _encode_block(self, way: _Way, block: Block, cores: int) -> _Done:
         texts = [way.prompt + text for text in block.texts] if way.prompt else block.texts

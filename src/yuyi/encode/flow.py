@@ -57,13 +57,22 @@ def blocks(inputs: Iterable[str], most_texts: int, most_characters: int, first: 
         position += len(taken)
 
 
-def in_order(items: Iterator[Item], work: Callable[[Item, int], Result], threads: int) -> Iterator[Result]:
+def in_order(
+    items: Iterator[Item], work: Callable[[Item, int], Result], threads: int, cores: int | None = None
+) -> Iterator[Result]:
     """What `work` makes of each item and a number of cores, in the order of the items.
 
-    An item that is alone is done in the calling thread, with every core of this process; several are done
-    side by side and share them.
+    An item that is alone is done in the calling thread, with all cores; several are done side by side and
+    share them.
+
+    Args:
+        items: what to work on; read a few ahead of the results.
+        work: called with an item and how many cores it may keep busy.
+        threads: how many items to work on at a time.
+        cores: how many there are; without it, asked of the system, which takes as long as a short text.
     """
-    cores = available_cores()
+    if cores is None:
+        cores = available_cores()
     first, second = next(items, None), next(items, None)
     if first is None:
         return
