@@ -20,7 +20,7 @@ _display = threading.Lock()
 
 
 class Done(Protocol):
-    """To be called after each piece of work."""
+    """To be called after each piece of work, from any thread."""
 
     def __call__(self, texts: int, tokens: int = 0) -> None:
         """Count some more texts and their tokens as done."""
@@ -61,8 +61,13 @@ def _drawing(stack: contextlib.ExitStack, what: str, total: int | None, patience
     begin = time.monotonic()
     counts = {"texts": 0, "tokens": 0}
     display: list[Progress] = []
+    lock = threading.Lock()
 
     def done(texts: int, tokens: int = 0) -> None:
+        with lock:
+            count(texts, tokens)
+
+    def count(texts: int, tokens: int) -> None:
         counts["texts"] += texts
         counts["tokens"] += tokens
         seconds = time.monotonic() - begin

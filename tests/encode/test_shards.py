@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 KEY = {"model": "abc", "input": ["in.txt", 5], "prompt_name": None}
+SIZE = (3, 100)
 
 
 @pytest.fixture(autouse=True)
@@ -36,11 +37,12 @@ def assert_whole(taken: tuple[np.ndarray, EncodeInfo] | None) -> None:
 
 def test_a_later_run_finds_what_is_finished(tmp_path: Path) -> None:
     out = tmp_path / "out.npy"
-    first = Shards(out, KEY)
+    first = Shards(out, KEY, SIZE)
     assert (first.take(0, 3), first.rows) == (None, 0)
     first.keep(3, 6, VECTORS, INFO)
-    again = Shards(out, KEY)
-    assert again.rows == 3
+    again = Shards(out, KEY, SIZE)
+    assert (again.rows, again.size) == (3, SIZE)
+    assert Shards(out, KEY, (9, 900)).size == SIZE
     assert again.take(0, 3) is None
     assert_whole(again.take(3, 6))
     again.remove()
@@ -49,13 +51,13 @@ def test_a_later_run_finds_what_is_finished(tmp_path: Path) -> None:
 
 def test_short_work_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_PATIENCE_SECONDS", 60.0)
-    Shards(tmp_path / "out.npy", KEY).keep(0, 3, VECTORS, INFO)
+    Shards(tmp_path / "out.npy", KEY, SIZE).keep(0, 3, VECTORS, INFO)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_damaged_shard_is_not_taken(tmp_path: Path) -> None:
     """Cut off, or with one bit turned, wherever that is: it is either not taken, or as it was."""
-    shards = Shards(tmp_path / "out.npy", KEY)
+    shards = Shards(tmp_path / "out.npy", KEY, SIZE)
     shards.keep(0, 3, VECTORS, INFO)
     (path,) = shards.folder.glob("*.npz")
     whole = path.read_bytes()
@@ -72,11 +74,11 @@ def test_a_damaged_shard_is_not_taken(tmp_path: Path) -> None:
 
 def test_another_key_is_refused_or_replaced(tmp_path: Path) -> None:
     out = tmp_path / "out.npy"
-    Shards(out, KEY).keep(0, 3, VECTORS, INFO)
+    Shards(out, KEY, SIZE).keep(0, 3, VECTORS, INFO)
     with pytest.raises(InputError, match=r"with another model, input\. .*--force"):
-        Shards(out, {**KEY, "input": ["in.txt", 6], "model": "abd"})
-    assert Shards(out, KEY).rows == 3
-    assert Shards(out, {**KEY, "model": "abd"}, start_over=True).rows == 0
+        Shards(out, {**KEY, "input": ["in.txt", 6], "model": "abd"}, SIZE)
+    assert Shards(out, KEY, SIZE).rows == 3
+    assert Shards(out, {**KEY, "model": "abd"}, SIZE, start_over=True).rows == 0
     assert list(tmp_path.iterdir()) == []
 
 
@@ -84,16 +86,16 @@ def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "out.npy.parts").mkdir()
     (tmp_path / "out.npy.parts/precious").touch()
     with pytest.raises(InputError, match="not the unfinished work"):
-        Shards(tmp_path / "out.npy", KEY, start_over=True)
+        Shards(tmp_path / "out.npy", KEY, SIZE, start_over=True)
     assert (tmp_path / "out.npy.parts/precious").exists()
 
 
 def test_what_a_kill_left_half_written_is_removed(tmp_path: Path) -> None:
     out = tmp_path / "out.npy"
-    Shards(out, KEY).keep(0, 3, VECTORS, INFO)
+    Shards(out, KEY, SIZE).keep(0, 3, VECTORS, INFO)
     for name in (".out.npy.x1y2z3.npy", "out.npy", ".other.npy.x1y2z3.npy"):
         (tmp_path / name).touch()
-    Shards(out, KEY)
+    Shards(out, KEY, SIZE)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         ".other.npy.x1y2z3.npy",
         "out.npy",

@@ -21,6 +21,7 @@ from yuyi.encode.shards import Shards
 from yuyi.encode.vector_files import vector_file
 from yuyi.encode.workers import WorkerPool, encode_shard
 from yuyi.errors import InputError
+from yuyi.machine import available_cores
 from yuyi.progress import progress
 
 if TYPE_CHECKING:
@@ -30,9 +31,9 @@ if TYPE_CHECKING:
     from yuyi.encode.load import BackendName, Dtype
     from yuyi.encode.workers import Workers
 
-# Rows and characters of a shard, the work that a kill can undo: some seconds' where a transformer runs on a
-# processor, and more rows where that many take less.
-_SLOW_SHARD = (256, 1 << 16)
+# Rows and characters of a shard, the work that a kill can undo. Where a transformer runs on a processor they
+# are for each of its cores, and take it some seconds or, with the largest models, a minute.
+_SLOW_SHARD = (512, 1 << 16)
 _FAST_SHARD = (16_384, 1 << 22)
 
 
@@ -115,23 +116,16 @@ def embed(
         device=device,
     )
     options = {"overflow": overflow, "prompt_name": prompt, "precision": precision}
-    most_rows, most_characters = _FAST_SHARD if _is_fast(encoder) else _SLOW_SHARD
     table = open_table(
-        source,
-        column,
-        whole_rows=out.suffix != ".npy",
-        most_rows=most_rows,
-        most_characters=most_characters,
-        skip=(lambda line: None) if quiet else _note,
+        source, column, whole_rows=out.suffix != ".npy", skip=(lambda line: None) if quiet else _note
     )
     shards = None
     if table.identity is not None:
         key = {"input": table.identity, "column": column, "model": encoder.fingerprint}
         version = {"version of yuyi": yuyi.__version__}
-        shards = Shards(out, {**key, **options, **version}, start_over=force)
+        shards = Shards(out, {**key, **options, **version}, _shard_size(encoder), start_over=force)
     with _explained(shards, quiet):
         totals = _run(table, encoder, out, shards, _workers(workers), options, quiet)
-
     if shards:
         shards.remove()
     seconds = time.monotonic() - started
@@ -162,7 +156,8 @@ def _run(
             pool = stack.enter_context(WorkerPool(encoder, workers))
             encode, threads = partial(pool.encode, **options), len(pool)
         done = stack.enter_context(progress("embedding", total=total, shown=False if quiet else None))
-        totals = embed_table(table.blocks, encode, write, shards, threads, done)
+        blocks = table.blocks(*(shards.size if shards else _shard_size(encoder)))
+        totals = embed_table(blocks, encode, write, shards, threads, done)
         if not totals.rows:
             raise InputError(f"{table.source}: holds no text. Give at least one line or row.")
     return totals
@@ -182,8 +177,12 @@ def _explained(shards: Shards | None, quiet: bool) -> Iterator[None]:
         raise
 
 
-def _is_fast(encoder: Encoder) -> bool:
-    return encoder.backend_name == "static" or encoder.device != "cpu"
+def _shard_size(encoder: Encoder) -> tuple[int, int]:
+    """Rows and characters of a shard."""
+    if encoder.backend_name == "static" or encoder.device != "cpu":
+        return _FAST_SHARD
+    rows, characters = _SLOW_SHARD
+    return rows * available_cores(), characters * available_cores()
 
 
 def _workers(given: str | None) -> Workers | None:

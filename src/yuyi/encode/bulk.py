@@ -23,10 +23,13 @@ if TYPE_CHECKING:
 
 
 class Encode(Protocol):
-    """Texts to their vectors and info; an `Encoder` or a `WorkerPool` behind it."""
+    """Texts to their vectors and info: `encode_shard` or `WorkerPool.encode`."""
 
-    def __call__(self, texts: list[str], first: int) -> tuple[NDArray[Any], EncodeInfo]:
-        """(rows, width) vectors and the info; `first` is the number of the first text, for messages."""
+    def __call__(self, texts: list[str], first: int, done: Done) -> tuple[NDArray[Any], EncodeInfo]:
+        """(rows, width) vectors and the info; `first` is the number of the first text, for messages.
+
+        `done` is told of texts and tokens on the way.
+        """
         ...
 
 
@@ -78,14 +81,14 @@ def embed_table(
         write: takes them with their rows.
         shards: takes each finished shard and gives those of an earlier run; None where nothing can be kept.
         threads: how many shards to encode at a time.
-        done: called with the texts of each shard, and with its tokens if they were encoded now.
+        done: called with texts as they are finished, and with their tokens if they were encoded now.
 
     Raises:
         WorkerError: no worker survived some of the texts; all others are among `shards` then.
     """
 
     def finish(shard: _Shard, cores: int) -> _Shard:
-        return _finish(shard, encode, shards)
+        return _finish(shard, encode, shards, done)
 
     totals = Totals()
     lost: list[tuple[int, int]] = []
@@ -96,7 +99,6 @@ def embed_table(
         if not lost:  # An output with a hole will not be published.
             write(shard.vectors, shard.block.rows)
         _count(totals, shard.vectors, shard.info, shard.resumed)
-        done(len(shard.vectors), 0 if shard.resumed else int(shard.info.used.sum()))
     check_nothing_lost(lost)
     return totals
 
@@ -108,13 +110,14 @@ def _numbered(table: Iterable[Block]) -> Iterator[_Shard]:
         first += len(block.texts)
 
 
-def _finish(shard: _Shard, encode: Encode, shards: Shards | None) -> _Shard:
+def _finish(shard: _Shard, encode: Encode, shards: Shards | None, done: Done) -> _Shard:
     """The shard with its vectors, from an earlier run or made now."""
     kept = shards.take(shard.first, shard.stop) if shards else None
     if kept is not None:
+        done(len(kept[0]))
         return shard._replace(vectors=kept[0], info=kept[1], resumed=True)
     try:
-        vectors, info = encode(shard.block.texts, shard.first)
+        vectors, info = encode(shard.block.texts, shard.first, done)
     except LostTexts:
         return shard
     if shards:

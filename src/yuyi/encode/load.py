@@ -87,7 +87,8 @@ def load(
         encoder = _load_transformer(
             folder, str(name_or_folder), backend, device, dtype, pooling, truncate_dim
         )
-        encoder.arguments = arguments
+        found = {"backend": encoder.backend_name, "device": encoder.device, "dtype": encoder.dtype}
+        encoder.arguments = {**arguments, **found}
         return encoder
     for option, value, fitting in (
         ("backend", backend, ("auto", "static")),

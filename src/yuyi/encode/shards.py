@@ -38,24 +38,28 @@ _NOT_WHOLE = (OSError, ValueError, EOFError, KeyError, NotImplementedError, zipf
 class Shards:
     """The finished shards of one output. `take` and `keep` may be called from several threads."""
 
-    def __init__(self, out: Path, key: Mapping[str, Any], *, start_over: bool = False) -> None:
+    def __init__(
+        self, out: Path, key: Mapping[str, Any], size: tuple[int, int], *, start_over: bool = False
+    ) -> None:
         """Find what an earlier run with the same key has left.
 
         Args:
             out: the output that the shards are for.
             key: everything that decides the vectors, as JSON values by a name that the user knows.
+            size: rows and characters of a shard; what an earlier run began with goes before it.
             start_over: throw away what belongs to another key.
 
         Raises:
             InputError: what is there belongs to another key, and `start_over` is false.
         """
         self.folder = out.with_name(f"{out.name}.parts")
+        self.size = size
         self._key = json.loads(json.dumps(key))
         self._begin = time.monotonic()
         self._lock = threading.Lock()
         if not self.folder.exists():
             return
-        found = self._read_manifest()
+        found, begun_with = self._read_manifest()
         changed = [name for name in {**self._key, **found} if found.get(name) != self._key.get(name)]
         if changed and not start_over:
             raise InputError(
@@ -64,6 +68,8 @@ class Shards:
             )
         if changed:
             self.remove()
+        else:
+            self.size = begun_with
         _remove_half_written(out)
 
     @property
@@ -92,8 +98,9 @@ class Shards:
                 if time.monotonic() - self._begin < _PATIENCE_SECONDS:
                     return
                 with publish_folder(self.folder) as folder:
-                    manifest = json.dumps(self._key, ensure_ascii=False, indent=2)
-                    (folder / _MANIFEST).write_text(manifest, encoding="utf-8")
+                    manifest = {"work": self._key, "size": self.size}
+                    text = json.dumps(manifest, ensure_ascii=False, indent=2)
+                    (folder / _MANIFEST).write_text(text, encoding="utf-8")
         with publish_file(self._path(start, stop)) as temporary, temporary.open("wb") as file:
             np.savez(file, vectors=vectors, tokens=info.tokens, used=info.used, chunks=info.chunks)
 
@@ -104,15 +111,17 @@ class Shards:
     def _path(self, start: int, stop: int) -> Path:
         return self.folder / f"{start:012d}-{stop:012d}.npz"
 
-    def _read_manifest(self) -> dict[str, Any]:
+    def _read_manifest(self) -> tuple[dict[str, Any], tuple[int, int]]:
+        """The key and the size of the shards in the folder."""
         try:
-            key: dict[str, Any] = json.loads((self.folder / _MANIFEST).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+            manifest = json.loads((self.folder / _MANIFEST).read_text(encoding="utf-8"))
+            rows, characters = manifest["size"]
+            return dict(manifest["work"]), (int(rows), int(characters))
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(
                 f"{self.folder}: not the unfinished work of an earlier run, whose place it takes. "
                 "Move or delete it."
             ) from error
-        return key
 
 
 def _remove_half_written(out: Path) -> None:

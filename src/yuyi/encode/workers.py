@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from yuyi.encode.encoder import Encoder, VectorOptions
     from yuyi.encode.flow import Block
+    from yuyi.progress import Done
 
     Encoded = tuple[NDArray[Any], EncodeInfo]
     Workers = int | Literal["auto"] | Sequence[str]
@@ -54,17 +55,27 @@ class LostTexts(Exception):
         self.span = (first, first + count)
 
 
-def encode_shard(encoder: Encoder, texts: list[str], first: int, **options: Unpack[VectorOptions]) -> Encoded:
+def _ignore(texts: int, tokens: int = 0) -> None:
+    pass
+
+
+def encode_shard(
+    encoder: Encoder, texts: list[str], first: int, done: Done = _ignore, **options: Unpack[VectorOptions]
+) -> Encoded:
     """(rows, width) vectors of the texts, and what became of their tokens.
 
     Args:
         encoder: makes them.
         texts: the texts, at least one.
         first: number of the first one among all texts, for messages.
+        done: called with each block's texts and tokens.
         **options: of `Encoder.encode_stream`.
     """
-    done = list(encoder.encode_stream(texts, return_info=True, first=first, **options))
-    return np.concatenate([vectors for vectors, _ in done]), EncodeInfo.joined(info for _, info in done)
+    found = []
+    for vectors, info in encoder.encode_stream(texts, return_info=True, first=first, **options):
+        found.append((vectors, info))
+        done(len(vectors), int(info.used.sum()))
+    return np.concatenate([vectors for vectors, _ in found]), EncodeInfo.joined(info for _, info in found)
 
 
 class WorkerPool:
@@ -107,7 +118,9 @@ class WorkerPool:
             for worker in self._all:
                 worker.end()
 
-    def encode(self, texts: list[str], first: int, **options: Unpack[VectorOptions]) -> Encoded:
+    def encode(
+        self, texts: list[str], first: int, done: Done = _ignore, **options: Unpack[VectorOptions]
+    ) -> Encoded:
         """What `encode_shard` gives, made by a worker that is free.
 
         If the worker dies, another takes its place and does the texts again, once.
@@ -115,6 +128,7 @@ class WorkerPool:
         Args:
             texts: the texts.
             first: number of the first one among all texts, for messages.
+            done: called with the texts and their tokens at the end.
             **options: of `Encoder.encode_stream`.
 
         Raises:
@@ -124,7 +138,9 @@ class WorkerPool:
         for _ in range(_ATTEMPTS):
             worker = self._idle.get()
             try:
-                return worker.ask(texts, first, options)
+                vectors, info = worker.ask(texts, first, options)
+                done(len(vectors), int(info.used.sum()))
+                return vectors, info
             except _Death as death:
                 last = first + len(texts) - 1
                 worker = self._replace(worker, f"{death} while it encoded texts {first:,} to {last:,}")
