@@ -96,3 +96,26 @@ def test_tokenizers_of_other_kinds_see_a_text_whole() -> None:
     bert = read_tokenizer(Path(TINY).parent.parent / "bert-zh")
     bert.add_tokens(["今天 天气"])  # A slice could end inside it.
     assert BatchTokenizer(bert)._safe_cut is None
+
+
+def resident_kib() -> int:
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0])
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="memory is read from Linux's /proc")
+@pytest.mark.parametrize("name", ["static", "bert-zh", "roberta", "xlm-roberta"])
+def test_words_never_seen_before_do_not_fill_the_memory(name: str) -> None:
+    """The library keeps the pieces of words it has met; that store must not grow with each new word."""
+    tokenizer = BatchTokenizer(read_tokenizer(Path(TINY).parent.parent / name))
+    random = np.random.default_rng(5)
+
+    def tokenise(texts: int) -> None:
+        letters = random.choice(list("abcdefghijklmnopqrstuvwxyz今天气很好"), size=(texts, 12))
+        for start in range(0, texts, 1_000):
+            tokenizer(["".join(row) for row in letters[start : start + 1_000]])
+
+    tokenise(20_000)
+    before = resident_kib()
+    tokenise(60_000)
+    assert resident_kib() - before < 6_000  # Kept, 60,000 words and their pieces would take some 15,000.
