@@ -29,6 +29,7 @@ from yuyi.pipeline import Dense
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+    from typing import BinaryIO
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -91,6 +92,18 @@ def open_backend(pipeline: Pipeline, *, device: str | None, dtype: str) -> Torch
         if cosine_similarity(vectors, reference).mean() >= FIDELITY:
             return backend
     return exact
+
+
+def open_shared(path: str) -> TorchBackend:
+    """The backend that `share` wrote; its weights are mapped, and so there once for all who open it.
+
+    Args:
+        path: of what this very program has written: it may run any code.
+    """
+    backend: TorchBackend = torch.load(path, mmap=True, weights_only=False)
+    if backend.compiled:
+        backend.threads = available_cores()
+    return backend
 
 
 def _find_device(device: str | None) -> torch.device:
@@ -181,6 +194,10 @@ class TorchBackend:
     def compiled(self) -> bool:
         """Whether the compiled kernels run the encoder, and not torch."""
         return isinstance(self._encoder, CompiledEncoder)
+
+    def share(self, file: BinaryIO) -> None:
+        """Write it with its weights, for `open_shared` in other processes."""
+        torch.save(self, file)
 
     @torch.inference_mode()
     def embed(self, batch: TokenBatch, *, cores: int, prompt_tokens: int = 0) -> NDArray[np.float32]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -71,10 +71,19 @@ class PackedLinear:
             weight = torch.cat([weight, weight.new_zeros(missing, inputs)])
         words = weight.view(-1, panel, inputs // kind.group, kind.group)
         self.panels = words.transpose(1, 2).contiguous()
-        self.struct = Linear(
-            kind, inputs, outputs, ACTIVATIONS[activation],
-            *map(pointer, (self.panels, self.bias, self.scales, self.sums, self.smooth)),
-        )  # fmt: skip
+        self._shape = (kind, inputs, outputs, ACTIVATIONS[activation])
+        self.struct = self._point()
+
+    def _point(self) -> Linear:
+        tensors = (self.panels, self.bias, self.scales, self.sums, self.smooth)
+        return Linear(*self._shape, *map(pointer, tensors))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "struct"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self.struct = self._point()
 
     @property
     def kind(self) -> Kind:
