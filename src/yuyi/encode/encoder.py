@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Sized
-from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypedDict, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Unpack, overload
 
 import numpy as np
 
 from yuyi.encode import output
 from yuyi.encode.flow import Block, blocks, in_order
+from yuyi.encode.options import Way, settle
 from yuyi.encode.tensors import as_tensor
-from yuyi.errors import InputError, ModelError, WorkerError, YuyiWarning
+from yuyi.errors import ModelError, WorkerError, YuyiWarning
 from yuyi.machine import available_cores
 from yuyi.progress import progress
-from yuyi.text.overflow import OVERFLOWS, EncodeInfo, Frame, Overflow, fit, mean_of_chunks
+from yuyi.text.overflow import EncodeInfo, Frame, Overflow, fit, mean_of_chunks
 from yuyi.text.plan import plan, select
 from yuyi.text.prompts import DOCUMENT, QUERY
 
@@ -28,59 +28,13 @@ if TYPE_CHECKING:
 
     from yuyi.encode.backend import Backend
     from yuyi.encode.facts import Facts
+    from yuyi.encode.options import EncodeOptions, VectorOptions
     from yuyi.encode.output import Precision
     from yuyi.encode.workers import Workers
     from yuyi.text.tokenizer import BatchTokenizer
     from yuyi.types import TokenBatch
 
     Vectors = NDArray[np.float32]
-
-
-class VectorOptions(TypedDict, total=False):
-    """The options of `encode` that decide the vectors; explained there."""
-
-    prompt_name: str | None
-    prompt: str | None
-    truncate_dim: int | None
-    normalize: bool
-    precision: Precision
-    overflow: Overflow
-    token_budget: int | None
-
-
-class EncodeOptions(VectorOptions, total=False):
-    """All options of `encode` but `return_info`."""
-
-    show_progress: bool | None
-    convert_to_tensor: bool
-    workers: Workers | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Way:
-    """How the texts of one call become vectors; settled before the first text is read."""
-
-    prompt: str
-    # Leading tokens of each text that are its prompt; and those that pooling leaves out, specials included.
-    head: int
-    prompt_tokens: int
-    dim: int
-    normalize: bool
-    precision: Precision
-    overflow: Overflow
-    token_budget: int | None
-
-    @property
-    def options(self) -> VectorOptions:
-        """What another encoder of the same model must be told to go this way."""
-        return {
-            "prompt": self.prompt,
-            "truncate_dim": self.dim,
-            "normalize": self.normalize,
-            "precision": self.precision,
-            "overflow": self.overflow,
-            "token_budget": self.token_budget,
-        }
 
 
 class _Done(NamedTuple):
@@ -323,48 +277,14 @@ class Encoder:
         prompt = self._facts.prompts.choose(options.get("prompt_name"), options.get("prompt"), role)
         return {**options, "prompt_name": None, "prompt": prompt}
 
-    def _way(
-        self,
-        *,
-        prompt_name: str | None = None,
-        prompt: str | None = None,
-        truncate_dim: int | None = None,
-        normalize: bool = True,
-        precision: Precision = "float32",
-        overflow: Overflow = "cut",
-        token_budget: int | None = None,
-    ) -> _Way:
-        if truncate_dim is not None:
-            self._facts.check_dim(truncate_dim)
-        _check_choice("precision", precision, output.PRECISIONS)
-        _check_choice("overflow", overflow, OVERFLOWS)
-        if precision == "int8" and not normalize:
-            raise InputError(
-                "precision='int8' with normalize=False: its fixed scale fits vectors of unit length. "
-                "Leave normalize as it is, or use yuyi.encode.output.quantize with a scale of your own."
-            )
-        if token_budget is not None and token_budget < 1:
-            raise InputError(f"token_budget={token_budget}: no text fits. Give at least 1, or leave it out.")
-        chosen = self._facts.prompts.choose(prompt_name, prompt)
-        pooled = self._facts.include_prompt or not chosen
-        return _Way(
-            prompt=chosen,
-            # The space behind a prompt joins the first word of the text in some vocabularies.
-            head=self._count(chosen.rstrip()),
-            # As sentence-transformers counts: the prompt as if it were a text, without the closing token.
-            prompt_tokens=0 if pooled else len(self._frame.prefix) + self._count(chosen),
-            dim=truncate_dim or self.dim,
-            normalize=normalize,
-            precision=precision,
-            overflow=overflow,
-            token_budget=token_budget or self._backend.token_budget,
-        )
+    def _way(self, **options: Unpack[VectorOptions]) -> Way:
+        def count(prompt: str) -> int:
+            return len(self._tokenize([prompt]).ids) if prompt else 0
 
-    def _count(self, prompt: str) -> int:
-        return len(self._tokenize([prompt]).ids) if prompt else 0
+        return settle(self._facts, count, len(self._frame.prefix), self._backend.token_budget, **options)
 
     def _run(
-        self, inputs: Iterable[str], way: _Way, workers: Workers | None, first: int = 0
+        self, inputs: Iterable[str], way: Way, workers: Workers | None, first: int = 0
     ) -> Iterator[_Done]:
         backend = self._backend
         found = blocks(inputs, backend.block_texts, backend.block_characters, first)
@@ -375,7 +295,7 @@ class Encoder:
             return (_Done(*parts) for parts in done)
         return in_order(found, partial(self._encode_block, way), backend.threads, self._cores)
 
-    def _encode_block(self, way: _Way, block: Block, cores: int) -> _Done:
+    def _encode_block(self, way: Way, block: Block, cores: int) -> _Done:
         texts = [way.prompt + text for text in block.texts] if way.prompt else block.texts
         ids = self._tokenize(texts, block.first)
         fitted = fit(ids, self._frame, way.overflow, head=way.head, first=block.first)
@@ -391,7 +311,7 @@ class Encoder:
             vectors = output.unit(vectors)
         return _Done(output.store(vectors, way.precision), fitted.info)
 
-    def _embed(self, batch: TokenBatch, cores: int, way: _Way) -> Vectors:
+    def _embed(self, batch: TokenBatch, cores: int, way: Way) -> Vectors:
         if way.token_budget is None:
             return self._backend.embed(batch, cores=cores, prompt_tokens=way.prompt_tokens)
         vectors = np.empty((len(batch), self._backend.dim), dtype=np.float32)
@@ -399,11 +319,6 @@ class Encoder:
             part = select(batch, rows)
             vectors[rows] = self._backend.embed(part, cores=cores, prompt_tokens=way.prompt_tokens)
         return vectors
-
-
-def _check_choice(option: str, value: str, choices: Sequence[str]) -> None:
-    if value not in choices:
-        raise InputError(f"{option}={value!r}: no such choice. Choose one of {', '.join(choices)}.")
 
 
 def _vectors_of(blocks: Iterator[_Done]) -> Iterator[NDArray[Any]]:

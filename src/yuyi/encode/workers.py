@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from yuyi.encode.encoder import Encoder, VectorOptions
+    from yuyi.encode.encoder import Encoder
     from yuyi.encode.flow import Block
+    from yuyi.encode.options import VectorOptions
     from yuyi.progress import Done
 
     Encoded = tuple[NDArray[Any], EncodeInfo]
