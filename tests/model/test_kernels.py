@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 from functools import cache
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +15,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import yuyi
 from yuyi.errors import InputError
 from yuyi.model import onednn
 from yuyi.model.embedder import Embedder, load_embedder
@@ -24,9 +25,6 @@ from yuyi.model.kernels.packing import Kind
 from yuyi.pipeline import read_pipeline
 
 from .oracles import FOLDERS, TEXTS, TINY, flat, token_ids
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 # Lowest cosine of a text's vector to float32's.
 FIDELITY = {Kind.FLOAT32: 0.999999, Kind.BFLOAT16: 0.9999, Kind.INT8: 0.998}
@@ -193,16 +191,22 @@ PROGRAM = """
 import logging, sys
 logging.basicConfig(format="LOG %(message)s")
 import numpy as np, yuyi
-model = yuyi.load(sys.argv[1], backend="torch", device="cpu", dtype="float32")
+model = yuyi.load(sys.argv[1], backend="torch", device="cpu", dtype=sys.argv[2])
 vectors = model.encode(["今天天气很好", "How do I renew my passport?"])
 print(model._backend.compiled, *vectors.ravel())
 """
 
 
-def run(cache_folder: Path, **environment: str) -> tuple[bool, np.ndarray, str]:
+@cache
+def exact_vectors() -> np.ndarray:
+    model = yuyi.load(TINY / "bert-zh", backend="torch", device="cpu", dtype="float32")
+    return model.encode(["今天天气很好", "How do I renew my passport?"]).ravel()
+
+
+def run(cache_folder: Path, dtype: str = "float32", **environment: str) -> tuple[bool, np.ndarray, str]:
     clean = {name: value for name, value in os.environ.items() if name not in ("YUYI_KERNELS", "CXX")}
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(TINY / "bert-zh")],
+        [sys.executable, "-c", PROGRAM, str(TINY / "bert-zh"), dtype],
         env={**clean, "XDG_CACHE_HOME": str(cache_folder), **environment},
         capture_output=True, text=True, check=True,
     )  # fmt: skip
@@ -225,22 +229,32 @@ def test_without_the_kernels_torch_gives_the_same(
     there, found, log = run(tmp_path, **environment)
     assert not there
     assert (says in log) if says else ("LOG" not in log)
-    wanted = embedder("bert-zh").pipeline  # The model is the same; its vectors come from this process.
-    import yuyi
+    assert np.abs(found - exact_vectors()).max() <= 1e-5
 
-    exact = yuyi.load(wanted.folder, backend="torch", device="cpu", dtype="float32")
-    assert np.abs(found - exact.encode(["今天天气很好", "How do I renew my passport?"]).ravel()).max() <= 1e-5
+
+def _instructions() -> set[str]:
+    about = Path("/proc/cpuinfo")
+    lines = about.read_text().splitlines() if about.exists() else []
+    return {word for line in lines if line.startswith("flags") for word in line.split()}
 
 
 @pytest.mark.skipif(not supports(embedder("bert-zh").encoder.config, Kind.FLOAT32), reason="no compiler here")
-@pytest.mark.skipif(os.uname().machine != "x86_64", reason="names of x86-64 processors")
-@pytest.mark.parametrize("processor", ["x86-64-v2", "x86-64-v3"])
-def test_narrower_vectors_give_the_same(tmp_path: Path, processor: str) -> None:
-    there, found, log = run(tmp_path, YUYI_KERNELS=processor)
+@pytest.mark.parametrize(
+    ("processor", "needs", "dtype"),
+    [
+        ("x86-64-v2", "sse4_2", "float32"),
+        ("x86-64-v3", "avx2", "float32"),
+        ("alderlake", "avx_vnni", "int8"),
+        ("icelake-server", "avx512_vnni", "int8"),
+    ],
+)
+def test_other_processors_give_the_same(tmp_path: Path, processor: str, needs: str, dtype: str) -> None:
+    if needs not in _instructions():
+        pytest.skip(f"this processor lacks {needs}")
+    there, found, log = run(tmp_path, dtype, YUYI_KERNELS=processor)
     assert there, log
-    _, exact, _ = run(tmp_path)
-    assert np.abs(found - exact).max() <= 1e-5
-    assert len(list((tmp_path / "yuyi" / "kernels").glob("*.so"))) == 2
+    assert np.abs(found - exact_vectors()).max() <= (1e-5 if dtype == "float32" else 0.02)
+    assert len(list((tmp_path / "yuyi" / "kernels").glob("*.so"))) == 1
 
 
 @pytest.mark.skipif(not onednn.available(), reason="this torch was built without oneDNN")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from ctypes import byref
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -42,6 +42,13 @@ def supports(config: EncoderConfig, kind: Kind) -> bool:
     lanes = kernels.lanes()
     fits = config.hidden % lanes == 0 and config.intermediate % lanes == 0 and config.head_dim % 2 == 0
     return fits and 2 * config.intermediate <= _LONGEST_ROW and 3 * config.hidden <= _LONGEST_ROW
+
+
+def _needed_library() -> CDLL:
+    kernels = library()
+    if kernels is None:
+        raise AssertionError("the kernels are not there; ask `supports` first")
+    return kernels
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +93,12 @@ class CompiledEncoder:
             kind: the number type of its matrix products.
             smooth: for INT8, what `calibrate` gave.
         """
-        kernels = library()
-        if kernels is None:
-            raise AssertionError("the kernels are not there; ask `supports` first")
-        self._kernels = kernels
+        self._kernels = kernels = _needed_library()
         self.config = encoder.config
         self.kind = kind
+        # Attention has no bytes: what waits between two products of bytes is as narrow as it can be.
+        narrow = kind is not Kind.FLOAT32 and kernels.kinds() >> Kind.BFLOAT16 & 1
+        self._half = Kind.BFLOAT16 if narrow else Kind.FLOAT32
         embeddings = encoder.embeddings
         places, types = embeddings.positions, embeddings.types
         self._tokens = _copied(embeddings.tokens.weight)
@@ -101,6 +108,15 @@ class CompiledEncoder:
         self._layers = _pack_layers(encoder, kind, kernels.panel(), smooth or {})
         self._weights = sum(layer.weights for layer in self._layers)
         self._turns: dict[Rope, tuple[Tensor, Tensor]] = {}
+        self._threads = threading.local()
+
+    def __getstate__(self) -> dict[str, Any]:
+        own = ("_kernels", "_threads")
+        return {name: value for name, value in vars(self).items() if name not in own}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._kernels = _needed_library()
         self._threads = threading.local()
 
     def __call__(
@@ -205,7 +221,7 @@ class CompiledEncoder:
         """This thread's buffers, made larger when they must be."""
         space: _Space | None = getattr(self._threads, "space", None)
         if space is None or len(space.stream) < tokens:
-            space = self._threads.space = _Space(self.config, self.kind, tokens)
+            space = self._threads.space = _Space(self.config, self.kind, self._half, tokens)
         return space
 
 
@@ -224,9 +240,9 @@ class _Space:
         zero: (tokens,) float32, their zero points.
     """
 
-    def __init__(self, config: EncoderConfig, kind: Kind, tokens: int) -> None:
+    def __init__(self, config: EncoderConfig, kind: Kind, half: Kind, tokens: int) -> None:
         hidden, inner = config.hidden, config.intermediate
-        self.half = Kind.FLOAT32 if kind is Kind.FLOAT32 else Kind.BFLOAT16
+        self.half = half
         self.stream = torch.empty(tokens, hidden)
         self.normed = torch.empty(tokens, hidden) if config.pre_norm else self.stream
         self.sums = torch.empty(tokens, hidden)

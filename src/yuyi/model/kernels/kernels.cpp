@@ -134,15 +134,23 @@ inline vint dot<FLOAT32>(vint c, vint a, vint b) {
     return (vint)((vfloat)c + (vfloat)a * (vfloat)b);
 }
 #if defined(__AVX512BF16__)
+#define HAS_BFLOAT16
 template <>
 inline vint dot<BFLOAT16>(vint c, vint a, vint b) {
     return (vint)_mm512_dpbf16_ps((__m512)c, (__m512bh)a, (__m512bh)b);
 }
 #endif
 #if defined(__AVX512VNNI__)
+#define HAS_INT8
 template <>
 inline vint dot<INT8>(vint c, vint a, vint b) {
     return (vint)_mm512_dpbusd_epi32((__m512i)c, (__m512i)a, (__m512i)b);
+}
+#elif defined(__AVXVNNI__)
+#define HAS_INT8
+template <>
+inline vint dot<INT8>(vint c, vint a, vint b) {
+    return (vint)_mm256_dpbusd_avx_epi32((__m256i)c, (__m256i)a, (__m256i)b);
 }
 #endif
 
@@ -181,14 +189,6 @@ void tile_rows(int rows, const int32_t* a, long lda, const int32_t* b, long word
             tile_rows<KIND, M - 1>(rows, a, lda, b, words, out, ldo);
     }
 }
-
-// A row of activations on its way out: float32, bfloat16, or bytes with a scale and a zero point of their own.
-struct Row {
-    int kind;
-    void* data;
-    float* scale;
-    float* zero;
-};
 
 // Writes `row` (n floats) as bytes q with row = scale * (q - zero). The range of a row is its own.
 void quantize_row(const float* row, int n, const float* smooth, uint8_t* out, float* scale, float* zero) {
@@ -239,10 +239,10 @@ extern "C" {
 // Which kinds this build can multiply, as a bit set; and how wide a panel is.
 int kinds() {
     int set = 1 << FLOAT32;
-#if defined(__AVX512BF16__)
+#ifdef HAS_BFLOAT16
     set |= 1 << BFLOAT16;
 #endif
-#if defined(__AVX512VNNI__)
+#ifdef HAS_INT8
     set |= 1 << INT8;
 #endif
     return set;
@@ -448,6 +448,37 @@ void cast_row(const Linear& reader, const float* row, long token, void* out, flo
         quantize_row(row, n, reader.smooth, (uint8_t*)out + token * n, scale + token, zero + token);
 }
 
+inline float get(float x) { return x; }
+inline float get(uint16_t x) {
+    const uint32_t wide = (uint32_t)x << 16;
+    float value;
+    std::memcpy(&value, &wide, 4);
+    return value;
+}
+inline void set(float& x, float value) { x = value; }
+inline void set(uint16_t& x, float value) {
+    uint32_t wide;
+    std::memcpy(&wide, &value, 4);
+    x = (uint16_t)((wide + 0x7fff + ((wide >> 16) & 1)) >> 16);
+}
+
+template <class Element>
+void rotate_all(long tokens, int heads, int dim, const int32_t* positions, const float* cosine, const float* sine,
+                Element* qkv, int cores) {
+    const int half = dim / 2;
+#pragma omp parallel for schedule(static) num_threads(cores) if (cores > 1)
+    for (long t = 0; t < tokens; t++) {
+        const float *c = cosine + (long)positions[t] * half, *s = sine + (long)positions[t] * half;
+        Element* row = qkv + t * 3 * heads * dim;
+        for (int head = 0; head < 2 * heads; head++, row += dim)
+            for (int i = 0; i < half; i++) {
+                const float a = get(row[i]), b = get(row[i + half]);
+                set(row[i], a * c[i] - b * s[i]);
+                set(row[i + half], b * c[i] + a * s[i]);
+            }
+    }
+}
+
 }  // namespace
 
 extern "C" {
@@ -459,10 +490,10 @@ void linear(const Linear* l, long tokens, const void* x, const float* scale, con
     const int32_t* rows = (const int32_t*)x;
     switch (l->kind) {
         case FLOAT32: return multiply<FLOAT32>(*l, tokens, rows, scale, zero, out_kind, out, cores);
-#if defined(__AVX512BF16__)
+#ifdef HAS_BFLOAT16
         case BFLOAT16: return multiply<BFLOAT16>(*l, tokens, rows, scale, zero, out_kind, out, cores);
 #endif
-#if defined(__AVX512VNNI__)
+#ifdef HAS_INT8
         case INT8: return multiply<INT8>(*l, tokens, rows, scale, zero, out_kind, out, cores);
 #endif
     }
@@ -474,7 +505,7 @@ void attention(int kind, long texts, const int64_t* offsets, int heads, int dim,
                long window, void* out, int cores) {
     if (kind == FLOAT32)
         return attend_all<FLOAT32>(texts, offsets, heads, dim, (const float*)qkv, scale, window, (float*)out, cores);
-#if defined(__AVX512BF16__)
+#ifdef HAS_BFLOAT16
     if (kind == BFLOAT16)
         return attend_all<BFLOAT16>(texts, offsets, heads, dim, (const uint16_t*)qkv, scale, window, (uint16_t*)out,
                                     cores);
@@ -535,32 +566,14 @@ void embed(long tokens, int n, const int32_t* ids, const int32_t* positions, con
         }
 }
 
-// Rotates Q and K in rows of [Q | K | V] by position: halves (a, b) to (a cos - b sin, b cos + a sin). `cosine`
-// and `sine` are (positions, dim / 2).
+// Rotates Q and K in rows of [Q | K | V] by position: halves (a, b) of a head to (a cos - b sin, b cos + a sin).
+// `cosine` and `sine` are (positions, dim / 2).
 void rotate(int kind, long tokens, int heads, int dim, const int32_t* positions, const float* cosine,
             const float* sine, void* qkv, int cores) {
-    const int half = dim / 2;
-#pragma omp parallel for schedule(static) num_threads(cores) if (cores > 1)
-    for (long t = 0; t < tokens; t++) {
-        const float *c = cosine + (long)positions[t] * half, *s = sine + (long)positions[t] * half;
-        for (int head = 0; head < 2 * heads; head++)
-            for (int i = 0; i < half; i++) {
-                const long at = (t * 3 * heads + head) * dim + i;
-                auto turn = [&](float a, float b, auto put) { put(at, a * c[i] - b * s[i]), put(at + half, b * c[i] + a * s[i]); };
-                if (kind == FLOAT32) {
-                    float* x = (float*)qkv;
-                    turn(x[at], x[at + half], [&](long p, float y) { x[p] = y; });
-                } else {
-                    uint16_t* x = (uint16_t*)qkv;
-                    auto widen = [](uint16_t h) { uint32_t w = (uint32_t)h << 16; float f; std::memcpy(&f, &w, 4); return f; };
-                    turn(widen(x[at]), widen(x[at + half]), [&](long p, float y) {
-                        uint32_t w;
-                        std::memcpy(&w, &y, 4);
-                        x[p] = (uint16_t)((w + 0x7fff + ((w >> 16) & 1)) >> 16);
-                    });
-                }
-            }
-    }
+    if (kind == FLOAT32)
+        rotate_all(tokens, heads, dim, positions, cosine, sine, (float*)qkv, cores);
+    else
+        rotate_all(tokens, heads, dim, positions, cosine, sine, (uint16_t*)qkv, cores);
 }
 
 }  // extern "C"
