@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import mmap
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,8 @@ _VERSION = 1
 _ZERO = 1e-30
 # The weights of sentence-transformers' StaticEmbedding: in a folder of their own before its version 5.
 _TABLE = "model.safetensors"
+# The types a token table may have, by their names in the safetensors format.
+_DTYPES = {"I8": np.int8, "F16": np.float16, "F32": np.float32, "F64": np.float64}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,16 +108,43 @@ def read_static(folder: Path) -> StaticModel:
     about = _read_about(folder / "yuyi.json")
     contents = {}
     for name, digest in about["files"].items():
-        contents[name] = (folder / name).read_bytes()
+        contents[name] = _map(folder / name)
         if hashlib.sha256(contents[name]).hexdigest() != digest:
             raise ModelError(
                 f"{folder / name}: damaged, its SHA-256 is not the one in yuyi.json. Copy it again."
             )
-    tensors = safetensors.numpy.load(contents["table.safetensors"])
+    tensors = _tensors(folder / "table.safetensors")
     card = StaticCard(about["name"], tuple(about["dims"]), tuple(about["languages"]), about["license"])
     backend = StaticBackend(tensors["rows"], tensors["scales"])
-    tokenizer = Tokenizer.from_str(contents["tokenizer.json"].decode())
+    tokenizer = Tokenizer.from_str(bytes(contents["tokenizer.json"]).decode())
     return StaticModel(card, tokenizer, backend, hash_json(about["files"]))
+
+
+def _map(path: Path) -> memoryview:
+    """The bytes of a file, which are in memory once for all processes that read it."""
+    with path.open("rb") as file:
+        if not path.stat().st_size:
+            return memoryview(b"")  # It cannot be mapped.
+        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+
+
+def _tensors(path: Path) -> dict[str, NDArray[Any]]:
+    """The tensors of a safetensors file, mapped; the library would copy them.
+
+    Raises:
+        safetensors.SafetensorError: the file is damaged.
+        KeyError: a tensor is of a type that a token table has not.
+    """
+    with safetensors.safe_open(path, "numpy"):
+        data = _map(path)  # Opening it has checked that all tensors lie within.
+    start = 8 + int.from_bytes(data[:8], "little")
+    tensors = {}
+    for name, about in json.loads(bytes(data[8:start])).items():
+        if name != "__metadata__":
+            first, stop = about["data_offsets"]
+            values = np.frombuffer(data[start + first : start + stop], _DTYPES[about["dtype"]])
+            tensors[name] = values.reshape(about["shape"])
+    return tensors
 
 
 def _sealed(about: dict[str, Any]) -> bytes:
@@ -177,8 +207,7 @@ def read_sentence_transformers(folder: Path) -> StaticModel:
     )
     weights = inner / _TABLE
     try:
-        data = weights.read_bytes()
-        table = safetensors.numpy.load(data)["embedding.weight"].astype(np.float32)
+        table = _tensors(weights)["embedding.weight"].astype(np.float32, copy=False)
     except (OSError, KeyError, safetensors.SafetensorError) as error:
         raise ModelError(
             f"{weights}: damaged, no embedding table can be read from it. Copy it again."
@@ -190,6 +219,6 @@ def read_sentence_transformers(folder: Path) -> StaticModel:
             f"{folder}: its tokenizer knows {pieces} pieces, its table has {len(table)} rows. "
             "Copy both files again, from one model."
         )
-    digest = hash_json([hashlib.sha256(data).hexdigest(), hash_file(inner / "tokenizer.json")])
+    digest = hash_json([hash_file(weights), hash_file(inner / "tokenizer.json")])
     card = StaticCard(folder.resolve().name, (table.shape[1],))
     return StaticModel(card, tokenizer, StaticBackend(table, None), digest)
