@@ -23,6 +23,7 @@ from yuyi.text.prompts import DOCUMENT, QUERY
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
+    from typing import BinaryIO
 
     from numpy.typing import NDArray
 
@@ -271,6 +272,18 @@ class Encoder:
             ['胡子', '长得', '太快']
         """
         return self._tokenize.tokens(text)
+
+    def share(self, file: BinaryIO) -> bool:
+        """Write the engine and its weights for worker processes to map into memory; False if it need not be.
+
+        Only torch on the CPU needs it, which keeps weights in a form of its own: a token table is mapped from
+        its folder, a GPU's weights are on the GPU.
+        """
+        share = getattr(self._backend, "share", None)
+        if share is None or self.device != "cpu":
+            return False
+        share(file)
+        return True
 
     def _in_role(self, role: Sequence[str], options: EncodeOptions) -> EncodeOptions:
         """The options with the prompt that fits the role, where none is asked for."""

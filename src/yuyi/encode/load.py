@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from yuyi.artifacts import hash_file, hash_json
 from yuyi.encode.encoder import Encoder
@@ -105,6 +105,20 @@ def load(
     return encoder
 
 
+def reopen(arguments: dict[str, Any], shared: str | None) -> Encoder:
+    """The encoder that another process has, in this one.
+
+    Args:
+        arguments: its `Encoder.arguments`.
+        shared: path of what its `share` has written; None where it wrote nothing.
+    """
+    if shared is None:
+        return load(**arguments)
+    options = {name: value for name, value in arguments.items() if name not in ("name_or_folder", "revision")}
+    name = arguments["name_or_folder"]
+    return _load_transformer(_find_folder(name, arguments["revision"]), str(name), **options, shared=shared)
+
+
 def _find_folder(name_or_folder: str | os.PathLike[str] | None, revision: str | None) -> Path:
     if name_or_folder is None:
         return EMBEDDED
@@ -138,6 +152,7 @@ def _load_transformer(
     dtype: Dtype,
     pooling: str | None,
     truncate_dim: int | None,
+    shared: str | None = None,
 ) -> Encoder:
     from yuyi.known import find
     from yuyi.pipeline import read_pipeline
@@ -148,7 +163,7 @@ def _load_transformer(
     engine = _choose_engine(pipeline, backend)
     tokenizer = BatchTokenizer(read_tokenizer(pipeline.transformer, lower_case=pipeline.lower_case))
     _check_vocabulary(pipeline, tokenizer)
-    opened = _open(engine, pipeline, device, dtype)
+    opened = _open(engine, pipeline, device, dtype, shared)
     facts = Facts(
         name=pipeline.name,
         folder=folder,
@@ -207,7 +222,17 @@ def _choose_engine(pipeline: Pipeline, backend: str) -> Literal["torch", "onnx"]
     return engine
 
 
-def _open(engine: Literal["torch", "onnx"], pipeline: Pipeline, device: str | None, dtype: Dtype) -> Backend:
+def _open(
+    engine: Literal["torch", "onnx"],
+    pipeline: Pipeline,
+    device: str | None,
+    dtype: Dtype,
+    shared: str | None,
+) -> Backend:
+    if shared is not None:
+        from yuyi.encode.torch_backend import open_shared
+
+        return open_shared(shared)
     if engine == "torch":
         from yuyi.encode.torch_backend import open_backend as open_torch
 

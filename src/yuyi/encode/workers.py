@@ -45,7 +45,6 @@ if TYPE_CHECKING:
 _WORKER_BYTES = 400 << 20
 # A block that has killed this many workers is given up: the fault is in its texts.
 _ATTEMPTS = 2
-_PATIENCE_SECONDS = 5.0
 
 
 class LostTexts(Exception):
@@ -96,6 +95,7 @@ class WorkerPool:
             InputError: `workers` is none of these.
         """
         self._model = encoder.arguments
+        self._shared = _share(encoder)
         devices = _devices(workers, encoder.folder)
         self._threads = max(1, available_cores() // len(devices))
         self._deaths = 0
@@ -118,6 +118,9 @@ class WorkerPool:
             self._closing = True
             for worker in self._all:
                 worker.end()
+        if self._shared is not None:
+            os.close(self._shared)
+            self._shared = None
 
     def encode(
         self, texts: list[str], first: int, done: Done = _ignore, **options: Unpack[VectorOptions]
@@ -151,7 +154,7 @@ class WorkerPool:
 
     def _start(self, device: str | None) -> _Worker:
         model = self._model if device is None else {**self._model, "device": device}
-        worker = _Worker(model, device, self._threads)
+        worker = _Worker(model, device, self._threads, self._shared)
         self._all.append(worker)
         return worker
 
@@ -231,7 +234,7 @@ class _Death(Exception):
 class _Worker:
     """One process, seen from the one that started it."""
 
-    def __init__(self, model: dict[str, Any], device: str | None, threads: int) -> None:
+    def __init__(self, model: dict[str, Any], device: str | None, threads: int, shared: int | None) -> None:
         self.device = device
         self._is_open = False
         code = f"import sys; sys.path[:] = {sys.path!r}; from yuyi.encode.workers import serve; serve()"
@@ -243,10 +246,11 @@ class _Worker:
             stdout=subprocess.PIPE,
             env={**os.environ, **settings},
             start_new_session=True,
+            pass_fds=() if shared is None else (shared,),
         )
         self._requests = cast("IO[bytes]", self._process.stdin)
         self._answers = cast("IO[bytes]", self._process.stdout)
-        self._send(model)
+        self._send((model, None if shared is None else f"/proc/self/fd/{shared}"))
 
     def ask(self, texts: list[str], first: int, options: VectorOptions) -> Encoded:
         """What `encode_shard` gives, made in the process.
@@ -297,7 +301,7 @@ class _Worker:
 
 def serve() -> None:
     """Be a worker: open the model that the first request names, then encode what the others hold."""
-    from yuyi.encode.load import load
+    from yuyi.encode.load import reopen
 
     warnings.simplefilter("ignore", YuyiWarning)  # The process that asked has opened the same model.
     answers = os.fdopen(os.dup(1), "wb")
@@ -309,7 +313,7 @@ def serve() -> None:
         request = requests.get()
         try:
             if encoder is None:
-                encoder = load(**request)
+                encoder = reopen(*request)
                 answer: tuple[str, Any, str] = "value", None, ""
             else:
                 texts, first, options = request
@@ -330,6 +334,18 @@ def _listen(requests: queue.SimpleQueue[Any]) -> None:
             requests.put(pickle.load(sys.stdin.buffer))
         except (EOFError, OSError, pickle.UnpicklingError):
             os._exit(0)
+
+
+def _share(encoder: Encoder) -> int | None:
+    """An open file in memory that holds the encoder's engine; None where each worker opens the folder."""
+    if not hasattr(os, "memfd_create"):  # Linux has it. It goes away with the last process that has it open.
+        return None
+    place = os.memfd_create("yuyi")
+    with os.fdopen(place, "wb", closefd=False) as file:
+        if encoder.share(file):
+            return place
+    os.close(place)
+    return None
 
 
 def _portable(error: Exception) -> Exception:
