@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -188,6 +189,29 @@ def test_numbers_of_texts_are_those_of_all(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", YuyiWarning)
         np.testing.assert_allclose(encoder.encode(chosen, workers=1), encoder.encode(chosen), atol=1e-6)
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="only Linux tells who shares memory")
+@pytest.mark.parametrize(("dtype", "width"), [("float32", 4), ("int8", 1)])
+def test_weights_are_in_memory_once(tmp_path: Path, dtype: str, width: int) -> None:
+    """The shares that two workers have in the memory they share add up to one copy of the layers, not two."""
+    pytest.importorskip("torch")
+    from full_size import build
+
+    encoder = yuyi.load(build("gte-small-zh", tmp_path, layers=4), backend="torch", dtype=dtype)
+    texts = ["胡子长得太快"] * 64
+    with WorkerPool(encoder, 2) as pool, ThreadPoolExecutor(2) as threads:
+        found = list(threads.map(lambda first: pool.encode(texts, first)[0], range(8)))
+        shares = sum(_kilobytes("Pss_Shmem", process) for process in pool.processes)
+    for vectors in found:
+        np.testing.assert_allclose(vectors, encoder.encode(texts), atol=1e-6)
+    layers = 4 * 12 * 512**2 * width / 1024
+    assert layers < shares < 1.6 * layers
+
+
+def _kilobytes(name: str, process: int) -> int:
+    lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
 
 
 SCRIPT = f"""

@@ -1,8 +1,9 @@
-"""An encoder in several processes: each opens the same folder, and the death of one loses no other's work.
+"""An encoder in several processes: each holds the same model, and the death of one loses no other's work.
 
 A worker is a fresh Python that reads requests from its standard input and answers on its standard output. It
 ends with its input, so none outlives the process that started it, however that one ends; a terminal's Ctrl-C
-does not reach it. Weights that are mapped into memory from their files are there once for all workers.
+does not reach it. Weights are in memory once for all workers: a token table's are mapped from its folder, and
+those of torch on a CPU from memory that the parent has filled. ONNX holds a copy in each worker.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ _ATTEMPTS = 2
 
 
 class LostTexts(Exception):
-    """A block that no worker survived; raised by `WorkerPool.encode` and gathered by `the_rest`."""
+    """A block that no worker survived. Who hands out the blocks gathers these and names them at the end."""
 
     def __init__(self, first: int, count: int) -> None:
         super().__init__(f"texts {first:,} to {first + count - 1:,}")
@@ -94,9 +95,10 @@ class WorkerPool:
         Raises:
             InputError: `workers` is none of these.
         """
-        self._model = encoder.arguments
-        self._shared = _share(encoder)
         devices = _devices(workers, encoder.folder)
+        self._model = encoder.arguments
+        self._home = encoder.device
+        self._shared = _share(encoder) if {None, self._home} & {*devices} else None
         self._threads = max(1, available_cores() // len(devices))
         self._deaths = 0
         self._closing = False
@@ -109,6 +111,11 @@ class WorkerPool:
 
     def __len__(self) -> int:
         return self._size
+
+    @property
+    def processes(self) -> list[int]:
+        """Process ids of the workers."""
+        return [worker.process for worker in self._all]
 
     def __enter__(self) -> WorkerPool:
         return self
@@ -154,7 +161,8 @@ class WorkerPool:
 
     def _start(self, device: str | None) -> _Worker:
         model = self._model if device is None else {**self._model, "device": device}
-        worker = _Worker(model, device, self._threads, self._shared)
+        shared = self._shared if device in (None, self._home) else None
+        worker = _Worker(model, device, self._threads, shared)
         self._all.append(worker)
         return worker
 
@@ -250,6 +258,7 @@ class _Worker:
         )
         self._requests = cast("IO[bytes]", self._process.stdin)
         self._answers = cast("IO[bytes]", self._process.stdout)
+        self.process = self._process.pid
         self._send((model, None if shared is None else f"/proc/self/fd/{shared}"))
 
     def ask(self, texts: list[str], first: int, options: VectorOptions) -> Encoded:
@@ -296,7 +305,7 @@ class _Worker:
         self._process.kill()
         code = self._process.wait()
         reason = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-        return _Death(f"worker process {self._process.pid} {reason}")
+        return _Death(f"worker process {self.process} {reason}")
 
 
 def serve() -> None:
