@@ -4,9 +4,9 @@
     python benchmarks/encode.py --quick    # MiniLM, a quarter of the mixed texts, two rounds: about 3 minutes
     python benchmarks/encode.py --peers yuyi sentence-transformers --models MiniLM-L6 --rounds 5
 
-Each contender is a process of its own, bound to the same cores with as many threads. All are loaded, then
-take turns: one round measures every contender once on every set of texts, so that whatever else the machine
-does meets all of them. Medians over the rounds; a ratio is the median of the ratios within each round.
+Contenders take turns, each turn in a fresh process that is bound to the same cores with as many threads. One
+round measures every contender once on every set of texts, so that whatever else the machine does meets all of
+them. Medians over the rounds; a ratio is the median of the ratios within each round.
 A report and a chart are written to `benchmarks/reports`. Extra: pip install 'yuyi[bench]'.
 """
 
@@ -23,57 +23,14 @@ from typing import Any
 
 import numpy as np
 from encode_inputs import MAX_TOKENS, MODELS, make_texts
-from encode_peers import PEERS, REFERENCE
+from encode_peers import PEERS, REFERENCE, vectors_file
 from encode_report import MAIN_SET, Row, Table, publish
 
 HERE = Path(__file__).resolve().parent
 SETS = ("queries", "mixed", "long")
 WARM_UP = 32
-
-
-class Contender:
-    """A process that encodes when asked."""
-
-    def __init__(self, command: list[str], cores: list[int], log: Path) -> None:
-        """Start `command`, to which the number of cores is added, on these cores."""
-        threads = str(len(cores))
-        settings = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"), threads)
-        settings |= {"TOKENIZERS_PARALLELISM": "true", "HF_HUB_OFFLINE": "1", "YUYI_OFFLINE": "1"}
-        self._log = log
-        self._process = subprocess.Popen(
-            ["taskset", "-c", ",".join(map(str, cores)), *command, threads],
-            env={**os.environ, **settings},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log.open("w"),
-            text=True,
-        )
-
-    def answer(self) -> dict[str, float]:
-        """The next answer.
-
-        Raises:
-            RuntimeError: the process ended; the message is the last line of what it said.
-        """
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            raise RuntimeError(_last_line(self._log.read_text()) or f"ended with {self._process.wait()}")
-        answer: dict[str, float] = json.loads(line)
-        return answer
-
-    def ask(self, **request: str) -> dict[str, float]:
-        """The answer to a request."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(request) + "\n")
-        self._process.stdin.flush()
-        return self.answer()
-
-    def close(self) -> None:
-        """End the process."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait()
+# Seconds; some have been seen to hang.
+PATIENCE = 900
 
 
 def main() -> None:
@@ -97,7 +54,9 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--sets", nargs="+", choices=SETS)
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--cores", type=int, help="how many of the available cores to use (default: all)")
-    parser.add_argument("--quick", action="store_true", help="one model, fewer texts, two rounds, no report")
+    parser.add_argument(
+        "--quick", action="store_true", help="one model, fewer texts, two rounds; no report unless --report"
+    )
     parser.add_argument(
         "--work", type=Path, help="keep the converted models here (default: a temporary folder)"
     )
@@ -127,23 +86,50 @@ def measure_model(model: str, home: Path, cores: list[int], options: argparse.Na
         make(home / "model")
     texts = write_texts(home, options.sets, share * options.share)
     table = Table(model, texts, {name: Row() for name in options.peers}, {})
-    make_forms(home, table)
-    limit = Contender(_script("limit", home), cores, home / "limit.log")
-    contenders = start_contenders(table, home, cores)
-    for number in range(options.rounds):
-        _say(f"{model}: round {number + 1} of {options.rounds}")
-        for dtype, rate in limit.ask().items():
+    make_forms(home, table, cores)
+    for number in range(1, options.rounds + 1):
+        limit = run(["limit", home, len(cores)], cores)
+        for dtype, rate in limit.items():
             table.limit.setdefault(dtype, []).append(rate)
-        for name in list(contenders):
+        for name, row in table.rows.items():
+            if row.problem:
+                continue
+            _say(f"{model}: round {number} of {options.rounds}: {name}")
             try:
-                take_turn(contenders[name], table, name, home)
+                answer = run(["peers", name, home, len(cores), *texts], cores)
             except RuntimeError as error:
-                table.rows[name].problem = str(error)
-                del contenders[name]
-    for contender in (limit, *contenders.values()):
-        contender.close()
+                row.problem = str(error)
+            else:
+                add_turn(row, answer, texts)
     compare_vectors(table, home)
     return table
+
+
+def run(command: list[object], cores: list[int]) -> Any:
+    """What `encode_<first word>.py` prints as JSON, run on these cores with the other words as arguments.
+
+    Raises:
+        RuntimeError: it failed, with the last line of what it said, or did not end.
+    """
+    part, *arguments = command
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"), str(len(cores)))
+    settings = {"TOKENIZERS_PARALLELISM": "true", "HF_HUB_OFFLINE": "1", "YUYI_OFFLINE": "1"}
+    script = [sys.executable, str(HERE / f"encode_{part}.py"), *map(str, arguments)]
+    try:
+        done = subprocess.run(
+            ["taskset", "-c", ",".join(map(str, cores)), *script],
+            env={**os.environ, **threads, **settings},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PATIENCE,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise RuntimeError(f"did not end within {PATIENCE} seconds") from error
+    if done.returncode:
+        said = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+        raise RuntimeError(said[-1][:200] if said else f"ended with {done.returncode}")
+    return json.loads(done.stdout)
 
 
 def write_texts(home: Path, sets: list[str], share: float) -> dict[str, tuple[int, int]]:
@@ -164,7 +150,7 @@ def write_texts(home: Path, sets: list[str], share: float) -> dict[str, tuple[in
     return sizes
 
 
-def make_forms(home: Path, table: Table) -> None:
+def make_forms(home: Path, table: Table, cores: list[int]) -> None:
     """Write the forms of the model that contenders load; one that fails is a problem of those who need it."""
     needed = {PEERS[name].form for name in table.rows}
     if "quantised" in needed:
@@ -179,73 +165,37 @@ def make_forms(home: Path, table: Table) -> None:
             problems[form] = problems[source]
             continue
         _say(f"{table.model}: writing its {form} form")
-        made = subprocess.run(
-            _script("peers", "make", form, home), capture_output=True, text=True, check=False
-        )
-        if made.returncode:
-            problems[form] = f"{form} form: {_last_line(made.stderr)}"
+        try:
+            run(["forms", form, home], cores)
+        except RuntimeError as error:
+            problems[form] = f"{form} form: {error}"
     for name, row in table.rows.items():
         row.problem = problems.get(PEERS[name].form, "")
 
 
-def start_contenders(table: Table, home: Path, cores: list[int]) -> dict[str, Contender]:
-    """Those that could be loaded and encoded a few texts, one loaded after another."""
-    contenders = {}
-    for name, row in table.rows.items():
-        if row.problem:
-            continue
-        _say(f"{table.model}: loading {name}")
-        log = home / f"{name.replace(' ', '-')}.log"
-        contender = Contender(_script("peers", "encode", name, home), cores, log)
-        try:
-            row.seconds = contender.answer()
-            contender.ask(texts=str(home / "warm-up.json"))
-        except RuntimeError as error:
-            row.problem = str(error)
-        else:
-            contenders[name] = contender
-    return contenders
-
-
-def take_turn(contender: Contender, table: Table, name: str, home: Path) -> None:
-    """One round of one contender: every set once, its vectors of the main set kept."""
-    row = table.rows[name]
-    for texts, (_, tokens) in table.texts.items():
-        request = {"texts": str(home / f"{texts}.json")}
-        if texts == MAIN_SET:
-            request["vectors"] = str(_vectors(home, name))
-        answer = contender.ask(**request)
-        row.rates.setdefault(texts, []).append(tokens / answer["seconds"])
-        row.busy.append(answer["processor"] / answer["seconds"])
-        row.peak = answer["peak"]
+def add_turn(row: Row, answer: dict[str, Any], texts: dict[str, tuple[int, int]]) -> None:
+    """Add what one turn measured to a contender's row."""
+    for name, (_, tokens) in texts.items():
+        row.rates.setdefault(name, []).append(tokens / answer["encode"][name])
+    for part in ("import", "load"):
+        row.seconds.setdefault(part, []).append(answer[part])
+    row.peak = max(row.peak, answer["peak"])
 
 
 def compare_vectors(table: Table, home: Path) -> None:
     """Fill in the cosines to the reference's vectors."""
     if MAIN_SET not in table.texts or table.rows[REFERENCE].problem:
         return
-    wanted = _unit(np.load(_vectors(home, REFERENCE)))
+    wanted = _unit(np.load(vectors_file(home, REFERENCE, MAIN_SET)))
     for name, row in table.rows.items():
         if not row.problem:
-            cosines = (_unit(np.load(_vectors(home, name))) * wanted).sum(axis=1)
+            cosines = (_unit(np.load(vectors_file(home, name, MAIN_SET))) * wanted).sum(axis=1)
             row.cosines = float(cosines.mean()), float(cosines.min())
 
 
 def _unit(vectors: Any) -> Any:
     vectors = vectors.astype(np.float64)
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-
-
-def _vectors(home: Path, name: str) -> Path:
-    return home / f"{name.replace(' ', '-')}.npy"
-
-
-def _script(part: str, *arguments: object) -> list[str]:
-    return [sys.executable, str(HERE / f"encode_{part}.py"), *map(str, arguments)]
-
-
-def _last_line(text: str) -> str:
-    return ([line.strip() for line in text.splitlines() if line.strip()] or [""])[-1][:200]
 
 
 def _say(text: str) -> None:

@@ -26,7 +26,7 @@ def make_texts(tokenizer_file: Path, data: Path = DATA) -> dict[str, list[str]]:
     - `queries`: 1,000 questions and headings (WikiQA, then documentation), about 10 tokens each.
     - `mixed`: sentences (STS benchmark), short passages (WikiQA) and sections of documentation, in an order
       that no length predicts.
-    - `long`: sections of documentation joined until they fill 512 tokens; 32 of them.
+    - `long`: sections of documentation joined until they fill 512 tokens; 16 of them.
 
     Args:
         tokenizer_file: the model's tokenizer, which measures lengths.
@@ -56,7 +56,7 @@ def make_texts(tokenizer_file: Path, data: Path = DATA) -> dict[str, list[str]]:
     return {
         "queries": queries[:1000],
         "mixed": [mixed[i] for i in order],
-        "long": _filled(sections, [len(encoding) for encoding in tokenizer.encode_batch_fast(sections)])[:32],
+        "long": _filled(sections, [len(encoding) for encoding in tokenizer.encode_batch_fast(sections)])[:16],
     }
 
 
@@ -101,5 +101,5 @@ def _edit(path: Path, **changes: object) -> None:
 # A model's name to what writes its folder, and the share of each set that it is measured with.
 MODELS = {
     "MiniLM-L6": (make_minilm, 1.0),
-    "BERT-base": (make_bert_base, 0.125),
+    "BERT-base": (make_bert_base, 0.1),
 }

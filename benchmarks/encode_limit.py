@@ -1,6 +1,6 @@
 """The limit of the machine in `benchmarks/encode.py`: how fast its matrix products alone would be.
 
-python benchmarks/encode_limit.py HOME N   # with N cores: tokens a second by dtype, for each line it is sent
+python benchmarks/encode_limit.py HOME N   # tokens a second by dtype, on N cores
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,24 +18,24 @@ from torch.nn import functional
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+# Seconds of repeated calls: many calls long, and short enough to fit between two interruptions.
+_SERIES = 0.03
+
 
 def main() -> None:
-    """Answer each line of the input with a JSON object."""
+    """Print a JSON object."""
     home, cores = Path(sys.argv[1]), int(sys.argv[2])
     torch.set_num_threads(cores)
     config = json.loads((home / "model" / "config.json").read_text())
-    for _ in sys.stdin:
-        rates = matrix_products(
-            config["hidden_size"], config["intermediate_size"], config["num_hidden_layers"]
-        )
-        print(json.dumps(rates), flush=True)
+    rates = matrix_products(config["hidden_size"], config["intermediate_size"], config["num_hidden_layers"])
+    print(json.dumps(rates))
 
 
 def matrix_products(hidden: int, inner: int, layers: int) -> dict[str, float]:
     """Tokens a second, by dtype, if the linear layers' matrix products were all there is to do.
 
     Each product of a layer ((hidden, hidden) four times, (hidden, inner), (inner, hidden)) is timed by itself
-    at several numbers of tokens; the fastest number counts. Products for attention scores are left out.
+    at several numbers of tokens; the fastest counts. Products for attention scores are left out.
     """
     products: dict[str, tuple[Any, Callable[[Any, Any], Any]]] = {
         "float32": (torch.float32, torch.mm),
@@ -50,15 +51,23 @@ def matrix_products(hidden: int, inner: int, layers: int) -> dict[str, float]:
             per_token = []
             for tokens in (512, 1024, 2048):
                 states = _random(tokens, rows, kind)
-                product(states, weight)
-                repeats = 1 + int(2e9 / (2 * tokens * rows * columns))
-                begin = time.perf_counter()
-                for _ in range(repeats):
-                    product(states, weight)
-                per_token.append((time.perf_counter() - begin) / repeats / tokens)
+                per_token.append(_fastest(partial(product, states, weight)) / tokens)
             seconds += count * min(per_token)
         rates[dtype] = 1 / (seconds * layers)
     return rates
+
+
+def _fastest(product: Callable[[], Any]) -> float:
+    """Seconds of one call, in the fastest of several short series."""
+    product()
+    series = []
+    for _ in range(5):
+        begin, calls = time.perf_counter(), 0
+        while time.perf_counter() - begin < _SERIES:
+            product()
+            calls += 1
+        series.append((time.perf_counter() - begin) / calls)
+    return min(series)
 
 
 def _random(rows: int, columns: int, kind: Any) -> Any:

@@ -1,7 +1,6 @@
 """The contenders of `benchmarks/encode.py`. Each runs in a process of its own, which this file is.
 
-    python benchmarks/encode_peers.py make FORM HOME       # write one form of the model, such as "onnx"
-    python benchmarks/encode_peers.py encode PEER HOME N   # load with N cores, then obey lines of JSON
+    python benchmarks/encode_peers.py PEER HOME N SET...   # encode HOME/<set>.json of each set with N cores
 
 HOME is a folder with `model` (sentence-transformers' layout) and the forms made from it. Contenders without
 an encoder of their own (onnxruntime, OpenVINO, CTranslate2) get what sentence-transformers gives its model:
@@ -13,11 +12,13 @@ from __future__ import annotations
 import json
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,7 +41,7 @@ class Peer:
 
     Attributes:
         dtype: what it computes in.
-        form: the form of the model that it loads, a key of `FORMS`, or `model` itself.
+        form: the form of the model that it loads, as `encode_forms.py` names them, or `model`.
         packages: what it imports; the time is measured apart from loading.
         load: from HOME and a number of cores to a function from texts to unit vectors.
     """
@@ -127,7 +128,7 @@ def load_onnxruntime(home: Path, cores: int, form: str) -> Encode:
 
 
 def load_openvino(home: Path, cores: int, dtype: str) -> Encode:
-    """The exported graph, compiled for throughput, batches handed over asynchronously."""
+    """The exported graph, compiled for throughput, as many batches at a time as it finds best."""
     import openvino
 
     core = openvino.Core()
@@ -137,20 +138,22 @@ def load_openvino(home: Path, cores: int, dtype: str) -> Encode:
         "INFERENCE_NUM_THREADS": cores,
     }
     compiled = core.compile_model(core.read_model(home / "onnx" / "onnx" / "model.onnx"), "CPU", settings)
+    streams = compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
+    # Its own queue of asynchronous requests has been seen to wait for ever.
+    requests: SimpleQueue[Any] = SimpleQueue()
+    for _ in range(streams):
+        requests.put(compiled.create_infer_request())
+
+    def infer(batch: tuple[list[int], dict[str, NDArray[np.int64]]]) -> tuple[list[int], Vectors]:
+        rows, feeds = batch
+        request = requests.get()
+        vectors = _mean(request.infer(feeds)[0], feeds["attention_mask"])
+        requests.put(request)
+        return rows, vectors
 
     def encode(texts: list[str]) -> Vectors:
-        found: list[tuple[list[int], Vectors]] = []
-
-        def done(request: Any, batch: tuple[list[int], NDArray[np.int64]]) -> None:
-            rows, mask = batch
-            found.append((rows, _mean(request.get_output_tensor(0).data, mask)))
-
-        queue = openvino.AsyncInferQueue(compiled)
-        queue.set_callback(done)
-        for rows, feeds in _batches(tokenize(texts)):
-            queue.start_async(feeds, (rows, feeds["attention_mask"]))
-        queue.wait_all()
-        return _ordered(found, len(texts))
+        with ThreadPoolExecutor(streams) as pool:
+            return _ordered(list(pool.map(infer, _batches(tokenize(texts)))), len(texts))
 
     tokenize = _tokenizer(home)
     return encode
@@ -219,95 +222,6 @@ def _ordered(found: list[tuple[list[int], Vectors]], count: int) -> Vectors:
     return vectors
 
 
-# Forms of the model.
-
-
-def make_onnx(home: Path, target: Path) -> None:
-    """`onnx/model.onnx` beside copies of the small files of the model's folder."""
-    import shutil
-    import warnings
-
-    import torch
-    from transformers import AutoModel
-
-    class States(torch.nn.Module):
-        def __init__(self, model: torch.nn.Module) -> None:
-            super().__init__()
-            self.model = model
-
-        def forward(self, ids: torch.Tensor, mask: torch.Tensor, types: torch.Tensor) -> torch.Tensor:
-            states: torch.Tensor = self.model(
-                input_ids=ids, attention_mask=mask, token_type_ids=types
-            ).last_hidden_state
-            return states
-
-    shutil.copytree(home / "model", target, ignore=shutil.ignore_patterns("*.safetensors"))
-    (target / "onnx").mkdir()
-    # The traced form of eager attention is the pattern that onnxruntime's optimiser knows how to fuse.
-    model = AutoModel.from_pretrained(home / "model", attn_implementation="eager").eval()
-    names = ["input_ids", "attention_mask", "token_type_ids"]
-    example = torch.ones(2, 5, dtype=torch.long)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            States(model),
-            (example, example, torch.zeros_like(example)),
-            str(target / "onnx" / "model.onnx"),
-            input_names=names,
-            output_names=["last_hidden_state"],
-            dynamic_axes={name: {0: "rows", 1: "tokens"} for name in [*names, "last_hidden_state"]},
-            opset_version=17,
-            dynamo=False,
-        )
-
-
-def make_fused(home: Path, target: Path) -> None:
-    """The ONNX graph with attention, layer norms and GELU fused by onnxruntime's optimiser for BERT."""
-    from onnxruntime.transformers import optimizer
-
-    config = json.loads((home / "model" / "config.json").read_text())
-    fused = optimizer.optimize_model(
-        str(home / "onnx" / "onnx" / "model.onnx"),
-        model_type="bert",
-        num_heads=config["num_attention_heads"],
-        hidden_size=config["hidden_size"],
-    )
-    attention = fused.get_fused_operator_statistics()["Attention"]
-    if attention != config["num_hidden_layers"]:
-        raise RuntimeError(f"only {attention} attentions of {config['num_hidden_layers']} layers were fused")
-    target.mkdir()
-    fused.save_model_to_file(str(target / "model.onnx"))
-
-
-def make_quantised(home: Path, target: Path) -> None:
-    """The fused graph with int8 weights, a scale a channel, and activations scaled while running."""
-    from onnx import TensorProto
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
-    target.mkdir()
-    quantize_dynamic(
-        home / "fused" / "model.onnx",
-        target / "model.onnx",
-        per_channel=True,
-        weight_type=QuantType.QInt8,
-        # The types of what fused operators give cannot be inferred; they are all float32.
-        extra_options={"DefaultTensorType": TensorProto.FLOAT},
-    )
-
-
-def make_ctranslate2(home: Path, target: Path) -> None:
-    """CTranslate2's form, float32; it quantises while loading."""
-    from ctranslate2.converters import TransformersConverter
-
-    TransformersConverter(str(home / "model")).convert(str(target))
-
-
-FORMS: dict[str, Callable[[Path, Path], None]] = {
-    "onnx": make_onnx,
-    "fused": make_fused,
-    "quantised": make_quantised,
-    "ctranslate2": make_ctranslate2,
-}
 _SENTENCE_TRANSFORMERS = ("torch", "transformers", "sentence_transformers")
 REFERENCE = "sentence-transformers float32"
 PEERS = {
@@ -348,34 +262,38 @@ PEERS = {
 # The process.
 
 
-def serve(name: str, home: Path, cores: int) -> None:
-    """Load a contender, say how long that took, then obey requests line by line until none comes.
+def take_turn(name: str, home: Path, cores: int, sets: list[str]) -> dict[str, Any]:
+    """Load a contender, warm it up, encode each set once, and keep the vectors as `<peer>.<set>.npy`.
 
-    A request is a JSON object: `{"texts": FILE}` times the encoding of a JSON file of texts, and with
-    `"vectors": FILE` also saves what came out.
+    Returns:
+        Seconds to `import` and to `load`; by set, seconds to `encode`; bytes of memory at the `peak`.
     """
-    answers = sys.stdout
-    with redirect_stdout(sys.stderr):
+    begin = time.perf_counter()
+    for package in PEERS[name].packages:
+        import_module(package)
+    imported = time.perf_counter()
+    encode = PEERS[name].load(home, cores)
+    loaded = time.perf_counter()
+    encode(read_texts(home, "warm-up"))
+    answer: dict[str, Any] = {"import": imported - begin, "load": loaded - imported, "encode": {}}
+    for texts in sets:
+        inputs = read_texts(home, texts)
         begin = time.perf_counter()
-        for package in PEERS[name].packages:
-            import_module(package)
-        imported = time.perf_counter()
-        encode = PEERS[name].load(home, cores)
-        loaded = time.perf_counter()
-        _answer(answers, {"import": imported - begin, "load": loaded - imported})
-        for line in sys.stdin:
-            request = json.loads(line)
-            texts = json.loads(Path(request["texts"]).read_text())
-            begin, worked = time.perf_counter(), time.process_time()
-            vectors = np.asarray(encode(texts), dtype=np.float32)
-            seconds, processor = time.perf_counter() - begin, time.process_time() - worked
-            if "vectors" in request:
-                np.save(request["vectors"], vectors)
-            _answer(answers, {"seconds": seconds, "processor": processor, "peak": _peak_memory()})
+        vectors = np.asarray(encode(inputs), dtype=np.float32)
+        answer["encode"][texts] = time.perf_counter() - begin
+        np.save(vectors_file(home, name, texts), vectors)
+    return answer | {"peak": _peak_memory()}
 
 
-def _answer(stream: Any, value: dict[str, float]) -> None:
-    print(json.dumps(value), file=stream, flush=True)
+def read_texts(home: Path, texts: str) -> list[str]:
+    """The texts of a set."""
+    found: list[str] = json.loads((home / f"{texts}.json").read_text())
+    return found
+
+
+def vectors_file(home: Path, name: str, texts: str) -> Path:
+    """Where a contender's vectors of a set are kept."""
+    return home / f"{name.replace(' ', '-')}.{texts}.npy"
 
 
 def _peak_memory() -> int:
@@ -386,11 +304,10 @@ def _peak_memory() -> int:
 
 def main() -> None:
     """See the head of this file."""
-    verb, name, home, *more = sys.argv[1:]
-    if verb == "make":
-        FORMS[name](Path(home), Path(home) / name)
-    else:
-        serve(name, Path(home), int(more[0]))
+    name, home, cores, *sets = sys.argv[1:]
+    with redirect_stdout(sys.stderr):  # Some packages print.
+        answer = take_turn(name, Path(home), int(cores), sets)
+    print(json.dumps(answer))
 
 
 if __name__ == "__main__":

@@ -27,6 +27,8 @@ _PACKAGES = (
     "ctranslate2",
     "fastembed",
 )
+# Above this difference between rounds the machine was doing something else as well.
+_STEADY = 0.3
 _COLOURS = {"float32": "#3b6ea5", "bfloat16": "#d98c2b", "int8": "#5a9e5f"}
 
 
@@ -37,16 +39,14 @@ class Row:
     Attributes:
         problem: why it could not be measured, or the empty string.
         rates: by set of texts, tokens a second in each round.
-        busy: cores that it kept busy, each time.
-        seconds: time to `import` and to `load`.
+        seconds: time to `import` and to `load`, each time.
         peak: bytes of memory at most.
         cosines: (mean, lowest) cosine to the reference's vectors.
     """
 
     problem: str = ""
     rates: dict[str, list[float]] = field(default_factory=dict)
-    busy: list[float] = field(default_factory=list)
-    seconds: dict[str, float] = field(default_factory=dict)
+    seconds: dict[str, list[float]] = field(default_factory=dict)
     peak: float = 0.0
     cosines: tuple[float, float] | None = None
 
@@ -84,20 +84,21 @@ class Table:
         return statistics.median(rate / reference for rate, reference in pairs)
 
     def share(self, name: str) -> float:
-        """A contender's rate over what the matrix products of its dtype allow, by round, the median."""
-        pairs = zip(self.rows[name].rates[self.main_set], self.limit[PEERS[name].dtype], strict=True)
-        return statistics.median(rate / limit for rate, limit in pairs)
+        """A contender's rate over the highest that the matrix products of its dtype reached in any round."""
+        return self.rate(name, self.main_set) / max(self.limit[PEERS[name].dtype])
 
     def conditions(self) -> str:
-        """How steady the machine was, in a sentence."""
-        measured = [row for row in self.rows.values() if not row.problem]
-        rounds = [row.rates[self.main_set] for row in measured]
-        spread = max((max(rates) / min(rates) - 1 for rates in rounds), default=0.0)
-        cores = max((statistics.median(row.busy) for row in measured), default=0.0)
-        return (
-            f"The contender that got most of the processor had {cores:.1f} cores of it on average; the same "
-            f"contender differed by up to {spread:.0%} between rounds."
+        """How steady the machine was, in a sentence or two."""
+        rounds = [row.rates[self.main_set] for row in self.rows.values() if not row.problem]
+        spreads = [max(rates) / min(rates) - 1 for rates in rounds] or [0.0]
+        typical = statistics.median(spreads)
+        found = (
+            f"Rounds of one contender differed by {typical:.0%} (the median contender), at most by "
+            f"{max(spreads):.0%}."
         )
+        if typical > _STEADY:
+            return f"{found} **Other work disturbed the machine: not figures to quote.**"
+        return found
 
 
 def publish(tables: list[Table], cores: int, rounds: int, folder: Path | None) -> None:
@@ -129,11 +130,11 @@ def _head(processor: str, cores: int, rounds: int) -> Iterable[str]:
     yield f"{processor}, {cores} cores; {installed}."
     yield ""
     yield (
-        "`python benchmarks/encode.py`: each contender is a process of its own on the same cores, and they "
-        f"take turns; medians of {rounds} rounds. In brackets: the ratio to sentence-transformers float32 in "
+        "`python benchmarks/encode.py`: contenders take turns on the same cores, each turn a process of its "
+        f"own; medians of {rounds} rounds. In brackets: the ratio to sentence-transformers float32 in "
         "the same round, which carries over to other machines better than absolute figures do. A cosine "
         "compares a text's vector with sentence-transformers' in float32. The limit is what torch's matrix "
-        "products of the same dtype and shapes reach on these cores, had the model nothing else to do. "
+        "products of the same dtype and shapes reach at best on these cores, alone. "
         "Memory is the most that the whole process held, libraries included. Loading comes after the imports."
     )
     yield ""
@@ -143,7 +144,7 @@ def _section(table: Table) -> Iterable[str]:
     sizes = "; ".join(
         f"{name}: {count:,} texts, {tokens:,} tokens" for name, (count, tokens) in table.texts.items()
     )
-    limits = ", ".join(f"{dtype} {statistics.median(rates):,.0f}" for dtype, rates in table.limit.items())
+    limits = ", ".join(f"{dtype} {max(rates):,.0f}" for dtype, rates in table.limit.items())
     yield f"## {table.model}"
     yield ""
     yield f"{sizes}. Limit in tokens/s: {limits}. {table.conditions()}"
@@ -169,7 +170,7 @@ def _cells(table: Table, name: str) -> list[str]:
         ratio = table.ratio(name, texts)
         rates.append(f"{table.rate(name, texts):,.0f}" + (f" ({ratio:.2f}×)" if ratio else ""))
     cosines = [f"{cosine:.5f}" for cosine in row.cosines] if row.cosines else ["", ""]
-    seconds = [f"{row.seconds[part]:.2f}" for part in ("import", "load")]
+    seconds = [f"{statistics.median(row.seconds[part]):.2f}" for part in ("import", "load")]
     return [name, *rates, f"{table.share(name):.0%}", *cosines, f"{row.peak / 2**20:,.0f}", *seconds]
 
 
