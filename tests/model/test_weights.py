@@ -219,7 +219,7 @@ def test_no_weights_two_candidates_and_lost_shards(folder: Path) -> None:
 
 
 def test_opening_imports_no_more_of_torch() -> None:
-    """Some of torch's conveniences (a random table on the meta device) import for two seconds on first use."""
+    """Some of torch's conveniences, such as a random table on the meta device, import for two seconds."""
     code = f"""
 import sys, torch
 from pathlib import Path

@@ -7,6 +7,7 @@ import hashlib
 import logging
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -69,8 +70,9 @@ def library() -> ctypes.CDLL | None:
     processor = os.environ.get("YUYI_KERNELS", "native")
     if processor == "off":
         return None
-    compiler = os.environ.get("CXX") or next(filter(None, map(shutil.which, _COMPILERS)), None)
-    if compiler is None:
+    chosen = os.environ.get("CXX") or next(filter(None, map(shutil.which, _COMPILERS)), "")
+    compiler = shlex.split(chosen)
+    if not compiler:
         log.warning(
             "no C++ compiler found: encoding runs on torch alone, two to four times slower. Install g++."
         )
@@ -79,7 +81,7 @@ def library() -> ctypes.CDLL | None:
         loaded = ctypes.CDLL(str(_built(compiler, processor)))
     except (OSError, subprocess.SubprocessError) as error:
         reason = getattr(error, "stderr", None) or error
-        log.warning("%s cannot build the kernels, encoding runs on torch alone: %s", compiler, reason)
+        log.warning("%s cannot build the kernels, encoding runs on torch alone: %s", chosen, reason)
         return None
     for name, arguments in _SIGNATURES.items():
         function = getattr(loaded, name)
@@ -87,10 +89,10 @@ def library() -> ctypes.CDLL | None:
     return loaded
 
 
-def _built(compiler: str, processor: str) -> Path:
+def _built(compiler: list[str], processor: str) -> Path:
     """The shared library for this source, compiler and processor, built if it is not in the cache yet."""
     flags = (*_FLAGS, f"-march={processor}")
-    version = subprocess.run([compiler, "--version"], capture_output=True, check=True, timeout=10).stdout
+    version = subprocess.run([*compiler, "--version"], capture_output=True, check=True, timeout=10).stdout
     parts = (SOURCE.read_bytes(), repr(flags).encode(), version, _features())
     folder = _cache_folder()
     target = folder / f"{hashlib.sha256(b'|'.join(parts)).hexdigest()[:32]}.so"
@@ -100,7 +102,7 @@ def _built(compiler: str, processor: str) -> Path:
     log.info("compiling the kernels for this processor, once")
     with tempfile.TemporaryDirectory(dir=folder) as temporary:
         draft = Path(temporary) / "kernels.so"
-        command = [compiler, *flags, *_QUIET, str(SOURCE), "-o", str(draft)]
+        command = [*compiler, *flags, *_QUIET, str(SOURCE), "-o", str(draft)]
         try:
             _compile([*command, "-fopenmp"])
         except subprocess.CalledProcessError:

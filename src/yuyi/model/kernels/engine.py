@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from yuyi.model.encoder import EncoderLayer, TransformerEncoder
 
 _LONGEST_ROW = 1 << 14
+# Tokens for which a thread's buffers stay allocated.
+_MOST_KEPT = 4_096
 # Weights times tokens that are worth another core: below, threads cost more than they bring.
 _CORE_WORK = 1 << 28
 
@@ -218,10 +220,12 @@ class CompiledEncoder:
         return (np.arange(len(ids)) - starts).astype(np.int32)
 
     def _space(self, tokens: int) -> _Space:
-        """This thread's buffers, made larger when they must be."""
+        """This thread's buffers, made larger when they must be; those of a very long text are not kept."""
         space: _Space | None = getattr(self._threads, "space", None)
         if space is None or len(space.stream) < tokens:
-            space = self._threads.space = _Space(self.config, self.kind, self._half, tokens)
+            space = _Space(self.config, self.kind, self._half, tokens)
+            if tokens <= _MOST_KEPT:
+                self._threads.space = space
         return space
 
 
