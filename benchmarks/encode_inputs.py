@@ -91,6 +91,8 @@ def make_bert_base(folder: Path) -> None:
     make_minilm(folder)
     torch.manual_seed(0)
     BertModel(BertConfig(), add_pooling_layer=False).save_pretrained(folder)
+    # transformers 5 no longer writes this; CTranslate2's converter asks for it.
+    _edit(folder / "config.json", position_embedding_type="absolute")
     _edit(folder / "1_Pooling" / "config.json", word_embedding_dimension=BertConfig().hidden_size)
 
 

@@ -90,6 +90,8 @@ class Table:
     def conditions(self) -> str:
         """How steady the machine was, in a sentence or two."""
         rounds = [row.rates[self.main_set] for row in self.rows.values() if not row.problem]
+        if all(len(rates) < 2 for rates in rounds):
+            return "One round alone does not show how steady the machine was."
         spreads = [max(rates) / min(rates) - 1 for rates in rounds] or [0.0]
         typical = statistics.median(spreads)
         found = (
@@ -221,7 +223,7 @@ def _draw_panel(axes: Any, table: Table) -> None:
     axes.set_yticks(range(len(names)), names, fontsize=10)
     for label in axes.get_yticklabels():
         label.set_fontweight("bold" if label.get_text().startswith("yuyi") else "normal")
-    axes.set_xlim(0, max(rates, default=1) * 1.45)
+    axes.set_xlim(0, max(rates, default=1) * 1.65)
     axes.set_title(table.model)
     axes.spines[["top", "right"]].set_visible(False)
     axes.xaxis.set_major_formatter("{x:,.0f}")
