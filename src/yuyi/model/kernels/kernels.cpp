@@ -51,16 +51,30 @@ inline vint bits(vfloat v) { return (vint)v; }
 inline vfloat larger(vfloat a, vfloat b) { return a > b ? a : b; }
 inline vfloat smaller(vfloat a, vfloat b) { return a < b ? a : b; }
 
+// Lane i of the result is lane i ^ width.
+inline vfloat swapped(vfloat v, int width) {
+#if defined(__clang__)
+    vfloat other;
+    for (int i = 0; i < LANES; i++) other[i] = v[i ^ width];
+    return other;
+#else
+    vint lane;
+    for (int i = 0; i < LANES; i++) lane[i] = i;
+    return __builtin_shuffle(v, lane ^ width);
+#endif
+}
+
+// Each lane is combined with the one `width` away, for ever smaller widths: four steps instead of sixteen.
+template <class Combine>
+inline float reduce(vfloat v, Combine combine) {
+#pragma GCC unroll 4
+    for (int width = LANES / 2; width; width /= 2) v = combine(v, swapped(v, width));
+    return v[0];
+}
 inline float sum(vfloat v) {
-    float total = 0;
-    for (int i = 0; i < LANES; i++) total += v[i];
-    return total;
+    return reduce(v, [](vfloat a, vfloat b) { return a + b; });
 }
-inline float largest(vfloat v) {
-    float best = v[0];
-    for (int i = 1; i < LANES; i++) best = std::max(best, v[i]);
-    return best;
-}
+inline float largest(vfloat v) { return reduce(v, larger); }
 
 // bfloat16: the upper half of a float32, rounded to nearest even.
 inline vfloat load_bfloat16(const uint16_t* p) {
@@ -266,20 +280,21 @@ namespace {
 constexpr int group(int kind) { return kind == FLOAT32 ? 1 : kind == BFLOAT16 ? 2 : 4; }
 
 // The sums of one tile, on their way out: zero points and scales, bias, activation, and the type of `out`.
+template <int KIND, bool ACTIVE>
 void finish(const Linear& l, const int32_t* sums, int rows, long column, const float* scale, const float* zero,
             int out_kind, void* out) {
     const int columns = std::min<long>(PANEL, l.outputs - column);
     for (int i = 0; i < rows; i++)
         for (int j = 0; j < columns; j += LANES) {
             vfloat v;
-            if (l.kind == INT8) {
+            if constexpr (KIND == INT8) {
                 v = __builtin_convertvector(*(const uword*)(sums + i * PANEL + j), vfloat);
                 v = (v - zero[i] * load(l.sums + column + j)) * (scale[i] * load(l.scales + column + j));
             } else {
                 v = load((const float*)sums + i * PANEL + j);
             }
             if (l.bias) v += load(l.bias + column + j);
-            if (l.activation != NONE) v = activate(v, l.activation);
+            if constexpr (ACTIVE) v = activate(v, l.activation);
             const long at = i * (long)l.outputs + column + j;
             if (out_kind == FLOAT32)
                 store((float*)out + at, v);
@@ -296,6 +311,7 @@ void multiply(const Linear& l, long tokens, const int32_t* x, const float* scale
     const long chunk = std::max<long>(1, CHUNK_BYTES / (words * 4 * ROWS)) * ROWS;
     const long chunks = (tokens + chunk - 1) / chunk;
     const long out_bytes = out_kind == FLOAT32 ? 4 : 2;
+    const auto finisher = l.activation == NONE ? finish<KIND, false> : finish<KIND, true>;
 #pragma omp parallel for collapse(2) schedule(static) num_threads(cores) if (cores > 1)
     for (long c = 0; c < chunks; c++)
         for (long p = 0; p < panels; p++) {
@@ -304,8 +320,8 @@ void multiply(const Linear& l, long tokens, const int32_t* x, const float* scale
                 alignas(64) int32_t sums[ROWS * PANEL];
                 const int rows = (int)std::min<long>(ROWS, last - row);
                 tile_rows<KIND>(rows, x + row * words, words, l.panels + p * words * PANEL, words, sums, PANEL);
-                finish(l, sums, rows, p * PANEL, scale + row, zero + row, out_kind,
-                       (char*)out + row * l.outputs * out_bytes);
+                finisher(l, sums, rows, p * PANEL, scale + row, zero + row, out_kind,
+                         (char*)out + row * l.outputs * out_bytes);
             }
         }
 }
