@@ -197,7 +197,7 @@ def _download(wanted: _Wanted) -> Path:
         if os.environ.get(name, "").upper() in ("1", "ON", "YES", "TRUE"):
             raise _NotDownloaded(f"{name} is set.")
     extras.require("hub")
-    # Read when it is imported; else it tells the hub which packages and agents this machine has.
+    # Read when it is imported; else it tells the hub what is installed and running on this machine.
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     from huggingface_hub import HfApi, snapshot_download
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 import warnings
 from functools import cache
 from pathlib import Path
@@ -17,6 +20,9 @@ from sentence_transformers import SentenceTransformer
 
 import yuyi
 from yuyi.errors import InputError, ModelError, YuyiWarning
+from yuyi.model.config import read_config
+from yuyi.model.kernels.engine import supports
+from yuyi.model.kernels.packing import Kind
 from yuyi.types import Encoder
 
 TINY = Path(__file__).parent.parent / "tiny"
@@ -225,8 +231,33 @@ def test_the_fingerprint_tells_models_apart(tmp_path: Path) -> None:
     for path, key, value in (
         ("config_sentence_transformers.json", "prompts", {"query": "q: "}),
         ("tokenizer_config.json", "model_max_length", 17),
+        # No file but this one says these, and each gives other vectors.
+        ("config.json", "hidden_act", "relu"),
+        ("config.json", "num_attention_heads", 2),
+        ("config.json", "layer_norm_eps", 0.1),
     ):
         file = tmp_path / "model" / path
         file.write_text(json.dumps({**json.loads(file.read_text()), key: value}))
         found.add(fingerprint())
-    assert len(found) == 5
+    assert len(found) == 8
+
+
+def test_the_fingerprint_tells_ways_of_computing_apart() -> None:
+    code = (
+        "import yuyi\n"
+        "for dtype in ('float32', 'int8'):\n"
+        f"    print(yuyi.load({str(TINY / 'bert-zh')!r}, device='cpu', dtype=dtype).fingerprint)\n"
+    )
+
+    def fingerprints(**settings: str) -> list[str]:
+        environment = {**os.environ, **settings}
+        done = subprocess.run(
+            [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+        )
+        return done.stdout.split()
+
+    by_torch = fingerprints(YUYI_KERNELS="off")
+    by_default = [ours("bert-zh").fingerprint, fingerprints()[1]]
+    # In float32 torch and the compiled kernels agree to five decimals; in int8 they scale differently.
+    assert by_torch[0] == by_default[0]
+    assert len({*by_torch, *by_default}) == 2 + supports(read_config(TINY / "bert-zh"), Kind.INT8)

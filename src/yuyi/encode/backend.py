@@ -36,6 +36,14 @@ class Backend(Protocol):
         ...
 
     @property
+    def arithmetic(self) -> str:
+        """What of its computing shows in the vectors: the dtype, and for int8 the way it scales.
+
+        Engines in float32 share the word; `int8`, `int8 in torch` and `int8 of the file` are told apart.
+        """
+        ...
+
+    @property
     def device(self) -> str:
         """Where it computes, as torch names it: `cpu`, `cuda:0`."""
         ...

@@ -158,8 +158,7 @@ def _load_transformer(
     from yuyi.pipeline import read_pipeline
     from yuyi.text.tokenizer_folder import read_tokenizer
 
-    about = find(name.partition("@")[0]) or find(folder.resolve().name)
-    pipeline = read_pipeline(folder, pooling=pooling, known=about)
+    pipeline = read_pipeline(folder, pooling=pooling, known=find(name.partition("@")[0]))
     engine = _choose_engine(pipeline, backend)
     tokenizer = BatchTokenizer(read_tokenizer(pipeline.transformer, lower_case=pipeline.lower_case))
     _check_vocabulary(pipeline, tokenizer)
@@ -247,7 +246,9 @@ def _digest(pipeline: Pipeline, backend: Backend) -> str:
     from yuyi.text.tokenizer_folder import TOKENIZER_FILES
 
     tokenizer = (pipeline.transformer / name for name in TOKENIZER_FILES)
-    files = [*backend.files, *(path for path in tokenizer if path.is_file())]
+    # The config decides vectors too: the activation, the number of heads, the base of rotary positions.
+    config = pipeline.transformer / "config.json"
+    files = [*backend.files, config, *(path for path in tokenizer if path.is_file())]
     return hash_json(
         {
             "files": [[path.name, hash_file(path)] for path in files],
@@ -255,6 +256,6 @@ def _digest(pipeline: Pipeline, backend: Backend) -> str:
             "heads": [[type(head).__name__, {**asdict(head), "folder": None}] for head in pipeline.heads],
             "lengths": [pipeline.max_tokens, pipeline.lower_case],
             "prompts": [pipeline.prompts, pipeline.default_prompt],
-            "dtype": backend.dtype,
+            "arithmetic": backend.arithmetic,
         }
     )

@@ -60,7 +60,7 @@ def open_backend(pipeline: Pipeline, *, device: str | None, dtype: str) -> OnnxB
         InputError: another device or dtype.
         MissingExtra: onnxruntime is not installed.
     """
-    if device not in (None, "auto", "cpu"):
+    if device not in (None, "cpu"):
         raise InputError(f"device={device!r}: the ONNX backend computes on the CPU. Choose backend='torch'.")
     dtype = "float32" if dtype == "auto" else dtype
     if dtype not in _FILES:
@@ -87,6 +87,8 @@ class OnnxBackend:
             dtype: `float32` or `int8`.
         """
         self.dtype = dtype
+        # How an int8 file rounds is its exporter's choice.
+        self.arithmetic = "int8 of the file" if dtype == "int8" else dtype
         self._file = _find_file(pipeline, dtype)
         self._session = _open_session(self._file)
         self._inputs = _read_inputs(self._session, self._file)
@@ -117,7 +119,8 @@ class OnnxBackend:
 
         Args:
             batch: the texts' ids, special tokens included.
-            cores: how many padded batches run side by side.
+            cores: how many padded batches run side by side. A batch keeps one core busy, so a lone long text
+                gains nothing from more.
             prompt_tokens: how many leading tokens of each text pooling leaves out.
 
         Raises:

@@ -60,6 +60,11 @@ class StaticBackend:
         return str(self._rows.dtype)
 
     @property
+    def arithmetic(self) -> str:
+        """The number type of the rows."""
+        return self.dtype
+
+    @property
     def dim(self) -> int:
         """Length of a row."""
         return int(self._rows.shape[1])

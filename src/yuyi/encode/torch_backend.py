@@ -8,6 +8,7 @@ large batch at a time. Pooling and heads are the same code for both.
 from __future__ import annotations
 
 import copy
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ from yuyi.model.embedder import load_embedder
 from yuyi.model.int8 import calibrate, quantize_encoder
 from yuyi.model.kernels.engine import CompiledEncoder, supports
 from yuyi.model.kernels.packing import Kind
+from yuyi.model.limits import check_batch
 from yuyi.model.tensors import weight_files
 from yuyi.pipeline import Dense
 
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
     from yuyi.model.encoder import TransformerEncoder
     from yuyi.pipeline import Pipeline, Pooling
     from yuyi.types import TokenBatch
+
+log = logging.getLogger("yuyi")
 
 # `auto` takes the fastest number type whose vectors are at least this close to float32's, on average.
 FIDELITY = 0.9999
@@ -80,18 +84,16 @@ def open_backend(pipeline: Pipeline, *, device: str | None, dtype: str) -> Torch
     embedder = load_embedder(pipeline)
     if dtype != "auto":
         return _open(embedder, place, dtype)
-    exact = _open(embedder, place, "float32")
-    candidates = _fast_dtypes(embedder, place)
-    if not candidates:
-        return exact
-    sample, cores = sample_tokens(pipeline), available_cores()
-    reference = torch.from_numpy(exact.embed(sample, cores=cores))
-    for candidate in candidates:
-        backend = _open(embedder, place, candidate)
-        vectors = torch.from_numpy(backend.embed(sample, cores=cores))
-        if cosine_similarity(vectors, reference).mean() >= FIDELITY:
-            return backend
-    return exact
+    if candidates := _fast_dtypes(embedder, place):
+        sample = sample_tokens(pipeline)
+        with torch.inference_mode():
+            exact = embedder(torch.from_numpy(sample.ids), torch.from_numpy(sample.offsets))
+        for candidate in candidates:
+            backend = _open(embedder, place, candidate)
+            vectors = torch.from_numpy(backend.embed(sample, cores=available_cores()))
+            if cosine_similarity(vectors, exact).mean() >= FIDELITY:
+                return backend
+    return _open(embedder, place, "float32")
 
 
 def open_shared(path: str) -> TorchBackend:
@@ -115,6 +117,8 @@ def _find_device(device: str | None) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"device={device!r}: not to be had here ({reason}). Choose cpu.") from error
+    if place.type not in ("cpu", "cuda"):
+        raise InputError(f"device={device!r}: yuyi computes on cpu or cuda. Choose one of them.")
     return place
 
 
@@ -125,7 +129,7 @@ def _fast_dtypes(embedder: Embedder, place: torch.device) -> tuple[str, ...]:
     config = embedder.encoder.config
     if supports(config, Kind.FLOAT32):
         return ("bfloat16",) if supports(config, Kind.BFLOAT16) else ()
-    return ("bfloat16",) if torch.cpu._is_avx512_bf16_supported() else ()
+    return ("bfloat16",) if onednn.has_bfloat16() else ()
 
 
 def _open(embedder: Embedder, place: torch.device, dtype: str) -> TorchBackend:
@@ -135,6 +139,9 @@ def _open(embedder: Embedder, place: torch.device, dtype: str) -> TorchBackend:
     if dtype == "int8":
         sample = sample_tokens(pipeline)
         smooth = calibrate(encoder, torch.from_numpy(sample.ids), torch.from_numpy(sample.offsets))
+    if place.type == "cpu":
+        # torch counts the host's cores; a container may have been given fewer.
+        torch.set_num_threads(min(torch.get_num_threads(), available_cores()))
     if place.type == "cpu" and supports(encoder.config, _KINDS[dtype]):
         compiled = CompiledEncoder(encoder, _KINDS[dtype], smooth)
         flow = _Flow(
@@ -145,12 +152,7 @@ def _open(embedder: Embedder, place: torch.device, dtype: str) -> TorchBackend:
         )
         return TorchBackend(compiled, embedder.pooler, place, dtype, flow)
     runner = copy.deepcopy(encoder)
-    if smooth is not None:
-        quantize_encoder(runner, smooth)
-    else:
-        runner.to(getattr(torch, dtype))
-        if place.type == "cpu" and onednn.available():
-            onednn.use_onednn(runner)
+    _set_dtype(runner, place, dtype, smooth)
     large = place.type != "cpu"
     flow = _Flow(
         threads=2 if large else 1,  # One thread tokenises while the GPU computes for the other.
@@ -159,6 +161,23 @@ def _open(embedder: Embedder, place: torch.device, dtype: str) -> TorchBackend:
         token_budget=65_536 if large else 8_192,
     )
     return TorchBackend(runner.to(place), copy.deepcopy(embedder.pooler).to(place), place, dtype, flow)
+
+
+def _set_dtype(
+    encoder: TransformerEncoder, place: torch.device, dtype: str, smooth: dict[str, Tensor] | None
+) -> None:
+    """Make an encoder ready to compute in `dtype` with torch's operators."""
+    on_cpu = place.type == "cpu"
+    if on_cpu and supports(encoder.config, Kind.FLOAT32):
+        log.warning("the kernels cannot compute in %s on this processor; torch does, slower", dtype)
+    if smooth is not None:
+        if not on_cpu:
+            encoder.to(torch.float16)  # What is not a product: flash attention takes half precision alone.
+        quantize_encoder(encoder, smooth)
+        return
+    encoder.to(getattr(torch, dtype))
+    if on_cpu and onednn.available() and (dtype == "float32" or onednn.has_bfloat16()):
+        onednn.use_onednn(encoder)
 
 
 class TorchBackend:
@@ -181,6 +200,8 @@ class TorchBackend:
         )
         self.dim = pooler.dim
         self.dtype = dtype
+        compiled = isinstance(encoder, CompiledEncoder)
+        self.arithmetic = "int8 in torch" if dtype == "int8" and not compiled else dtype
         self.device = str(device)
         self.threads = flow.threads
         self.block_texts = flow.block_texts
@@ -195,6 +216,11 @@ class TorchBackend:
         """Whether the compiled kernels run the encoder, and not torch."""
         return isinstance(self._encoder, CompiledEncoder)
 
+    @property
+    def arithmetic(self) -> str:
+        """What decides the digits beside the model: the number type, and whose 8-bit products."""
+        return "int8 in torch" if self.dtype == "int8" and not self.compiled else self.dtype
+
     def share(self, file: BinaryIO) -> None:
         """Write it with its weights, for `open_shared` in other processes."""
         torch.save(self, file)
@@ -204,6 +230,7 @@ class TorchBackend:
         """(rows, dim) float32, pooled and with the folder's heads applied; see `Backend.embed`."""
         if isinstance(self._encoder, CompiledEncoder):
             return self._embed_compiled(self._encoder, batch, cores, prompt_tokens)
+        check_batch(batch.ids, batch.offsets, self._encoder.config)
         ids, offsets = (torch.from_numpy(part).to(self._place) for part in (batch.ids, batch.offsets))
         vectors: Tensor = self._pooler(self._encoder(ids, offsets), offsets, prompt_tokens)
         return vectors.float().cpu().numpy()
