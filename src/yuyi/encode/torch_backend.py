@@ -200,8 +200,6 @@ class TorchBackend:
         )
         self.dim = pooler.dim
         self.dtype = dtype
-        compiled = isinstance(encoder, CompiledEncoder)
-        self.arithmetic = "int8 in torch" if dtype == "int8" and not compiled else dtype
         self.device = str(device)
         self.threads = flow.threads
         self.block_texts = flow.block_texts
@@ -215,11 +213,6 @@ class TorchBackend:
     def compiled(self) -> bool:
         """Whether the compiled kernels run the encoder, and not torch."""
         return isinstance(self._encoder, CompiledEncoder)
-
-    @property
-    def arithmetic(self) -> str:
-        """What decides the digits beside the model: the number type, and whose 8-bit products."""
-        return "int8 in torch" if self.dtype == "int8" and not self.compiled else self.dtype
 
     def share(self, file: BinaryIO) -> None:
         """Write it with its weights, for `open_shared` in other processes."""
