@@ -27,6 +27,8 @@ TEXTS = (
     "语义搜索 turns text into 向量, then compares them 😀",
     "𠮷野家 é ü ﬁ 全角ＡＢＣ１２３",
     "花呗分期后芝麻分一直不涨，借呗怎么还款？",
+    "a <pad> b",  # a padding token of RoBERTa's that stands in the text itself
+    "<pad><pad>",
     "The weather is nice today, we walk in the park. " * 2,
     "向量数据库保存这些向量。" * 40,
     "Where can I buy a good watch in Hong Kong? " * 40,

@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from yuyi.errors import InputError
 from yuyi.model.attention import attention, find_spans
+from yuyi.model.positions import positions_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,8 +69,8 @@ class TransformerEncoder(nn.Module):
                 f"a text of {spans.longest} tokens: the model's positions end at "
                 f"{self.config.max_positions}. Cut the text or split it."
             )
-        positions = torch.arange(len(ids), device=ids.device)
-        positions -= torch.repeat_interleave(offsets[:-1], offsets.diff())
+        rows = positions_of(ids.cpu().numpy(), offsets.cpu().numpy(), self.config)
+        positions = torch.from_numpy(rows).to(ids.device)
         states = self.embeddings(ids, positions)
         rotations = {rope: rotation(rope, positions, self.config.head_dim) for rope in set(self.config.ropes)}
         for index, layer in enumerate(self.layers):
@@ -95,12 +96,12 @@ class Embeddings(nn.Module):
         self.norm = _norm(config)
 
     def forward(self, ids: Tensor, positions: Tensor) -> Tensor:
-        """(T, H) from ids (T,) and each token's position in its text (T,)."""
+        """(T, H) from ids (T,) and each token's position (T,), as `positions_of` gives them."""
         states = self.tokens(ids)
         if self.types is not None:
             states = states + self.types.weight[0]
         if self.positions is not None:
-            states = states + self.positions(positions + self.offset)
+            states = states + self.positions(positions)
         normed: Tensor = self.norm(states)
         return normed
 
