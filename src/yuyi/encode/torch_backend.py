@@ -214,6 +214,11 @@ class TorchBackend:
         """Whether the compiled kernels run the encoder, and not torch."""
         return isinstance(self._encoder, CompiledEncoder)
 
+    @property
+    def arithmetic(self) -> str:
+        """What decides the digits beside the model: the number type, and whose 8-bit products."""
+        return "int8 in torch" if self.dtype == "int8" and not self.compiled else self.dtype
+
     def share(self, file: BinaryIO) -> None:
         """Write it with its weights, for `open_shared` in other processes."""
         torch.save(self, file)
