@@ -129,18 +129,34 @@ def test_a_stream_warns_once_and_keeps_its_order() -> None:
     assert sum(len(info.cut) for info in infos) == 250
 
 
+def with_prompts(tmp_path: Path, base: str, prompts: dict[str, str], default: str | None) -> Path:
+    folder = Path(shutil.copytree(TINY / base, tmp_path / base))
+    about = {"prompts": prompts, "default_prompt_name": default}
+    (folder / "config_sentence_transformers.json").write_text(json.dumps(about))
+    return folder
+
+
+@pytest.mark.parametrize("default", ["sts", None])
+@pytest.mark.parametrize("roles", [{}, {"query": "查询："}, {"document": "文章："}, {"passage": "文章："}])
+def test_a_role_without_a_prompt_has_none(tmp_path: Path, roles: dict[str, str], default: str | None) -> None:
+    folder = with_prompts(tmp_path, "bert-dense", {"sts": "same:", **roles}, default)
+    encoder, oracle = yuyi.load(folder, dtype="float32", device="cpu"), theirs(folder)
+    for method in ("encode", "encode_query", "encode_document"):
+        # sentence-transformers passes over `passage`, for an empty `document` that it adds itself.
+        named = {"prompt_name": "passage"} if method == "encode_document" and "passage" in roles else {}
+        want = getattr(oracle, method)(TEXTS, normalize_embeddings=True, **named)
+        np.testing.assert_allclose(getattr(encoder, method)(TEXTS), want, rtol=0, atol=1e-5, err_msg=method)
+
+
 @pytest.mark.parametrize("include_prompt", [True, False])
 @pytest.mark.parametrize("base", ["bert-dense", "roberta", "xlm-roberta", "modernbert"])
 def test_prompts_are_used_as_sentence_transformers_does(
     tmp_path: Path, base: str, include_prompt: bool
 ) -> None:
-    folder = tmp_path / base
-    shutil.copytree(TINY / base, folder)
+    prompts = {"query": "查询 query: ", "document": "文章：", "sts": "same:"}
+    folder = with_prompts(tmp_path, base, prompts, "sts")
     pooling = folder / "1_Pooling" / "config.json"
     pooling.write_text(json.dumps({**json.loads(pooling.read_text()), "include_prompt": include_prompt}))
-    prompts = {"query": "查询 query: ", "document": "文章：", "sts": "same:"}
-    about = {"prompts": prompts, "default_prompt_name": "sts"}
-    (folder / "config_sentence_transformers.json").write_text(json.dumps(about))
     encoder, oracle = yuyi.load(folder, dtype="float32", device="cpu"), theirs(folder)
     assert encoder.prompts == prompts
     texts = TEXTS[2:]

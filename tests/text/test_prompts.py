@@ -19,7 +19,8 @@ def test_what_stands_before_a_text() -> None:
     assert prompts.choose(None, "", QUERY) == ""
     assert Prompts({**TEXTS, "document": "甲"}).choose(None, None, DOCUMENT) == "甲"
     assert Prompts(TEXTS, default="passage").choose(None, None) == "文章："
-    assert Prompts({"other": "乙"}, default="other").choose(None, None, QUERY) == "乙"
+    assert Prompts({"other": "乙"}, default="other").choose(None, None) == "乙"
+    assert Prompts({"other": "乙"}, default="other").choose(None, None, QUERY) == ""
     assert Prompts().choose(None, None, QUERY) == ""
 
 

@@ -1,4 +1,9 @@
-"""Which text, if any, stands before each input: prompts, chosen as sentence-transformers does."""
+"""Which text, if any, stands before each input: prompts, chosen as sentence-transformers does.
+
+One folder is read otherwise: where a model calls its documents' prompt `passage` or `corpus` and has none
+named `document`, sentence-transformers 6 takes the empty `document` prompt that it adds to every model. The
+folder means its own, which is taken here.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +26,7 @@ class Prompts:
 
     Attributes:
         texts: a prompt for each name.
-        default: the name used where none is asked for; None for no prompt.
+        default: the name used where neither a name nor a role is given; None for no prompt.
     """
 
     texts: Mapping[str, str] = field(default_factory=dict)
@@ -33,7 +38,7 @@ class Prompts:
         Args:
             name: a prompt's name; goes before the role's and the default.
             prompt: the prompt itself.
-            role: names that fit what the texts are, tried in order before the default.
+            role: names that fit what the texts are, tried in order; with a role, the default is never used.
 
         Raises:
             InputError: the model has no prompt of this name, or both a name and a prompt are given.
@@ -48,5 +53,6 @@ class Prompts:
             there = f"it has {', '.join(self.texts)}" if self.texts else "it has none; leave the name out"
             raise InputError(f"prompt_name={name!r}: the model has no prompt of this name; {there}.")
         if name is None:
-            name = next((candidate for candidate in role if candidate in self.texts), self.default)
+            usual = None if role else self.default
+            name = next((candidate for candidate in role if candidate in self.texts), usual)
         return self.texts.get(name, "") if name is not None else ""
