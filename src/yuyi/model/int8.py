@@ -46,16 +46,22 @@ def calibrate(encoder: TransformerEncoder, ids: Tensor, offsets: Tensor) -> dict
     linears = {name: module for name, module in encoder.named_modules() if isinstance(module, nn.Linear)}
     for name in linears:
         watch(name)
-    encoder(ids, offsets)
-    for handle in handles:
-        handle.remove()
+    try:
+        encoder(ids, offsets)
+    finally:
+        for handle in handles:
+            handle.remove()
     return {name: _smoothing(peaks[name], linear.weight) for name, linear in linears.items()}
 
 
 def _smoothing(peaks: Tensor, weight: Tensor) -> Tensor:
-    """(inputs,) factors of mean one; a channel that never fires in the calibration text keeps its scale."""
+    """(inputs,) factors of geometric mean one.
+
+    Channels below the average peak are taken to reach it: they need no help, and one that was silent in the
+    calibration text must not be blown up for when it speaks.
+    """
     reach = weight.abs().amax(dim=0).clamp(min=1e-5)
-    peaks = peaks.clamp(min=1e-5)
+    peaks = peaks.clamp(min=float(peaks.mean().clamp(min=1e-5)))
     factors = peaks.pow(-_EXPONENT) * reach.pow(1 - _EXPONENT)
     return factors / factors.log().mean().exp()
 

@@ -47,6 +47,11 @@ def available() -> bool:
     return torch._C._has_mkldnn and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 
 
+def has_bfloat16() -> bool:
+    """Whether this processor multiplies bfloat16 itself."""
+    return available() and bool(torch.cpu._is_avx512_bf16_supported())
+
+
 def use_onednn(encoder: TransformerEncoder) -> None:
     """Put a `OneDnnLinear` in the place of every linear layer of an encoder's layers."""
     for layer in cast("list[EncoderLayer]", list(encoder.layers)):

@@ -79,7 +79,7 @@ def library() -> ctypes.CDLL | None:
         return None
     try:
         loaded = ctypes.CDLL(str(_built(compiler, processor)))
-    except (OSError, subprocess.SubprocessError) as error:
+    except (OSError, RuntimeError, subprocess.SubprocessError) as error:  # RuntimeError: nobody's home
         reason = getattr(error, "stderr", None) or error
         log.warning("%s cannot build the kernels, encoding runs on torch alone: %s", chosen, reason)
         return None

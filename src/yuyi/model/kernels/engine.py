@@ -15,10 +15,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from yuyi.errors import InputError
 from yuyi.model.encoder import rotation
 from yuyi.model.kernels.build import library
 from yuyi.model.kernels.packing import ACTIVATIONS, Kind, PackedLinear, pointer
+from yuyi.model.limits import check_batch
+from yuyi.model.positions import positions_of
 
 if TYPE_CHECKING:
     from ctypes import CDLL
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from yuyi.model.config import EncoderConfig, Rope
     from yuyi.model.encoder import EncoderLayer, TransformerEncoder
 
-_LONGEST_ROW = 1 << 14
 # Tokens for which a thread's buffers stay allocated.
 _MOST_KEPT = 4_096
 # Weights times tokens that are worth another core: below, threads cost more than they bring.
@@ -43,7 +43,7 @@ def supports(config: EncoderConfig, kind: Kind) -> bool:
         return False
     lanes = kernels.lanes()
     fits = config.hidden % lanes == 0 and config.intermediate % lanes == 0 and config.head_dim % 2 == 0
-    return fits and 2 * config.intermediate <= _LONGEST_ROW and 3 * config.hidden <= _LONGEST_ROW
+    return fits and max(config.hidden, config.intermediate) <= kernels.longest_row()
 
 
 def _needed_library() -> CDLL:
@@ -72,6 +72,7 @@ class _Layer:
     down: PackedLinear
     after_attention: _Norm
     after_feed_forward: _Norm
+    # Neighbours on either side that a token attends to; negative for all of its text.
     window: int
     rope: Rope | None
 
@@ -103,8 +104,9 @@ class CompiledEncoder:
         self._half = Kind.BFLOAT16 if narrow else Kind.FLOAT32
         embeddings = encoder.embeddings
         places, types = embeddings.positions, embeddings.types
-        self._tokens = _copied(embeddings.tokens.weight)
-        self._places = None if places is None else _copied(places.weight[embeddings.offset :])
+        # Not copied: a table of 250,000 rows stays in its file until a row is read.
+        self._tokens = embeddings.tokens.weight.detach().float().contiguous()
+        self._places = None if places is None else _copied(places.weight)
         self._type = None if types is None else _copied(types.weight[0])
         self._embedding_norm = _read_norm(embeddings.norm)
         self._layers = _pack_layers(encoder, kind, kernels.panel(), smooth or {})
@@ -143,7 +145,8 @@ class CompiledEncoder:
         states = torch.empty(len(ids) if keep is None else len(keep), self.config.hidden)
         if len(states):
             ids, offsets = np.ascontiguousarray(ids, np.int32), np.ascontiguousarray(offsets, np.int64)
-            positions = self._positions(ids, offsets)
+            check_batch(ids, offsets, self.config)
+            positions = positions_of(ids, offsets, self.config)
             worthwhile = 1 + self._weights * len(ids) // _CORE_WORK
             run = _Run(self._kernels, self._space(len(ids)), len(ids), min(cores, worthwhile))
             self._encode(run, ids, offsets, positions, states, keep)
@@ -202,22 +205,6 @@ class CompiledEncoder:
             cosines, sines = rotation(rope, torch.arange(room), self.config.head_dim)
             turn = self._turns[rope] = (cosines[:, 0].contiguous(), sines[:, 0].contiguous())
         return turn
-
-    def _positions(self, ids: NDArray[np.int32], offsets: NDArray[np.int64]) -> NDArray[np.int32]:
-        """(tokens,) each token's position in its text, after a look at what the kernels take on trust."""
-        lengths = np.diff(offsets)
-        if not 0 <= int(ids.min()) <= int(ids.max()) < self.config.vocabulary:
-            raise InputError(
-                f"token ids from {ids.min()} to {ids.max()}: the model has {self.config.vocabulary} tokens. "
-                "The tokenizer belongs to another model."
-            )
-        if lengths.max() > self.config.max_positions:
-            raise InputError(
-                f"a text of {lengths.max()} tokens: the model's positions end at "
-                f"{self.config.max_positions}. Cut the text or split it."
-            )
-        starts = np.repeat(offsets[:-1], lengths)
-        return (np.arange(len(ids)) - starts).astype(np.int32)
 
     def _space(self, tokens: int) -> _Space:
         """This thread's buffers, made larger when they must be; those of a very long text are not kept."""
@@ -328,7 +315,7 @@ def _pack_layers(
         return PackedLinear(linear, kind, panel, activation=activation, smooth=factors)
 
     def packed(index: int) -> _Layer:
-        layer = layers[index]
+        layer, window = layers[index], config.windows[index]
         middle: nn.Module = layer.attention_norm
         last: nn.Module = layer.feed_forward_norm
         if config.pre_norm:
@@ -341,7 +328,7 @@ def _pack_layers(
             down=pack(index, "down"),
             after_attention=_read_norm(middle),
             after_feed_forward=_read_norm(last),
-            window=config.windows[index] or 0,
+            window=-1 if window is None else window,
             rope=config.ropes[index] if config.ropes else None,
         )
 
@@ -355,5 +342,5 @@ def _read_norm(norm: nn.Module) -> _Norm:
 
 
 def _copied(tensor: Tensor) -> Tensor:
-    """A float32 copy that does not keep the file it came from open."""
+    """A contiguous copy in float32."""
     return tensor.detach().float().clone(memory_format=torch.contiguous_format)

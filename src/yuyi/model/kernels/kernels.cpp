@@ -263,6 +263,7 @@ int kinds() {
 }
 int panel() { return PANEL; }
 int lanes() { return LANES; }
+int longest_row() { return LONGEST_ROW; }
 
 struct Linear {
     int kind, inputs, outputs, activation;
@@ -411,7 +412,7 @@ void attend(const void* q, const void* k, const void* v, long stride, long lengt
     for (long row = 0; row < length; row += ROWS) {
         const int rows = (int)std::min<long>(ROWS, length - row);
         long begin = 0, end = columns;  // the panels of keys that any of these queries may see
-        if (window > 0) {
+        if (window >= 0) {
             begin = std::max<long>(0, row - window) / PANEL * PANEL;
             end = std::min(columns, (row + rows + window + PANEL - 1) / PANEL * PANEL);
         }
@@ -422,8 +423,8 @@ void attend(const void* q, const void* k, const void* v, long stride, long lengt
                             (int32_t*)scores + (p - begin), columns);
         float factors[ROWS];
         for (int i = 0; i < rows; i++) {
-            const long first = window > 0 ? std::max<long>(begin, row + i - window) : 0;
-            const long last = window > 0 ? std::min(length, row + i + window + 1) : length;
+            const long first = window >= 0 ? std::max<long>(begin, row + i - window) : 0;
+            const long last = window >= 0 ? std::min(length, row + i + window + 1) : length;
             factors[i] = soften<KIND>(scores + i * columns, scratch.probabilities.data() + i * groups, end - begin,
                                       first - begin, last - begin, scale);
         }
@@ -516,7 +517,8 @@ void linear(const Linear* l, long tokens, const void* x, const float* scale, con
     __builtin_trap();
 }
 
-// Attention within each text over rows of [Q | K | V]; a window allows that many neighbours on either side.
+// Attention within each text over rows of [Q | K | V], to so many neighbours on either side as `window` says;
+// negative means all of the text.
 void attention(int kind, long texts, const int64_t* offsets, int heads, int dim, const void* qkv, float scale,
                long window, void* out, int cores) {
     if (kind == FLOAT32)
@@ -529,8 +531,9 @@ void attention(int kind, long texts, const int64_t* offsets, int heads, int dim,
     __builtin_trap();
 }
 
-// x += residual, then its layer norm, (tokens, n) float32. `normed` and `residual` may be the same memory or
-// null; with `weight` null nothing is normalised. `cast` receives the rows as `reader` wants them.
+// added = x + residual, and its layer norm, (tokens, n) float32. All may be null but `x`; with `weight` null
+// nothing is normalised. `normed` or `added` may be the memory of `residual`. `cast` receives the normalised
+// rows as `reader` wants them.
 void norm(long tokens, int n, const float* x, const float* residual, float* added, const float* weight,
           const float* bias, float eps, float* normed, const Linear* reader, void* cast, float* scale, float* zero,
           int cores) {
