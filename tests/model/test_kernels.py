@@ -6,8 +6,10 @@ import os
 import subprocess
 import sys
 import threading
-from functools import cache
+from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,16 +18,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import yuyi
+from yuyi.encode.sample import sample_tokens
 from yuyi.errors import InputError
 from yuyi.model import onednn
 from yuyi.model.embedder import Embedder, load_embedder
+from yuyi.model.encoder import TransformerEncoder
 from yuyi.model.int8 import calibrate, quantize_encoder
+from yuyi.model.kernels import engine
 from yuyi.model.kernels.engine import CompiledEncoder, supports
 from yuyi.model.kernels.packing import Kind
 from yuyi.pipeline import read_pipeline
 
 from .oracles import FOLDERS, TEXTS, TINY, flat, token_ids
 
+ACTIVATIONS = ("gelu", "gelu_tanh", "silu", "relu")
 # Lowest cosine of a text's vector to float32's.
 FIDELITY = {Kind.FLOAT32: 0.999999, Kind.BFLOAT16: 0.9999, Kind.INT8: 0.998}
 KINDS = [
@@ -53,12 +59,18 @@ def rows_of(name: str) -> list[list[int]]:
 @cache
 def compiled(name: str, kind: Kind) -> CompiledEncoder:
     encoder = embedder(name).encoder
-    return CompiledEncoder(encoder, kind, calibrate(encoder, *flat(rows_of(name))))
+    return CompiledEncoder(encoder, kind, factors(embedder(name)))
 
 
-def states(engine: CompiledEncoder, rows: list[list[int]], cores: int = 1) -> np.ndarray:
+def factors(model: Embedder) -> dict[str, torch.Tensor]:
+    """Smoothing factors from the package's own sample, as `yuyi.load` takes them."""
+    sample = sample_tokens(model.pipeline)
+    return calibrate(model.encoder, torch.from_numpy(sample.ids), torch.from_numpy(sample.offsets))
+
+
+def states(runner: CompiledEncoder, rows: list[list[int]], cores: int = 1) -> np.ndarray:
     ids, offsets = flat(rows)
-    return engine(ids.int().numpy(), offsets.numpy(), cores).numpy()
+    return runner(ids.int().numpy(), offsets.numpy(), cores).numpy()
 
 
 @torch.inference_mode()
@@ -84,7 +96,8 @@ def test_the_vectors_are_those_of_torch(name: str, kind: Kind) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", FOLDERS)
-def test_cores_and_company_change_no_bit(name: str, kind: Kind) -> None:
+def test_cores_and_company_change_no_bit(name: str, kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "_CORE_WORK", 1)  # These models are too small to be worth a second core.
     rows = rows_of(name)
     together = states(compiled(name, kind), rows)
     assert np.array_equal(together, states(compiled(name, kind), rows, cores=3))
@@ -118,10 +131,10 @@ def test_any_texts_in_any_order(name: str, kind: Kind, data: st.DataObject) -> N
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_threads_do_not_disturb_one_another(kind: Kind) -> None:
-    engine, rows = compiled("bert-zh", kind), rows_of("bert-zh")
-    wanted = states(engine, rows)
+    runner, rows = compiled("bert-zh", kind), rows_of("bert-zh")
+    wanted = states(runner, rows)
     found: list[np.ndarray] = []
-    threads = [threading.Thread(target=lambda: found.append(states(engine, rows))) for _ in range(8)]
+    threads = [threading.Thread(target=lambda: found.append(states(runner, rows))) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -132,12 +145,12 @@ def test_threads_do_not_disturb_one_another(kind: Kind) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_texts_and_no_tokens(kind: Kind) -> None:
-    engine = compiled("bert-zh", kind)
+    runner = compiled("bert-zh", kind)
     hidden = embedder("bert-zh").encoder.config.hidden
-    assert states(engine, []).shape == (0, hidden)
-    assert states(engine, [[], []]).shape == (0, hidden)
+    assert states(runner, []).shape == (0, hidden)
+    assert states(runner, [[], []]).shape == (0, hidden)
     row = rows_of("bert-zh")[3]
-    assert np.array_equal(states(engine, [[], row, []]), states(engine, [row]))
+    assert np.array_equal(states(runner, [[], row, []]), states(runner, [row]))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -148,6 +161,43 @@ def test_what_would_read_outside_the_tables_is_refused(kind: Kind) -> None:
             states(compiled("bert-zh", kind), [[5, wrong]])
     with pytest.raises(InputError, match=f"{config.max_positions + 1} tokens"):
         states(compiled("bert-zh", kind), [[5] * (config.max_positions + 1)])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *({"activation": activation, "glu": glu} for activation in ACTIVATIONS for glu in (False, True)),
+        {"windows": (0, 3)},
+        {"windows": (1, None)},
+    ],
+    ids=str,
+)
+def test_every_activation_and_window(kind: Kind, changes: dict[str, Any]) -> None:
+    torch.manual_seed(5)
+    config = replace(embedder("bert-zh").encoder.config, **changes)
+    encoder = TransformerEncoder(config)
+    for parameter in encoder.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    ids, offsets = flat(rows_of("bert-zh"))
+    runner = CompiledEncoder(encoder.eval(), kind, calibrate(encoder, ids, offsets))
+    with torch.inference_mode():
+        wanted = encoder(ids, offsets)
+    found = runner(ids.int().numpy(), offsets.numpy())
+    cosines = torch.nn.functional.cosine_similarity(found, wanted)
+    assert cosines.mean() >= {Kind.FLOAT32: 0.999999, Kind.BFLOAT16: 0.9998, Kind.INT8: 0.995}[kind]
+
+
+def test_a_channel_silent_in_the_sample_keeps_to_the_others() -> None:
+    encoder = embedder("bert-zh").encoder
+    ids, offsets = flat(rows_of("bert-zh"))
+    silent = load_embedder(read_pipeline(TINY / "bert-zh")).encoder
+    with torch.no_grad():
+        silent.layers[0].attention_norm.weight[3] = 0
+        silent.layers[0].attention_norm.bias[3] = 0
+    before, after = calibrate(encoder, ids, offsets), calibrate(silent, ids, offsets)
+    ratio = after["layers.0.up"][3] / before["layers.0.up"][3]
+    assert 0.3 < ratio < 3
 
 
 def test_smoothing_brings_outliers_within_reach() -> None:
@@ -179,7 +229,7 @@ def test_smoothing_brings_outliers_within_reach() -> None:
 def test_eight_bits_in_torch_alone(name: str) -> None:
     rows = rows_of(name)
     other = load_embedder(read_pipeline(TINY / name))
-    quantize_encoder(other.encoder, calibrate(other.encoder, *flat(rows)))
+    quantize_encoder(other.encoder, factors(other))
     with torch.inference_mode():
         wanted, found = embedder(name)(*flat(rows)), other(*flat(rows))
     cosines = torch.nn.functional.cosine_similarity(wanted, found)
@@ -255,6 +305,17 @@ def test_other_processors_give_the_same(tmp_path: Path, processor: str, needs: s
     assert there, log
     assert np.abs(found - exact_vectors()).max() <= (1e-5 if dtype == "float32" else 0.02)
     assert len(list((tmp_path / "yuyi" / "kernels").glob("*.so"))) == 1
+
+
+@pytest.mark.skipif(not onednn.available(), reason="this torch was built without oneDNN")
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_onednn_applies_the_activation(activation: Any) -> None:
+    torch.manual_seed(6)
+    x, linear = torch.randn(7, 32), torch.nn.Linear(32, 48)
+    named = {"gelu": torch.nn.functional.gelu, "silu": torch.nn.functional.silu, "relu": torch.relu}
+    tanh = partial(torch.nn.functional.gelu, approximate="tanh")
+    wanted = named.get(activation, tanh)(linear(x))
+    assert torch.allclose(onednn.OneDnnLinear(linear, activation)(x), wanted, atol=1e-6)
 
 
 @pytest.mark.skipif(not onednn.available(), reason="this torch was built without oneDNN")
