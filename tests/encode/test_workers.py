@@ -178,6 +178,13 @@ def test_a_model_that_has_gone(tmp_path: Path) -> None:
         encoder.encode(["a"], workers=1)
 
 
+def test_the_folder_stays_the_same_wherever_one_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(FOLDER.parent)
+    encoder = yuyi.load(FOLDER.name)
+    monkeypatch.chdir(tmp_path)
+    np.testing.assert_array_equal(encoder.encode(["胡子"], workers=1), TINY.encode(["胡子"]))
+
+
 def test_numbers_of_texts_are_those_of_all(tmp_path: Path) -> None:
     pytest.importorskip("torch")
     encoder = yuyi.load(FOLDER.parent / "bert-zh", backend="torch")

@@ -77,16 +77,42 @@ def load(
         raise InputError(f"backend={backend!r}: choose one of {', '.join(get_args(BackendName))}.")
     if dtype not in get_args(Dtype):
         raise InputError(f"dtype={dtype!r}: choose one of {', '.join(get_args(Dtype))}.")
+    return _open_folder(
+        _find_folder(name_or_folder, revision), str(name_or_folder),
+        backend=backend, device=device, dtype=dtype, pooling=pooling, truncate_dim=truncate_dim,
+    )  # fmt: skip
+
+
+def reopen(arguments: dict[str, Any], shared: str | None) -> Encoder:
+    """The encoder that another process has, in this one.
+
+    Args:
+        arguments: its `Encoder.arguments`.
+        shared: path of what its `share` has written; None where it wrote nothing.
+    """
+    return _open_folder(**arguments, shared=shared)
+
+
+def _open_folder(
+    folder: Path,
+    name: str,
+    *,
+    backend: BackendName,
+    device: str | None,
+    dtype: Dtype,
+    pooling: str | None,
+    truncate_dim: int | None,
+    shared: str | None = None,
+) -> Encoder:
+    """An encoder with the arguments by which other processes open the very same folder."""
+    # Absolute and without a revision: neither a change of folder nor a newer revision moves it.
     arguments = {
-        "name_or_folder": name_or_folder, "revision": revision, "backend": backend, "device": device,
-        "dtype": dtype, "pooling": pooling, "truncate_dim": truncate_dim,
+        "folder": folder.absolute(), "name": name, "backend": backend, "device": device, "dtype": dtype,
+        "pooling": pooling, "truncate_dim": truncate_dim,
     }  # fmt: skip
-    folder = _find_folder(name_or_folder, revision)
     layout = find_layout(folder)
     if layout.name in TRANSFORMER_LAYOUTS:
-        encoder = _load_transformer(
-            folder, str(name_or_folder), backend, device, dtype, pooling, truncate_dim
-        )
+        encoder = _load_transformer(folder, name, backend, device, dtype, pooling, truncate_dim, shared)
         found = {"backend": encoder.backend_name, "device": encoder.device, "dtype": encoder.dtype}
         encoder.arguments = {**arguments, **found}
         return encoder
@@ -103,20 +129,6 @@ def load(
     encoder = _load_static(folder, layout.name, truncate_dim)
     encoder.arguments = arguments
     return encoder
-
-
-def reopen(arguments: dict[str, Any], shared: str | None) -> Encoder:
-    """The encoder that another process has, in this one.
-
-    Args:
-        arguments: its `Encoder.arguments`.
-        shared: path of what its `share` has written; None where it wrote nothing.
-    """
-    if shared is None:
-        return load(**arguments)
-    options = {name: value for name, value in arguments.items() if name not in ("name_or_folder", "revision")}
-    name = arguments["name_or_folder"]
-    return _load_transformer(_find_folder(name, arguments["revision"]), str(name), **options, shared=shared)
 
 
 def _find_folder(name_or_folder: str | os.PathLike[str] | None, revision: str | None) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from yuyi.extras import require
@@ -20,3 +21,12 @@ def as_tensor(vectors: NDArray[Any]) -> Any:
     import torch
 
     return torch.from_numpy(vectors)
+
+
+def visible_gpus() -> int:
+    """How many CUDA devices this process may use; none without torch."""
+    if find_spec("torch") is None:
+        return 0
+    import torch
+
+    return torch.cuda.device_count()
