@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from yuyi.errors import InputError
 from yuyi.machine import available_cores, available_memory
 
 if TYPE_CHECKING:
@@ -88,3 +89,14 @@ def test_version_1_without_a_limit(tmp_path: Path) -> None:
 def test_nothing_left(tmp_path: Path) -> None:
     files = {"sys/fs/cgroup/memory.max": "100", "sys/fs/cgroup/memory.current": "200"}
     assert available_memory(system(tmp_path, "0::/\n", files)) == 0
+
+
+def test_a_share_of_the_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)))
+    for share, cores in (("3", 3), ("9", 8), ("", 8)):
+        monkeypatch.setenv("YUYI_CORES", share)
+        assert available_cores(tmp_path) == cores
+    for wrong in ("0", "-1", "half"):
+        monkeypatch.setenv("YUYI_CORES", wrong)
+        with pytest.raises(InputError, match="YUYI_CORES"):
+            available_cores(tmp_path)

@@ -11,6 +11,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from yuyi.errors import InputError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -23,17 +25,21 @@ def available_cores(root: Path = _ROOT) -> int:
     """Number of cores that this process may keep busy, at least one.
 
     The smallest of the cores it may run on (as `taskset` and cpusets restrict them) and the processor time
-    that its control groups grant, where a started core counts as one.
+    that its control groups grant, where a started core counts as one. The environment variable YUYI_CORES
+    lowers it: worker processes get their share by it, and so can whoever shares the machine with others.
 
     Args:
         root: where `/proc` and `/sys` are looked for.
+
+    Raises:
+        InputError: YUYI_CORES is not a whole number from 1 on.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     for folder in _control_groups(root, "cpu"):
         quota, period = _quota(folder)
         if quota > 0 and period > 0:
             cores = min(cores, math.ceil(quota / period))
-    return max(1, cores)
+    return max(1, min(cores, _share() or cores))
 
 
 def available_memory(root: Path = _ROOT) -> int:
@@ -54,6 +60,16 @@ def available_memory(root: Path = _ROOT) -> int:
             cache = statistics.get("total_inactive_file") or statistics.get("inactive_file") or 0
             free = min(free, limit - max(0, used - cache))
     return max(0, free)
+
+
+def _share() -> int | None:
+    """The cores that YUYI_CORES leaves to this process; None where it is not set."""
+    given = os.environ.get("YUYI_CORES")
+    if not given:
+        return None
+    if not given.isdecimal() or int(given) < 1:
+        raise InputError(f"YUYI_CORES={given!r}: not a number of cores. Set it to 1 or more, or not at all.")
+    return int(given)
 
 
 def _control_groups(root: Path, controller: str) -> Iterator[Path]:
