@@ -15,7 +15,7 @@ from ctypes import POINTER, c_float, c_int, c_long, c_void_p
 from functools import cache
 from pathlib import Path
 
-SOURCE = Path(__file__).parent / "kernels.cpp"
+SOURCES = Path(__file__).parent
 # -ffp-contract lets a product and a sum become one instruction; the others stop promises nobody here needs.
 _FLAGS = ("-O3", "-std=c++17", "-ffp-contract=fast", "-fno-math-errno", "-shared", "-fPIC")
 _QUIET = ("-Wno-ignored-attributes", "-Wno-psabi")
@@ -93,7 +93,8 @@ def _built(compiler: list[str], processor: str) -> Path:
     """The shared library for this source, compiler and processor, built if it is not in the cache yet."""
     flags = (*_FLAGS, f"-march={processor}")
     version = subprocess.run([*compiler, "--version"], capture_output=True, check=True, timeout=10).stdout
-    parts = (SOURCE.read_bytes(), repr(flags).encode(), version, _features())
+    sources = (path.read_bytes() for path in sorted(SOURCES.glob("*.[ch]*")))
+    parts = (*sources, repr(flags).encode(), version, _features())
     folder = _cache_folder()
     target = folder / f"{hashlib.sha256(b'|'.join(parts)).hexdigest()[:32]}.so"
     if target.exists():
@@ -102,7 +103,7 @@ def _built(compiler: list[str], processor: str) -> Path:
     log.info("compiling the kernels for this processor, once")
     with tempfile.TemporaryDirectory(dir=folder) as temporary:
         draft = Path(temporary) / "kernels.so"
-        command = [*compiler, *flags, *_QUIET, str(SOURCE), "-o", str(draft)]
+        command = [*compiler, *flags, *_QUIET, str(SOURCES / "kernels.cpp"), "-o", str(draft)]
         try:
             _compile([*command, "-fopenmp"])
         except subprocess.CalledProcessError:
