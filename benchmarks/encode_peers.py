@@ -10,6 +10,7 @@ texts sorted by length, batches of 32 padded to the longest, mean over the mask,
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -85,9 +86,12 @@ def load_fastembed(home: Path, cores: int) -> Encode:
     return lambda texts: np.stack(list(model.embed(texts, batch_size=256)))
 
 
-def load_yuyi(home: Path, cores: int, dtype: str) -> Encode:
-    """`yuyi.load(folder, dtype=...)`, nothing else set."""
+def load_yuyi(home: Path, cores: int, dtype: str, kernels: bool = True) -> Encode:
+    """`yuyi.load(folder, dtype=...)`, nothing else set; or as it is where there is no C++ compiler."""
     import yuyi
+
+    if not kernels:
+        os.environ["YUYI_KERNELS"] = "off"
 
     return yuyi.load(home / "model", dtype=dtype, backend="torch").encode
 
@@ -252,6 +256,12 @@ PEERS = {
     "fastembed float32": Peer("float32", "onnx", ("fastembed",), load_fastembed),
     "yuyi ONNX float32": Peer(
         "float32", "onnx", ("yuyi", "onnxruntime"), partial(load_yuyi_onnx, dtype="float32")
+    ),
+    "yuyi float32, no compiler": Peer(
+        "float32", "model", ("yuyi", "torch"), partial(load_yuyi, dtype="float32", kernels=False)
+    ),
+    "yuyi bfloat16, no compiler": Peer(
+        "bfloat16", "model", ("yuyi", "torch"), partial(load_yuyi, dtype="bfloat16", kernels=False)
     ),
     "yuyi float32": Peer("float32", "model", ("yuyi", "torch"), partial(load_yuyi, dtype="float32")),
     "yuyi bfloat16": Peer("bfloat16", "model", ("yuyi", "torch"), partial(load_yuyi, dtype="bfloat16")),
