@@ -15,7 +15,7 @@ from hypothesis.extra.numpy import arrays
 import yuyi
 from yuyi.artifacts import hash_json
 from yuyi.encode.static_folder import quantize, read_static, save_sentence_transformers, save_static
-from yuyi.errors import InputError, ModelError
+from yuyi.errors import InputError, ModelError, YuyiWarning
 
 TINY = Path(__file__).parent.parent / "tiny" / "static"
 FILES = {file.name: file.read_bytes() for file in TINY.iterdir()}
@@ -138,7 +138,8 @@ def test_sentence_transformers_gives_equal_vectors(tmp_path: Path) -> None:
     ours = yuyi.load(tmp_path / "st")
     np.testing.assert_allclose(ours.encode(TEXTS), expected, rtol=0, atol=1e-6)
     assert (ours.name, ours.dim, ours.dims) == ("st", 32, (32,))
-    assert yuyi.load(tmp_path / "st", truncate_dim=8).encode(TEXTS).shape == (len(TEXTS), 8)
+    with pytest.warns(YuyiWarning, match="st declares no dimension below 32"):
+        assert yuyi.load(tmp_path / "st", truncate_dim=8).encode(TEXTS).shape == (len(TEXTS), 8)
 
 
 def test_a_table_that_newer_sentence_transformers_saved(tmp_path: Path) -> None:

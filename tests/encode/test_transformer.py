@@ -185,6 +185,29 @@ def test_every_chunk_has_its_prompt() -> None:
         encoder.encode([LONG], prompt="天" * 62, overflow="pool")
 
 
+def test_a_model_without_smaller_dimensions_warns_when_it_is_cut() -> None:
+    reason = "bert-dense declares no dimension below {}, so it was not trained for this one"
+    with pytest.warns(YuyiWarning, match="truncate_dim=16: " + reason.format(56)) as caught:
+        assert ours("bert-dense").encode(TEXTS, truncate_dim=16).shape == (len(TEXTS), 16)
+    assert len(caught) == 1
+    with pytest.warns(YuyiWarning, match=reason.format(56)) as caught:
+        cut = yuyi.load(TINY / "bert-dense", dtype="float32", device="cpu", truncate_dim=16)
+    assert len(caught) == 1
+    with pytest.warns(YuyiWarning, match="truncate_dim=8: " + reason.format(16)):
+        cut.encode(TEXTS, truncate_dim=8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        cut.encode(TEXTS, truncate_dim=16)
+
+
+@pytest.mark.filterwarnings("always::yuyi.errors.YuyiWarning")
+def test_workers_do_not_warn_again() -> None:
+    with pytest.warns(YuyiWarning, match="declares no dimension below 32") as caught:
+        ours("bert-zh").encode(TEXTS, truncate_dim=16, workers=1)
+    assert len(caught) == 1
+
+
+@pytest.mark.filterwarnings("ignore:truncate_dim=.*declares no dimension:yuyi.errors.YuyiWarning")
 def test_cut_then_normalised() -> None:
     whole = ours("bert-dense").encode(TEXTS, normalize=False)
     for dim in (1, 8, 56):
@@ -243,7 +266,9 @@ def test_the_fingerprint_tells_models_apart(tmp_path: Path) -> None:
     first = fingerprint()
     shutil.copytree(TINY / "xlm-roberta", tmp_path / "other")
     assert yuyi.load(tmp_path / "other", device="cpu", dtype="float32").fingerprint == first
-    found = {first, fingerprint(truncate_dim=8), fingerprint(pooling="cls")}
+    found = {first, fingerprint(pooling="cls")}
+    with pytest.warns(YuyiWarning, match="truncate_dim=8"):
+        found.add(fingerprint(truncate_dim=8))
     for path, key, value in (
         ("config_sentence_transformers.json", "prompts", {"query": "q: "}),
         ("tokenizer_config.json", "model_max_length", 17),

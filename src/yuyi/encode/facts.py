@@ -60,9 +60,13 @@ class Facts:
             raise InputError(
                 f"truncate_dim={dim!r}: {self.name} has {self.dims[0]} dimensions. Choose one of {declared}."
             )
-        if dim not in self.dims and len(self.dims) > 1:
-            warnings.warn(
-                f"truncate_dim={dim}: {self.name} does not declare this dimension, but {declared}.",
-                YuyiWarning,
-                stacklevel=3,
+        if dim in self.dims:
+            return
+        if len(self.dims) > 1:
+            reason = f"{self.name} does not declare this dimension, but {declared}."
+        else:
+            reason = (
+                f"{self.name} declares no dimension below {declared}, so it was not trained for this one; "
+                "expect worse vectors."
             )
+        warnings.warn(f"truncate_dim={dim}: {reason}", YuyiWarning, stacklevel=3)

@@ -24,14 +24,13 @@ from typing import IO, TYPE_CHECKING, Any, Literal, Unpack, cast
 import numpy as np
 
 from yuyi.encode.flow import in_order
+from yuyi.encode.tensors import visible_gpus
 from yuyi.errors import InputError, WorkerError, YuyiError, YuyiWarning
 from yuyi.machine import available_cores, available_memory
 from yuyi.text.overflow import EncodeInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
+    from collections.abc import Callable, Iterator
     from numpy.typing import NDArray
 
     from yuyi.encode.encoder import Encoder
@@ -95,12 +94,14 @@ class WorkerPool:
         Raises:
             InputError: `workers` is none of these.
         """
-        devices = _devices(workers, encoder.folder)
+        devices = _devices(workers, encoder)
         self._model = encoder.arguments
         self._home = encoder.device
         self._shared = _share(encoder) if {None, self._home} & {*devices} else None
-        self._threads = max(1, available_cores() // len(devices))
-        self._deaths = 0
+        self._cores = max(1, available_cores() // len(devices))
+        # Texts for fewer blocks than a worker's engine takes at a time would leave some of its cores idle.
+        self.side_by_side = min(encoder.side_by_side, self._cores)
+        self._deaths = 0  # Since a worker last answered.
         self._closing = False
         self._lock = threading.Lock()
         self._idle: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
@@ -144,12 +145,13 @@ class WorkerPool:
 
         Raises:
             LostTexts: the second worker died too.
-            WorkerError: so many workers have died that something else than the texts must be wrong.
+            WorkerError: so many workers have died in a row that something else than the texts must be wrong.
         """
         for _ in range(_ATTEMPTS):
             worker = self._idle.get()
             try:
                 vectors, info = worker.ask(texts, first, options)
+                self._deaths = 0
                 done(len(vectors), int(info.used.sum()))
                 return vectors, info
             except _Death as death:
@@ -162,7 +164,7 @@ class WorkerPool:
     def _start(self, device: str | None) -> _Worker:
         model = self._model if device is None else {**self._model, "device": device}
         shared = self._shared if device in (None, self._home) else None
-        worker = _Worker(model, device, self._threads, shared)
+        worker = _Worker(model, device, self._cores, shared)
         self._all.append(worker)
         return worker
 
@@ -173,7 +175,7 @@ class WorkerPool:
                 return dead
             if self._deaths > 2 * self._size + _ATTEMPTS:
                 raise WorkerError(
-                    f"{self._deaths} worker processes died; the last {what_happened}. "
+                    f"{self._deaths} worker processes died in a row; the last {what_happened}. "
                     "Take fewer workers: memory may be short."
                 )
             warnings.warn(f"{what_happened}; another one takes over", YuyiWarning, stacklevel=2)
@@ -183,7 +185,10 @@ class WorkerPool:
 
 
 def encode_in_workers(
-    encoder: Encoder, blocks: Iterator[Block], workers: Workers, **options: Unpack[VectorOptions]
+    encoder: Encoder,
+    cut: Callable[[int], Iterator[Block]],
+    workers: Workers,
+    **options: Unpack[VectorOptions],
 ) -> Iterator[Encoded]:
     """The vectors and the info of each block, in order; bounded memory however many there are.
 
@@ -192,47 +197,54 @@ def encode_in_workers(
 
     Args:
         encoder: whose vectors are wanted.
-        blocks: texts.
+        cut: gives the texts in blocks, each as large as so many blocks of the encoder's engine.
         workers: as for `WorkerPool`.
         **options: of `Encoder.encode_stream`.
 
     Raises:
         WorkerError: texts were lost.
     """
-    lost: list[tuple[int, int]] = []
-    nothing = encoder.encode([], **options)
 
     def work(block: Block, cores: int) -> Encoded:
         try:
             return pool.encode(block.texts, block.first, **options)
         except LostTexts as loss:
             lost.append(loss.span)
+            nothing = encoder.encode([], **options)
             blank = np.nan if nothing.dtype.kind == "f" else 0
             tokens = np.zeros(len(block.texts), dtype=np.int64)
             rows = np.full((len(block.texts), nothing.shape[1]), blank, dtype=nothing.dtype)
             return rows, EncodeInfo(tokens, tokens, tokens)
 
-    with WorkerPool(encoder, workers) as pool:
-        yield from in_order(blocks, work, len(pool))
-    check_nothing_lost(sorted(lost))
+    with naming_lost_texts() as lost, WorkerPool(encoder, workers) as pool:
+        yield from in_order(cut(pool.side_by_side), work, len(pool))
 
 
-def check_nothing_lost(lost: Sequence[tuple[int, int]]) -> None:
-    """Return when no text was lost.
-
-    Args:
-        lost: the first text and one past the last text of each block that was given up.
+@contextlib.contextmanager
+def naming_lost_texts() -> Iterator[list[tuple[int, int]]]:
+    """A list to gather lost texts in, the first and one past the last of each block that was given up.
 
     Raises:
-        WorkerError: some were; the message and its `ranges` name them.
+        WorkerError: at the end, if there are any; the message and its `ranges` name them. If the block ends
+            in a `WorkerError` of its own, they are added to that one.
     """
+    lost: list[tuple[int, int]] = []
+    try:
+        yield lost
+    except WorkerError as error:
+        if lost:
+            raise WorkerError(f"{error} Before, {_no_survivor(lost)}.", tuple(sorted(lost))) from error
+        raise
     if lost:
-        names = ", ".join(f"{first:,} to {stop - 1:,}" for first, stop in lost)
         raise WorkerError(
-            f"no worker process survived texts {names}, counted from 0; all others are done. Encode these "
-            "apart to find the one that is at fault.",
-            tuple(lost),
+            f"{_no_survivor(lost)}; all others are done. Encode these apart to find the one that is at fault.",
+            tuple(sorted(lost)),
         )
+
+
+def _no_survivor(lost: list[tuple[int, int]]) -> str:
+    names = ", ".join(f"{first:,} to {stop - 1:,}" for first, stop in sorted(lost))
+    return f"no worker process survived texts {names}, counted from 0"
 
 
 class _Death(Exception):
@@ -242,17 +254,18 @@ class _Death(Exception):
 class _Worker:
     """One process, seen from the one that started it."""
 
-    def __init__(self, model: dict[str, Any], device: str | None, threads: int, shared: int | None) -> None:
+    def __init__(self, model: dict[str, Any], device: str | None, cores: int, shared: int | None) -> None:
         self.device = device
         self._is_open = False
+        self._refusal: Exception | None = None
         code = f"import sys; sys.path[:] = {sys.path!r}; from yuyi.encode.workers import serve; serve()"
-        # What numpy, torch and tokenizers ask for the number of their threads.
-        settings = {"OMP_NUM_THREADS": str(threads), "RAYON_NUM_THREADS": str(threads)}
+        # What yuyi, numpy, torch and tokenizers ask for the number of their threads.
+        names = ("YUYI_CORES", "OMP_NUM_THREADS", "RAYON_NUM_THREADS")
         self._process = subprocess.Popen(
             [sys.executable, "-c", code],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={**os.environ, **settings},
+            env={**os.environ, **dict.fromkeys(names, str(cores))},
             start_new_session=True,
             pass_fds=() if shared is None else (shared,),
         )
@@ -268,8 +281,16 @@ class _Worker:
             _Death: the process has ended.
             Exception: what was raised in the process.
         """
+        if self._refusal is not None:
+            raise self._refusal
         if not self._is_open:
-            self._receive()
+            try:
+                self._receive()
+            except _Death:
+                raise
+            except Exception as error:  # Whatever kept the model from being opened: it answers nothing else.
+                self._refusal = error
+                raise
             self._is_open = True
         self._send((texts, first, options))
         answer: Encoded = self._receive()
@@ -366,21 +387,40 @@ def _portable(error: Exception) -> Exception:
     return error
 
 
-def _devices(workers: Workers, folder: Path) -> list[str | None]:
+def _devices(workers: Workers, encoder: Encoder, gpus: Callable[[], int] = visible_gpus) -> list[str | None]:
     """The device of each worker; None for the one that the model is opened on by itself.
 
     Raises:
-        InputError: `workers` is neither a positive number nor a list of devices nor `auto`.
+        InputError: `workers` is neither a positive number nor a list of devices nor `auto`, or there are not
+            as many GPUs.
     """
     if isinstance(workers, Sequence) and not isinstance(workers, str) and workers:
         return list(workers)
+    number = isinstance(workers, int) and not isinstance(workers, bool) and workers > 0
+    if not number and workers != "auto":
+        raise InputError(
+            f"workers={workers!r}: give a number of processes from 1 on, or the device of each, as in "
+            "['cuda:0', 'cuda:1'], or 'auto'."
+        )
+    if encoder.device.startswith("cuda"):
+        there = max(1, gpus())
+        count = there if workers == "auto" else cast("int", workers)
+        if count > there:
+            raise InputError(
+                f"workers={workers}: {there} GPUs are there, and a second copy of a model makes none faster. "
+                "Give a lower number, or name the device of each worker, or load with device='cpu'."
+            )
+        return [None] if count == 1 else [f"cuda:{number}" for number in range(count)]
     if workers == "auto":
-        size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-        room = available_memory() // (size + _WORKER_BYTES)
-        return [None] * max(1, min(available_cores(), room))
-    if isinstance(workers, int) and not isinstance(workers, bool) and workers > 0:
-        return [None] * workers
-    raise InputError(
-        f"workers={workers!r}: give a number of processes from 1 on, or the device of each, as in "
-        "['cuda:0', 'cuda:1'], or 'auto'."
-    )
+        return [None] * max(1, min(available_cores(), _room(encoder, available_memory())))
+    return [None] * cast("int", workers)
+
+
+def _room(encoder: Encoder, memory: int) -> int:
+    """How many workers fit into so many bytes: a token table is mapped, torch's weights are there once."""
+    own = _WORKER_BYTES
+    if encoder.backend_name == "torch" and hasattr(os, "memfd_create"):
+        memory -= encoder.weight_bytes
+    else:
+        own += encoder.weight_bytes
+    return max(0, memory) // own
