@@ -35,7 +35,7 @@ def test_any_lengths_and_windows(lengths: list[int], window: int | None) -> None
     got = attention(q, k, v, find_spans(_offsets(lengths)), window=window)
     assert got.shape == q.shape
     if got.numel():
-        assert (got - _plain(q, k, v, lengths, window)).abs().max() <= 1e-6
+        assert (got - _plain(q, k, v, lengths, window)).abs().max() <= 5e-6
 
 
 def test_a_text_of_many_blocks() -> None:

@@ -90,7 +90,16 @@ def attention(q: Tensor, k: Tensor, v: Tensor, spans: Spans, *, window: int | No
 
 def _is_flash(q: Tensor) -> bool:
     """Whether flash attention takes queries of this kind."""
-    return q.is_cuda and q.dtype in (torch.float16, torch.bfloat16) and q.shape[-1] % 8 == 0
+    head_dim = q.shape[-1]
+    if not q.is_cuda or q.dtype not in (torch.float16, torch.bfloat16) or head_dim % 8 or head_dim > 256:
+        return False
+    return _has_flash(q.device)
+
+
+@cache
+def _has_flash(device: torch.device) -> bool:
+    """Whether the GPU is of the generation that flash attention is written for (Ampere) or a later one."""
+    return torch.cuda.get_device_capability(device) >= (8, 0)
 
 
 @cache
