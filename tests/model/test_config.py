@@ -63,6 +63,58 @@ def test_a_local_theta_of_null_means_the_global_one(tmp_path: Path) -> None:
     assert set(read_config(folder).ropes) == {Rope(5000.0)}
 
 
+def _theirs(folder: Path) -> set[float]:
+    from transformers import AutoConfig
+
+    parameters = AutoConfig.from_pretrained(folder).rope_parameters
+    return {table["rope_theta"] for table in parameters.values()}
+
+
+def test_a_theta_left_out_is_the_older_one_or_the_usual_one(tmp_path: Path) -> None:
+    bare = {"full_attention": {"rope_type": "default"}}
+    folder = _changed("modernbert", tmp_path, rope_parameters=bare)
+    assert {rope.theta for rope in read_config(folder).ropes} == _theirs(folder) == {160_000.0, 10_000.0}
+    folder = _changed(
+        "modernbert", tmp_path, rope_parameters=bare, global_rope_theta=5000.0, local_rope_theta=400.0
+    )
+    assert {rope.theta for rope in read_config(folder).ropes} == _theirs(folder) == {5000.0, 400.0}
+
+
+def test_a_window_of_one_token_is_the_token_itself(tmp_path: Path) -> None:
+    assert set(read_config(_changed("modernbert", tmp_path, local_attention=1)).windows) == {None, 0}
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_null_is_the_same_as_nothing(name: str, tmp_path: Path) -> None:
+    wanted = read_config(TINY / name)
+    options = (
+        "position_embedding_type",
+        "is_decoder",
+        "norm_bias",
+        "rope_scaling",
+        "layer_norm_eps",
+        "norm_eps",
+    )
+    if name == "gte-new":
+        options = tuple(option for option in options if option != "rope_scaling")
+    assert read_config(_changed(name, tmp_path, **dict.fromkeys(options))) == wanted
+    for option in ("pad_token_id", "max_position_embeddings"):
+        try:
+            absent: Any = read_config(_changed(name, tmp_path, drop=(option,)))
+        except ModelError as error:
+            absent = str(error)
+        try:
+            null: Any = read_config(_changed(name, tmp_path, **{option: None}))
+        except ModelError as error:
+            null = str(error)
+        assert null == absent
+
+
+def test_the_padding_of_roberta_is_1_where_nothing_is_said(tmp_path: Path) -> None:
+    for name in ("roberta", "xlm-roberta"):
+        assert read_config(_changed(name, tmp_path, drop=("pad_token_id",))) == read_config(TINY / name)
+
+
 def test_rotary_scaling(tmp_path: Path) -> None:
     assert read_config(TINY / "gte-new").ropes[0] == Rope(160_000.0, 8.0 ** (2 / 8))
     linear = _changed("gte-new", tmp_path, rope_scaling={"type": "linear", "factor": 4.0})
@@ -86,6 +138,11 @@ def test_rotary_scaling(tmp_path: Path) -> None:
         ("bert-zh", {"pad_token_id": 30_000}, "pad_token_id 30000 lies outside"),
         ("roberta", {"max_position_embeddings": 2}, "no room for a token"),
         ("modernbert", {"layer_types": ["full_attention"]}, "layer_types must name"),
+        ("modernbert", {"rope_scaling": {"type": "linear", "factor": 2.0}}, "rope_scaling is .*'linear'"),
+        ("modernbert", {"rope_parameters": {"rope_theta": 1e4}}, "rope_parameters has rope_theta, and"),
+        ("modernbert", {"mlp_bias": "no"}, "mlp_bias is 'no', neither true nor false"),
+        ("roberta", {"pad_token_id": -1}, "pad_token_id is -1"),
+        ("gte-new", {"rope_scaling": {"partial_rotary_factor": 0.5}}, "partial_rotary_factor is 0.5"),
         ("modernbert", {"num_attention_heads": 32}, "1 dimensions cannot be rotated"),
         ("gte-new", {"rope_scaling": {"type": "yarn", "factor": 2.0}}, "rotary scaling 'yarn'"),
         ("gte-new", {"layer_norm_type": "rms_norm"}, "layer_norm_type is 'rms_norm'"),

@@ -27,8 +27,8 @@ def _flat(rows: list[list[int]]) -> tuple[np.ndarray, np.ndarray]:
 def test_padding_tokens_in_a_text_of_roberta(rows: list[list[int]], pad: int) -> None:
     config = replace(read_config(TINY / "roberta"), pad_id=pad, position_offset=pad + 1)
     theirs = RobertaEmbeddings.create_position_ids_from_input_ids
-    wanted = [theirs(torch.tensor([row]).long(), pad)[0].tolist() for row in rows]
-    assert positions_of(*_flat(rows), config).tolist() == sum(wanted, [])
+    wanted = [place for row in rows for place in theirs(torch.tensor([row]).long(), pad)[0].tolist()]
+    assert positions_of(*_flat(rows), config).tolist() == wanted
 
 
 @given(rows=ROWS)

@@ -63,9 +63,10 @@ class EncoderConfig:
         token_types: rows of the token type table, of which row 0 is added to each token; 0 without a table.
         max_positions: the longest text the positions leave room for, in tokens.
         position_offset: row of the position table for a text's first token; None without a table (rotary).
+            Above 0, the row before it is that of padding tokens (`yuyi.model.positions`).
         ropes: rotary positions of each layer; empty with a position table.
         windows: for each layer, how many tokens to either side a token attends to; None means all.
-        pad_id: id of the padding token, which never occurs here but is kept for other tools.
+        pad_id: id of the padding token, which occurs only where a text itself has it written out.
     """
 
     architecture: str
@@ -124,27 +125,35 @@ class _Fields:
         self.path = path
         self.values = values
 
+    def get(self, name: str, default: Any = None) -> Any:
+        """A value as it stands; null is the same as nothing."""
+        value = self.values.get(name)
+        return default if value is None else value
+
     def count(self, name: str, default: int | None = None, smallest: int = 1) -> int:
         """A whole number that is at least `smallest`."""
-        value = self.values.get(name, default)
+        value = self.get(name, default)
         if not isinstance(value, int) or isinstance(value, bool) or not smallest <= value <= _LARGEST:
             raise self.wrong(f"{name} is {value!r}, not a whole number from {smallest} to {_LARGEST}")
         return value
 
     def number(self, name: str, default: float) -> float:
         """A number above zero."""
-        value = self.values.get(name, default)
+        value = self.get(name, default)
         if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < 1e30:
             raise self.wrong(f"{name} is {value!r}, not a number above zero")
         return float(value)
 
     def flag(self, name: str, default: bool = False) -> bool:
         """A truth value."""
-        return bool(self.values.get(name, default))
+        value = self.get(name, default)
+        if not isinstance(value, bool):
+            raise self.wrong(f"{name} is {value!r}, neither true nor false")
+        return value
 
     def activation(self, name: str) -> Activation:
         """A feed-forward activation."""
-        value = self.values.get(name, "gelu")
+        value = self.get(name, "gelu")
         if not isinstance(value, str) or value not in _ACTIVATIONS:
             raise self.wrong(f"{name} is {value!r}, not one of {', '.join(_ACTIVATIONS)}")
         return _ACTIVATIONS[value]
@@ -158,7 +167,7 @@ class _Fields:
 
     def only(self, name: str, wanted: Any) -> None:
         """Raise when an option has another value than the one yuyi has."""
-        value = self.values.get(name, wanted)
+        value = self.get(name, wanted)
         if value != wanted:
             raise self.wrong(f"{name} is {value!r}, and yuyi has {wanted!r} only")
 
@@ -173,6 +182,7 @@ def _read_bert(fields: _Fields) -> EncoderConfig:
     fields.only("is_decoder", False)
     layers = fields.count("num_hidden_layers")
     positions = usable_positions(fields.values)
+    offset = fields.count("max_position_embeddings") - positions
     return EncoderConfig(
         architecture=fields.values["model_type"],
         vocabulary=fields.count("vocab_size"),
@@ -190,10 +200,10 @@ def _read_bert(fields: _Fields) -> EncoderConfig:
         down_bias=True,
         token_types=fields.count("type_vocab_size", 2, smallest=0),
         max_positions=positions,
-        position_offset=fields.count("max_position_embeddings") - positions,
+        position_offset=offset,
         ropes=(),
         windows=(None,) * layers,
-        pad_id=fields.count("pad_token_id", 0, smallest=0),
+        pad_id=fields.count("pad_token_id", max(offset - 1, 0), smallest=0),
     )
 
 
@@ -241,15 +251,21 @@ def _local_layers(fields: _Fields, layers: int) -> list[bool]:
 
 def _modernbert_ropes(fields: _Fields) -> tuple[Rope, Rope]:
     """The rotary positions of global and of local layers."""
-    if fields.values.get("rope_parameters") is None:
-        theta = fields.number("global_rope_theta", 160_000.0)
-        # A null here means: as the global layers.
-        local = fields.values.get("local_rope_theta", 10_000.0)
-        return Rope(theta), Rope(theta if local is None else fields.number("local_rope_theta", 10_000.0))
+    fields.only("rope_scaling", None)
+    everywhere = fields.number("global_rope_theta", 160_000.0)
+    nearby = fields.number("local_rope_theta", 10_000.0)
+    if "local_rope_theta" in fields.values and fields.values["local_rope_theta"] is None:
+        nearby = everywhere
     parameters = fields.table("rope_parameters")
+    unknown = parameters.values.keys() - {"full_attention", "sliding_attention"}
+    if unknown:
+        raise fields.wrong(
+            f"rope_parameters has {', '.join(sorted(unknown))}, and yuyi has it by full_attention and "
+            "sliding_attention only"
+        )
     return (
-        _rope(fields, parameters.table("full_attention"), 160_000.0),
-        _rope(fields, parameters.table("sliding_attention"), 10_000.0),
+        _rope(fields, parameters.table("full_attention"), everywhere),
+        _rope(fields, parameters.table("sliding_attention"), nearby),
     )
 
 
@@ -289,15 +305,16 @@ def _read_gte(fields: _Fields) -> EncoderConfig:
 
 def _gte_rope(fields: _Fields) -> Rope:
     """The rotary positions, in GTE's own form or in that of transformers."""
-    if fields.values.get("rope_parameters") is None:
+    if fields.get("rope_parameters") is None:
         return _rope(fields, fields.table("rope_scaling"), fields.number("rope_theta", 10_000.0))
-    return _rope(fields, fields.table("rope_parameters"), 160_000.0)
+    return _rope(fields, fields.table("rope_parameters"), fields.number("rope_theta", 160_000.0))
 
 
 def _rope(fields: _Fields, parameters: _Fields, theta: float) -> Rope:
     """Rotary positions from a table of `rope_theta`, `rope_type` (or `type`) and `factor`."""
+    parameters.only("partial_rotary_factor", 1.0)
     theta = parameters.number("rope_theta", theta)
-    kind = parameters.values.get("rope_type", parameters.values.get("type", "default"))
+    kind = parameters.get("rope_type", parameters.get("type", "default"))
     if kind == "default":
         return Rope(theta)
     factor = parameters.number("factor", 1.0)

@@ -1,4 +1,4 @@
-"""The row of the position table that each token takes, or its place in its text where rotary positions turn it."""
+"""Where each token stands: its row of the position table, or its place in the text for rotary positions."""
 
 from __future__ import annotations
 
