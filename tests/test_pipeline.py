@@ -68,6 +68,10 @@ def test_the_longest_text(copy: Callable[[str], Path]) -> None:
     _change(folder / "sentence_roberta_config.json", max_seq_length=20, do_lower_case=True)
     assert read_pipeline(folder).max_tokens == 20
     assert read_pipeline(folder).lower_case
+    # A null is the same as nothing, and nothing means row 1 for padding.
+    _change(folder / "sentence_roberta_config.json", max_seq_length=None)
+    _change(folder / "config.json", pad_token_id=None)
+    assert read_pipeline(folder).max_tokens == 64
     _change(folder / "sentence_roberta_config.json", max_seq_length=0)
     with pytest.raises(ModelError, match=r"no usable limit.*found 0"):
         read_pipeline(folder)
@@ -104,6 +108,18 @@ def test_pooling_in_both_forms_and_several(copy: Callable[[str], Path]) -> None:
         read_pipeline(path.parent.parent)
 
 
+def test_a_chosen_pooling_helps_a_folder_whose_own_is_unknown(copy: Callable[[str], Path]) -> None:
+    path = copy("bert-dense") / "1_Pooling" / "config.json"
+    path.write_text(json.dumps({"pooling_mode_weightedmean_tokens": True, "include_prompt": False}))
+    with pytest.raises(ModelError, match=r"'weightedmean'; .* Choose one of them with pooling="):
+        read_pipeline(path.parent.parent)
+    pipeline = read_pipeline(path.parent.parent, pooling="mean")
+    assert pipeline.pooling == ("mean",)
+    assert not pipeline.include_prompt
+    with pytest.raises(ModelError, match="pooling='weightedmean': no such pooling"):
+        read_pipeline(path.parent.parent, pooling="weightedmean")
+
+
 def test_a_plain_folder_asks_for_its_pooling() -> None:
     with pytest.raises(ModelError, match=r"does not say .* cls, mean, last, max, mean_sqrt_len"):
         read_pipeline(TINY / "bert-plain")
@@ -131,12 +147,29 @@ def test_what_is_known_of_a_model_fills_what_its_folder_leaves_unsaid(tmp_path: 
         read_pipeline(folder)
 
 
-def test_a_known_models_prompts_give_way_to_the_folders() -> None:
+def test_only_a_plain_folder_takes_the_prompts_of_a_known_model() -> None:
     known = find("gte-small-zh")
     assert known is not None
     known = replace(known, architecture="bert", layers=2, prompts={"query": "q: "})
-    assert read_pipeline(TINY / "bert-dense", known=known).prompts == {"query": "q: "}
+    assert read_pipeline(TINY / "bert-plain", known=known).prompts == {"query": "q: "}
+    # What sentence-transformers saved says of its prompts is all there is, be it nothing.
+    assert read_pipeline(TINY / "bert-dense", known=known).prompts == {}
     assert read_pipeline(TINY / "bert-zh", known=known).prompts["query"] == "为这个句子生成表示："
+
+
+def test_what_is_not_known_of_a_models_shape_contradicts_no_folder() -> None:
+    known = find("gte-small-zh")
+    assert known is not None
+    for architecture, layers, same in (
+        ("bert", None, True),
+        (None, 2, True),
+        (None, 3, False),
+        ("roberta", None, False),
+    ):
+        pipeline = read_pipeline(
+            TINY / "bert-zh", known=replace(known, architecture=architecture, layers=layers)
+        )
+        assert (pipeline.name == "gte-small-zh") is same
 
 
 def test_modules_that_cannot_be_run(copy: Callable[[str], Path]) -> None:

@@ -126,8 +126,8 @@ def read_pipeline(folder: Path, *, pooling: str | None = None, known: Known | No
     Args:
         folder: a sentence-transformers folder or a plain Hugging Face folder.
         pooling: replaces the folder's own; needed for a plain folder of a model that is not known.
-        known: published facts of this model, which fill what the folder leaves unsaid; by default those of
-            the model of the folder's name.
+        known: published facts of this model, by default those of the model of the folder's name. Pooling and
+            prompts are taken from them for a plain folder only: a sentence-transformers folder has its own.
 
     Raises:
         ModelError: a file is missing, is no JSON or says something that yuyi cannot do; or the folder is a
@@ -140,14 +140,14 @@ def read_pipeline(folder: Path, *, pooling: str | None = None, known: Known | No
     told = _first_json(folder, ("config_sentence_transformers.json",))
     known = _same_model(known or find(_name(folder)), config)
     if modules:
-        pools, include_prompt = _read_pooling(folder / modules[1][1])
+        pools, include_prompt = _read_pooling(folder / modules[1][1], replaced=pooling is not None)
         heads = tuple(_read_head(kind, folder / path) for kind, path in modules[2:])
     else:
         pools, include_prompt, heads = (), True, ()
-    if pooling is not None or not pools:
+    if not pools:
         pools = (_choose_pooling(folder, pooling, known),)
     prompts, default_prompt = _read_prompts(folder, told)
-    if known is not None and not any(prompts.values()):
+    if known is not None and not modules and not any(prompts.values()):
         prompts = dict(known.prompts)
     return Pipeline(
         folder=folder,
@@ -180,8 +180,13 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def usable_positions(config: dict[str, Any]) -> int:
     """The longest text, in tokens, for which a `config.json` has positions; 0 when they make no sense."""
-    positions = config.get("max_position_embeddings", _NO_LIMIT)
-    pad = config.get("pad_token_id", 1) if config.get("model_type") in _PADDED_POSITIONS else -1
+    # A null is the same as nothing.
+    positions, pad = config.get("max_position_embeddings"), config.get("pad_token_id")
+    positions = _NO_LIMIT if positions is None else positions
+    if config.get("model_type") not in _PADDED_POSITIONS:
+        pad = -1
+    elif pad is None:
+        pad = 1
     if not isinstance(positions, int) or not isinstance(pad, int):
         return 0
     return positions - pad - 1
@@ -246,10 +251,13 @@ def _check_one_model(folder: Path) -> None:
         )
 
 
-def _read_pooling(folder: Path) -> tuple[tuple[Pooling, ...], bool]:
-    """(modes, include_prompt) of a pooling module's folder."""
+def _read_pooling(folder: Path, replaced: bool) -> tuple[tuple[Pooling, ...], bool]:
+    """(modes, include_prompt) of a pooling module's folder; no modes where others replace them."""
     path = folder / "config.json"
     config = read_json(path)
+    include_prompt = bool(config.get("include_prompt", True))
+    if replaced:
+        return (), include_prompt
     names = config.get("pooling_mode")
     if names is None:
         names = [name for flag, name in _POOLING_FLAGS.items() if config.get(flag)]
@@ -260,7 +268,7 @@ def _read_pooling(folder: Path) -> tuple[tuple[Pooling, ...], bool]:
             f"{path}: pooling {', '.join(map(repr, unknown)) or 'is not given'}; yuyi has "
             f"{', '.join(POOLINGS)}. Choose one of them with pooling=..."
         )
-    return tuple(_POOLING_NAMES[name] for name in names), bool(config.get("include_prompt", True))
+    return tuple(_POOLING_NAMES[name] for name in names), include_prompt
 
 
 def _read_head(kind: str, folder: Path) -> Dense | Normalize:
@@ -318,8 +326,10 @@ def _choose_pooling(folder: Path, pooling: str | None, known: Known | None) -> P
 
 def _same_model(known: Known | None, config: dict[str, Any]) -> Known | None:
     """The published facts, unless the folder's shape shows that it holds another model of that name."""
-    shape = (config.get("model_type"), config.get("num_hidden_layers"))
-    return known if known is not None and (known.architecture, known.layers) == shape else None
+    if known is None:
+        return None
+    shape = ((known.architecture, config.get("model_type")), (known.layers, config.get("num_hidden_layers")))
+    return known if all(fact is None or fact == said for fact, said in shape) else None
 
 
 def _max_tokens(transformer: Path, config: dict[str, Any], settings: dict[str, Any]) -> int:
