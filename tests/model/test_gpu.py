@@ -37,8 +37,8 @@ def test_attention(dtype: torch.dtype, window: int | None, head_dim: int) -> Non
     assert (got.float().cpu() - wanted).abs().max() <= tolerance
 
 
-@pytest.mark.filterwarnings("ignore:.*no variable-length attention")
-@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+@pytest.mark.filterwarnings("ignore:.*no variable-length attention", "ignore:.*texts were cut")
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16", "int8"])
 @pytest.mark.parametrize("name", FOLDERS)
 def test_vectors(name: str, dtype: str) -> None:
     wanted = yuyi.load(TINY / name, backend="torch", device="cpu", dtype="float32").encode(list(TEXTS))
@@ -48,4 +48,4 @@ def test_vectors(name: str, dtype: str) -> None:
     assert encoder.dtype == dtype
     assert got.shape == wanted.shape
     cosines = (got * wanted).sum(1) / np.linalg.norm(got, axis=1) / np.linalg.norm(wanted, axis=1)
-    assert cosines.min() >= {"float32": 0.99999, "float16": 0.999, "bfloat16": 0.995}[dtype]
+    assert cosines.min() >= {"float32": 0.99999, "float16": 0.999, "bfloat16": 0.995, "int8": 0.98}[dtype]
