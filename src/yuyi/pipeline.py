@@ -133,11 +133,10 @@ def read_pipeline(folder: Path, *, pooling: str | None = None, known: Known | No
         ModelError: a file is missing, is no JSON or says something that yuyi cannot do; or the folder is a
             plain one and nothing says how it pools.
     """
-    modules = _read_modules(folder)
+    modules = _read_steps(folder)
     transformer = folder / modules[0][1] if modules else folder
     config = read_json(transformer / "config.json")
     settings = _first_json(transformer, _TRANSFORMER_SETTINGS)
-    told = _first_json(folder, ("config_sentence_transformers.json",))
     known = _same_model(known or find(_name(folder)), config)
     if modules:
         pools, include_prompt = _read_pooling(folder / modules[1][1], replaced=pooling is not None)
@@ -146,7 +145,7 @@ def read_pipeline(folder: Path, *, pooling: str | None = None, known: Known | No
         pools, include_prompt, heads = (), True, ()
     if not pools:
         pools = (_choose_pooling(folder, pooling, known),)
-    prompts, default_prompt = _read_prompts(folder, told)
+    prompts, default_prompt = read_prompts(folder)
     if known is not None and not modules and not any(prompts.values()):
         prompts = dict(known.prompts)
     return Pipeline(
@@ -208,19 +207,29 @@ def _first_json(folder: Path, names: tuple[str, ...]) -> dict[str, Any]:
     return next((read_json(folder / name) for name in names if (folder / name).is_file()), {})
 
 
-def _read_modules(folder: Path) -> list[tuple[str, str]]:
+def read_modules(folder: Path) -> list[tuple[str, str]]:
+    """(kind, path) of each module that a folder's `modules.json` names, whatever they are.
+
+    Raises:
+        ModelError: the file is missing or damaged.
+    """
+    path = folder / "modules.json"
+    modules = _parse(path)
+    if not isinstance(modules, list) or not all(isinstance(module, dict) for module in modules):
+        raise ModelError(f"{path}: not a list of modules. Fetch the file again.")
+    # The package path of these classes changed between versions; their own names did not.
+    return [
+        (str(module.get("type", "")).rpartition(".")[2], str(module.get("path", ""))) for module in modules
+    ]
+
+
+def _read_steps(folder: Path) -> list[tuple[str, str]]:
     """(kind, path) of each module: a Transformer, a Pooling, then heads; empty for a plain folder."""
     path = folder / "modules.json"
     if not path.is_file():
         _check_one_model(folder)
         return []
-    modules = _parse(path)
-    if not isinstance(modules, list) or not all(isinstance(module, dict) for module in modules):
-        raise ModelError(f"{path}: not a list of modules. Fetch the file again.")
-    # The package path of these classes changed between versions; their own names did not.
-    steps = [
-        (str(module.get("type", "")).rpartition(".")[2], str(module.get("path", ""))) for module in modules
-    ]
+    steps = read_modules(folder)
     for kind, _ in steps:
         if kind not in ("Transformer", "Pooling", "Dense", "Normalize"):
             raise ModelError(
@@ -297,9 +306,14 @@ def _read_head(kind: str, folder: Path) -> Dense | Normalize:
     return Dense(folder, int(taken), int(given), bool(config.get("bias", True)), _ACTIVATIONS[name])
 
 
-def _read_prompts(folder: Path, told: dict[str, Any]) -> tuple[dict[str, str], str | None]:
-    """The prompts by name, and the name of the one that is used when none is asked for."""
+def read_prompts(folder: Path) -> tuple[dict[str, str], str | None]:
+    """The prompts of a sentence-transformers folder by name, and the name of the one used by default.
+
+    Raises:
+        ModelError: the file that holds them is damaged, or its default is not among them.
+    """
     path = folder / "config_sentence_transformers.json"
+    told = _first_json(folder, (path.name,))
     prompts, default = told.get("prompts") or {}, told.get("default_prompt_name")
     if not isinstance(prompts, dict) or not all(isinstance(text, str | None) for text in prompts.values()):
         raise ModelError(f"{path}: prompts are not texts by name. Fetch the file again.")

@@ -154,6 +154,47 @@ def test_a_table_that_newer_sentence_transformers_saved(tmp_path: Path) -> None:
     np.testing.assert_allclose(ours.encode(TEXTS), yuyi.load(TINY).encode(TEXTS), rtol=0, atol=1e-6)
 
 
+def test_prompts_of_a_table_are_those_of_sentence_transformers(tmp_path: Path) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    save_sentence_transformers(tmp_path / "st", read_static(TINY))
+    plain = yuyi.load(tmp_path / "st")
+    about = {"prompts": {"query": "胡子 ", "sts": "passport "}, "default_prompt_name": "sts"}
+    (tmp_path / "st" / "config_sentence_transformers.json").write_text(json.dumps(about))
+    ours, theirs = yuyi.load(tmp_path / "st"), SentenceTransformer(str(tmp_path / "st"), device="cpu")
+    for method in ("encode", "encode_query", "encode_document"):
+        found, expected = getattr(ours, method)(TEXTS), getattr(theirs, method)(TEXTS)
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6, err_msg=method)
+    assert np.abs(ours.encode(TEXTS) - plain.encode(TEXTS)).max() > 0.1
+    assert ours.fingerprint != plain.fingerprint
+
+
+@pytest.mark.parametrize("kind", ["Dense", "WordWeights"])
+def test_a_module_that_yuyi_cannot_follow_a_table_with(tmp_path: Path, kind: str) -> None:
+    save_sentence_transformers(tmp_path, read_static(TINY))
+    modules = json.loads((tmp_path / "modules.json").read_text())
+    modules.append({"idx": 2, "name": "2", "path": "2_More", "type": f"sentence_transformers.models.{kind}"})
+    (tmp_path / "modules.json").write_text(json.dumps(modules))
+    with pytest.raises(ModelError, match=rf"modules\.json: {kind} beside a StaticEmbedding"):
+        yuyi.load(tmp_path)
+
+
+def test_number_types_of_a_table(tmp_path: Path) -> None:
+    import safetensors.torch
+    import torch
+
+    model = read_static(TINY)
+    save_sentence_transformers(tmp_path, model)
+    weights = tmp_path / "0_StaticEmbedding" / "model.safetensors"
+    table = torch.from_numpy(model.backend.table())
+    # Tensors that are not the table may be of any type.
+    safetensors.torch.save_file({"embedding.weight": table.half(), "other": table.bfloat16()}, weights)
+    np.testing.assert_allclose(yuyi.load(tmp_path).encode(TEXTS), yuyi.load(TINY).encode(TEXTS), atol=1e-3)
+    safetensors.torch.save_file({"embedding.weight": table.bfloat16()}, weights)
+    with pytest.raises(ModelError, match=r"embedding\.weight is of type BF16; .* Save it as float32"):
+        yuyi.load(tmp_path)
+
+
 @pytest.mark.parametrize(
     "options", [{"backend": "torch"}, {"backend": "onnx"}, {"dtype": "bfloat16"}, {"device": "cuda"}]
 )

@@ -146,6 +146,7 @@ def _load_static(folder: Path, layout: str, truncate_dim: int | None) -> Encoder
         folder=folder,
         dims=model.card.dims,
         digest=lambda: model.digest,
+        prompts=model.prompts,
         languages=model.card.languages,
         license=model.card.license,
     )

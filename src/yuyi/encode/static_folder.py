@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import mmap
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +21,8 @@ from tokenizers import Tokenizer
 from yuyi.artifacts import hash_file, hash_json, publish_folder
 from yuyi.encode.static_backend import StaticBackend
 from yuyi.errors import ModelError
+from yuyi.pipeline import read_modules, read_prompts
+from yuyi.text.prompts import Prompts
 from yuyi.text.tokenizer_folder import load_tokenizer
 
 if TYPE_CHECKING:
@@ -64,12 +66,14 @@ class StaticModel:
         tokenizer: its tokenizer.
         backend: its table.
         digest: hex SHA-256 of everything that decides the vectors.
+        prompts: its prompts.
     """
 
     card: StaticCard
     tokenizer: Tokenizer
     backend: StaticBackend
     digest: str
+    prompts: Prompts = field(default_factory=Prompts)
 
 
 def quantize(table: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
@@ -113,9 +117,9 @@ def read_static(folder: Path) -> StaticModel:
             raise ModelError(
                 f"{folder / name}: damaged, its SHA-256 is not the one in yuyi.json. Copy it again."
             )
-    tensors = _tensors(folder / "table.safetensors")
+    rows, scales = _tensors(folder / "table.safetensors", "rows", "scales")
     card = StaticCard(about["name"], tuple(about["dims"]), tuple(about["languages"]), about["license"])
-    backend = StaticBackend(tensors["rows"], tensors["scales"])
+    backend = StaticBackend(rows, scales)
     tokenizer = Tokenizer.from_str(bytes(contents["tokenizer.json"]).decode())
     return StaticModel(card, tokenizer, backend, hash_json(about["files"]))
 
@@ -128,22 +132,29 @@ def _map(path: Path) -> memoryview:
         return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
 
-def _tensors(path: Path) -> dict[str, NDArray[Any]]:
-    """The tensors of a safetensors file, mapped; the library would copy them.
+def _tensors(path: Path, *names: str) -> list[NDArray[Any]]:
+    """The tensors of these names in a safetensors file, mapped; the library would copy them.
 
     Raises:
         safetensors.SafetensorError: the file is damaged.
-        KeyError: a tensor is of a type that a token table has not.
+        KeyError: a tensor is not there.
+        ModelError: a tensor is of a type that numpy does not have.
     """
     with safetensors.safe_open(path, "numpy"):
         data = _map(path)  # Opening it has checked that all tensors lie within.
     start = 8 + int.from_bytes(data[:8], "little")
-    tensors = {}
-    for name, about in json.loads(bytes(data[8:start])).items():
-        if name != "__metadata__":
-            first, stop = about["data_offsets"]
-            values = np.frombuffer(data[start + first : start + stop], _DTYPES[about["dtype"]])
-            tensors[name] = values.reshape(about["shape"])
+    header = json.loads(bytes(data[8:start]))
+    tensors = []
+    for name in names:
+        about = header[name]
+        if about["dtype"] not in _DTYPES:
+            raise ModelError(
+                f"{path}: {name} is of type {about['dtype']}; a token table may be {', '.join(_DTYPES)}. "
+                "Save it as float32: SentenceTransformer(folder).float().save(folder)."
+            )
+        first, stop = about["data_offsets"]
+        values = np.frombuffer(data[start + first : start + stop], _DTYPES[about["dtype"]])
+        tensors.append(values.reshape(about["shape"]))
     return tensors
 
 
@@ -199,15 +210,24 @@ def save_sentence_transformers(folder: Path, model: StaticModel) -> None:
 def read_sentence_transformers(folder: Path) -> StaticModel:
     """The token table in a sentence-transformers StaticEmbedding folder.
 
+    A Normalize after it says no more than `encode` does by itself.
+
     Raises:
-        ModelError: the weights or the tokenizer cannot be read, or do not belong together.
+        ModelError: the weights or the tokenizer cannot be read, or do not belong together; or another module
+            follows the table.
     """
+    others = [kind for kind, _ in read_modules(folder) if kind not in ("StaticEmbedding", "Normalize")]
+    if others:
+        raise ModelError(
+            f"{folder / 'modules.json'}: {', '.join(others)} beside a StaticEmbedding; yuyi can follow that "
+            "with Normalize alone. Choose another model."
+        )
     inner = next(
         (part for part in (folder / "0_StaticEmbedding", folder) if (part / _TABLE).is_file()), folder
     )
     weights = inner / _TABLE
     try:
-        table = _tensors(weights)["embedding.weight"].astype(np.float32, copy=False)
+        (table,) = _tensors(weights, "embedding.weight")
     except (OSError, KeyError, safetensors.SafetensorError) as error:
         raise ModelError(
             f"{weights}: damaged, no embedding table can be read from it. Copy it again."
@@ -219,6 +239,8 @@ def read_sentence_transformers(folder: Path) -> StaticModel:
             f"{folder}: its tokenizer knows {pieces} pieces, its table has {len(table)} rows. "
             "Copy both files again, from one model."
         )
-    digest = hash_json([hash_file(weights), hash_file(inner / "tokenizer.json")])
+    prompts, default = read_prompts(folder)
+    digest = hash_json([hash_file(weights), hash_file(inner / "tokenizer.json"), prompts, default])
     card = StaticCard(folder.resolve().name, (table.shape[1],))
-    return StaticModel(card, tokenizer, StaticBackend(table, None), digest)
+    backend = StaticBackend(table.astype(np.float32, copy=False), None)
+    return StaticModel(card, tokenizer, backend, digest, Prompts(prompts, default))
