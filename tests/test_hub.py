@@ -418,6 +418,37 @@ def test_a_download_fetches_what_is_needed_once(machine: Path, serve: Serve) -> 
     assert server.fetched == []
 
 
+def test_a_download_fetches_what_the_engine_asked_for_reads(machine: Path, serve: Serve) -> None:
+    server = serve({**REPOSITORY, "onnx/model.onnx.data": b"its tensors"})
+    settings = {"YUYI_OFFLINE": "", "HF_ENDPOINT": server.url}
+    common = FETCHED - {"model.safetensors"}
+    download = DOWNLOAD.replace("'gte-small-zh'", "'gte-small-zh', engine={!r}")
+    folder = Path(python(download.format("onnx"), **settings).strip())
+    assert set(server.fetched) == common | {"onnx/model.onnx", "onnx/model.onnx.data"}
+    server.fetched.clear()
+    # That copy does for any engine but torch, which fetches what it lacks.
+    assert hub.resolve("gte-small-zh") == hub.resolve(ID, engine="onnx") == folder
+    with pytest.raises(ModelError, match="no weights for torch"):
+        hub.resolve(ID, engine="torch")
+    assert Path(python(download.format("torch"), **settings).strip()) == folder
+    assert server.fetched == ["model.safetensors"]
+    assert hub.resolve(ID, engine="torch") == hub.resolve(ID, engine="onnx") == folder
+
+
+def test_an_engine_that_a_repository_has_nothing_for(machine: Path, serve: Serve) -> None:
+    server = serve({name: data for name, data in REPOSITORY.items() if "onnx" not in name})
+    code = (
+        "import yuyi\n"
+        "try:\n"
+        "    yuyi.load('gte-small-zh', backend='onnx')\n"
+        "except yuyi.errors.ModelError as error:\n"
+        "    print(error)\n"
+    )
+    message = python(code, YUYI_OFFLINE="", HF_ENDPOINT=server.url)
+    assert f"not downloaded: the hub has no ONNX file under {ID}. Choose backend='torch'." in message
+    assert server.fetched == []
+
+
 FAILING = """
 from yuyi import hub
 from yuyi.errors import ModelError

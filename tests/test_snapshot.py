@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yuyi.snapshot import choose_files, find_lack
+from yuyi.snapshot import Engine, choose_files, find_lack
 
 TINY = Path(__file__).parent / "tiny" / "static"
 
@@ -33,14 +33,15 @@ OTHERS = [
 
 
 @pytest.mark.parametrize(
-    ("weights", "torch", "wanted"),
+    ("weights", "engine", "wanted"),
     [
-        (["model.safetensors", "pytorch_model.bin"], True, ["model.safetensors"]),
-        (["pytorch_model.bin"], True, ["pytorch_model.bin"]),
-        (["model.safetensors", "onnx/model.onnx"], True, ["model.safetensors"]),
-        (["model.safetensors", "onnx/model.onnx"], False, ["onnx/model.onnx"]),
-        (["model.safetensors", "pytorch_model.bin"], False, ["model.safetensors"]),
-        (["onnx/model.onnx", "onnx/model.onnx_data"], True, ["onnx/model.onnx", "onnx/model.onnx_data"]),
+        (["model.safetensors", "pytorch_model.bin"], "torch", ["model.safetensors"]),
+        (["pytorch_model.bin"], "torch", ["pytorch_model.bin"]),
+        (["model.safetensors", "onnx/model.onnx"], "torch", ["model.safetensors"]),
+        (["model.safetensors", "onnx/model.onnx"], "onnx", ["onnx/model.onnx"]),
+        (["model.safetensors", "pytorch_model.bin"], "onnx", ["model.safetensors"]),
+        (["onnx/model.onnx", "onnx/model.onnx_data"], "torch", ["onnx/model.onnx", "onnx/model.onnx_data"]),
+        (["model.onnx", "model.onnx.data"], "onnx", ["model.onnx", "model.onnx.data"]),
         (
             [
                 "model-00001-of-00002.safetensors",
@@ -49,7 +50,7 @@ OTHERS = [
                 "pytorch_model-00001-of-00001.bin",
                 "pytorch_model.bin.index.json",
             ],
-            True,
+            "torch",
             [
                 "model-00001-of-00002.safetensors",
                 "model-00002-of-00002.safetensors",
@@ -58,28 +59,28 @@ OTHERS = [
         ),
         (
             ["model.safetensors", "2_Dense/config.json", "2_Dense/pytorch_model.bin"],
-            True,
+            "torch",
             ["model.safetensors", "2_Dense/config.json", "2_Dense/pytorch_model.bin"],
         ),
         (
             ["model.safetensors", "2_Dense/model.safetensors", "onnx/model.onnx"],
-            False,
+            "onnx",
             ["2_Dense/model.safetensors", "onnx/model.onnx"],
         ),
     ],
 )
-def test_one_form_of_the_weights_is_fetched(weights: list[str], torch: bool, wanted: list[str]) -> None:
-    assert choose_files(SETTINGS + weights + OTHERS, torch=torch) == sorted(SETTINGS + wanted)
+def test_one_form_of_the_weights_is_fetched(weights: list[str], engine: Engine, wanted: list[str]) -> None:
+    assert choose_files(SETTINGS + weights + OTHERS, engine=engine) == sorted(SETTINGS + wanted)
 
 
 @given(
     st.lists(
         st.sampled_from([*SETTINGS, *OTHERS, "model.safetensors", "pytorch_model.bin", "onnx/model.onnx"])
     ),
-    st.booleans(),
+    st.sampled_from(["torch", "onnx"]),
 )
-def test_never_code_and_never_two_forms(names: list[str], torch: bool) -> None:
-    chosen = choose_files(names, torch=torch)
+def test_never_code_and_never_two_forms(names: list[str], engine: Engine) -> None:
+    chosen = choose_files(names, engine=engine)
     assert set(chosen) <= set(names)
     assert not any(name.endswith(".py") for name in chosen)
     forms = {"model.safetensors", "pytorch_model.bin", "onnx/model.onnx"}
@@ -109,6 +110,24 @@ WHOLE = ("config.json", "tokenizer.json", "model.safetensors")
 )
 def test_a_plain_folder_is_whole(tmp_path: Path, weights: str) -> None:
     assert find_lack(write(tmp_path, "config.json", "tokenizer.json", weights)) == ""
+
+
+@pytest.mark.parametrize(
+    ("weights", "engine", "lack"),
+    [
+        ("model.safetensors", "torch", ""),
+        ("model.safetensors", "onnx", "no ONNX file"),
+        ("onnx/model.onnx", "onnx", ""),
+        ("onnx/model.onnx", "torch", "no weights for torch"),
+        ("README.md", "onnx", "no weights"),
+    ],
+)
+def test_what_an_engine_lacks(tmp_path: Path, weights: str, engine: Engine, lack: str) -> None:
+    folder = write(tmp_path, "config.json", "tokenizer.json", weights)
+    assert find_lack(folder, engine=engine) == lack
+    write(folder, "1_Pooling/config.json")
+    write_modules(folder, Transformer="", Pooling="1_Pooling")
+    assert find_lack(folder, engine=engine) == lack
 
 
 @pytest.mark.parametrize("missing", WHOLE)

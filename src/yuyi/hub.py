@@ -21,6 +21,8 @@ from yuyi.snapshot import NOTHING, choose_files, find_lack
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from yuyi.snapshot import Engine
+
 # "gte-small-zh", "thenlper/gte-small-zh", either with "@revision". Paths begin otherwise or have more parts.
 _PART = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 _NAME = re.compile(rf"(?P<model>(?:{_PART}/)?{_PART})(?:@(?P<revision>{_PART}(?:/{_PART})*))?")
@@ -43,7 +45,9 @@ class _Wanted:
         return tuple(_home() / f"{name}{suffix}" for name in dict.fromkeys((self.name, self.id)))
 
 
-def resolve(name_or_folder: str | os.PathLike[str], *, revision: str | None = None) -> Path:
+def resolve(
+    name_or_folder: str | os.PathLike[str], *, revision: str | None = None, engine: Engine | None = None
+) -> Path:
     """The folder of a model: a folder as it is, a name from this machine, or else from the hub.
 
     Names are looked for in $YUYI_HOME/models and in the caches of huggingface_hub. Only a name that none of
@@ -53,6 +57,8 @@ def resolve(name_or_folder: str | os.PathLike[str], *, revision: str | None = No
         name_or_folder: path of a folder, a short name that `yuyi models` lists, or a hub id, "owner/name";
             a name may end in "@revision".
         revision: branch, tag or commit of a name; without it, the main branch.
+        engine: what is to run the model. Of a name, only a copy that this engine can run is taken, and only
+            its form of the weights is downloaded; without it, the form for what is installed.
 
     Raises:
         ModelError: no such folder, an unknown name, or a model that is neither here nor to be had; the
@@ -66,12 +72,12 @@ def resolve(name_or_folder: str | os.PathLike[str], *, revision: str | None = No
         return folder
     wanted = _read_name(name_or_folder, revision)
     looked = []
-    for place, lack in _candidates(wanted):
+    for place, lack in _candidates(wanted, engine):
         if not lack:
             return place
         looked.append(f"{place} ({lack})" if lack != NOTHING else str(place))
     try:
-        return _download(wanted)
+        return _download(wanted, engine)
     except (MissingExtra, _NotDownloaded) as reason:
         raise ModelError(
             f"{wanted.name}: not on this machine, and not downloaded: {reason} "
@@ -82,7 +88,7 @@ def resolve(name_or_folder: str | os.PathLike[str], *, revision: str | None = No
 
 def find_local(name: str) -> Path | None:
     """The folder of a model that is on this machine whole; None where it is not. Asks no network."""
-    return next((place for place, lack in _candidates(_read_name(name, None)) if not lack), None)
+    return next((place for place, lack in _candidates(_read_name(name, None), None) if not lack), None)
 
 
 def _existing(name_or_folder: str | os.PathLike[str]) -> Path | None:
@@ -156,10 +162,10 @@ def _caches() -> list[Path]:
     return list(dict.fromkeys(paths))
 
 
-def _candidates(wanted: _Wanted) -> Iterator[tuple[Path, str]]:
+def _candidates(wanted: _Wanted, engine: Engine | None) -> Iterator[tuple[Path, str]]:
     """Every place a model may be in, with what it lacks there; "" when it is whole."""
     for folder in wanted.folders:
-        yield folder, find_lack(folder, wanted.dim)
+        yield folder, find_lack(folder, wanted.dim, engine)
     for cache in _caches():
         repository = cache / f"models--{wanted.id.replace('/', '--')}"
         commit = _commit(repository, wanted.revision or "main")
@@ -168,7 +174,7 @@ def _candidates(wanted: _Wanted) -> Iterator[tuple[Path, str]]:
             yield repository, f"only other revisions: {held}" if held else NOTHING
         else:
             folder = repository / "snapshots" / commit
-            yield folder, find_lack(folder, wanted.dim)
+            yield folder, find_lack(folder, wanted.dim, engine)
 
 
 def _commit(repository: Path, revision: str) -> str | None:
@@ -186,7 +192,7 @@ class _NotDownloaded(Exception):
     """Why a model was not downloaded: one sentence."""
 
 
-def _download(wanted: _Wanted) -> Path:
+def _download(wanted: _Wanted, engine: Engine | None) -> Path:
     """The folder of a model, downloaded into the cache of huggingface_hub.
 
     Raises:
@@ -204,7 +210,9 @@ def _download(wanted: _Wanted) -> Path:
     repository = wanted.id
     try:
         listed = HfApi().model_info(repository, revision=wanted.revision).siblings or []
-        files = choose_files([file.rfilename for file in listed], torch=find_spec("torch") is not None)
+        files = choose_files([file.rfilename for file in listed], engine=engine or _installed())
+        if engine == "onnx" and not any(name.endswith(".onnx") for name in files):
+            raise _NotDownloaded(f"the hub has no ONNX file under {repository}. Choose backend='torch'.")
         folder = snapshot_download(
             repository,
             revision=wanted.revision,
@@ -214,15 +222,24 @@ def _download(wanted: _Wanted) -> Path:
     # Its HTTP library and its transfer library raise classes of their own; each means: not downloaded.
     except Exception as error:
         raise _NotDownloaded(_say_why(error, repository, wanted.revision)) from error
-    if lack := find_lack(Path(folder), wanted.dim):
-        raise _NotDownloaded(f"what the hub has under {repository} is no model that yuyi can open: {lack}.")
+    if lack := find_lack(Path(folder), wanted.dim, engine):
+        raise _NotDownloaded(
+            f"what the hub has under {repository} is no model that {engine or 'yuyi'} can open: {lack}."
+        )
     return Path(folder)
+
+
+def _installed() -> Engine:
+    """The engine that `auto` takes where a repository holds weights in both forms."""
+    return "onnx" if find_spec("torch") is None else "torch"
 
 
 def _say_why(error: Exception, repository: str, revision: str | None) -> str:
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
     match error:
+        case _NotDownloaded():
+            return str(error)
         case GatedRepoError():
             return f"{repository} is for those who accepted its terms on the hub. Accept them and log in."
         case RepositoryNotFoundError():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from yuyi.layout import has_onnx_weights
 
@@ -18,22 +18,25 @@ _FORMS = (
     re.compile(r"(model(-\d+-of-\d+)?|table)\.safetensors|model\.safetensors\.index\.json"),
     re.compile(r"pytorch_model(-\d+-of-\d+)?\.bin|pytorch_model\.bin\.index\.json"),
 )
-_ONNX = re.compile(r"(onnx/)?model\.onnx(_data)?")
+_ONNX = re.compile(r"(onnx/)?model\.onnx([._]data)?")
 _SETTINGS = re.compile(r".+(?<!\.index)\.json|.+\.txt|.+\.model|README\.md")
 _MODULE_FOLDER = re.compile(r"\.|\d+_\w+")
+
+Engine = Literal["torch", "onnx"]
 
 # What `find_lack` says of a folder that does not exist.
 NOTHING = "not there"
 
 
-def choose_files(names: Collection[str], *, torch: bool) -> list[str]:
+def choose_files(names: Collection[str], *, engine: Engine) -> list[str]:
     """The files of a repository that a model needs: settings, tokenizer and one form of its weights.
 
     Code is never among them, nor a second form of the same weights.
 
     Args:
         names: paths inside the repository, with "/".
-        torch: whether torch is installed; without it, an ONNX file is taken before weights.
+        engine: what is to run the model. An ONNX file is taken for `onnx` where there is one, for `torch`
+            where there is nothing else.
     """
     folders: dict[str, list[PurePosixPath]] = {}
     for path in map(PurePosixPath, names):
@@ -43,7 +46,7 @@ def choose_files(names: Collection[str], *, torch: bool) -> list[str]:
     weights = {str(path) for paths in modules for path in _best_form(paths)}
     encoder = {name for name in weights if "/" not in name or name.startswith("0_")}
     onnx = {name for name in names if _ONNX.fullmatch(name)}
-    if onnx and not (encoder and torch):
+    if onnx and not (encoder and engine == "torch"):
         weights = weights - encoder | onnx
     return sorted(chosen | weights)
 
@@ -54,7 +57,7 @@ def _best_form(paths: list[PurePosixPath]) -> list[PurePosixPath]:
     return next(filter(None, forms), [])
 
 
-def find_lack(folder: Path, dim: int | None = None) -> str:
+def find_lack(folder: Path, dim: int | None = None, engine: Engine | None = None) -> str:
     """What a model folder lacks, in a few words; "" when it is whole.
 
     A download that was stopped, or a program that fetched only what it needed itself, leaves a part.
@@ -63,16 +66,17 @@ def find_lack(folder: Path, dim: int | None = None) -> str:
         folder: a folder that may not exist.
         dim: dimension of the model's vectors where it is known. A folder that gives vectors of another
             length lacks the layers that should follow the encoder.
+        engine: what must be able to run it; None for any.
     """
     if not folder.is_dir():
         return NOTHING
     try:
-        return ", ".join(f"no {part}" for part in _missing(folder, dim))
+        return ", ".join(f"no {part}" for part in _missing(folder, dim, engine))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return "its settings cannot be read"
 
 
-def _missing(folder: Path, dim: int | None) -> Iterator[str]:
+def _missing(folder: Path, dim: int | None, engine: Engine | None) -> Iterator[str]:
     if (folder / "yuyi.json").is_file():
         yield from (name for name in ("tokenizer.json", "table.safetensors") if not (folder / name).is_file())
     elif (folder / "modules.json").is_file():
@@ -80,15 +84,15 @@ def _missing(folder: Path, dim: int | None) -> Iterator[str]:
         if not modules:
             yield "modules in modules.json"
         for module in modules:
-            yield from _missing_of_module(folder, module["path"], module["type"].rpartition(".")[2])
+            yield from _missing_of_module(folder, module["path"], module["type"].rpartition(".")[2], engine)
     else:
-        yield from _missing_of_module(folder, "", "Transformer")
+        yield from _missing_of_module(folder, "", "Transformer", engine)
         config = folder / "config.json"
         if dim and config.is_file() and json.loads(config.read_bytes()).get("hidden_size", dim) != dim:
             yield "modules.json"
 
 
-def _missing_of_module(folder: Path, path: str, kind: str) -> Iterator[str]:
+def _missing_of_module(folder: Path, path: str, kind: str, engine: Engine | None) -> Iterator[str]:
     """What one module of a sentence-transformers folder lacks; a kind without files lacks nothing."""
     inner = folder / path
     place = f" in {path}" if path else ""
@@ -97,10 +101,20 @@ def _missing_of_module(folder: Path, path: str, kind: str) -> Iterator[str]:
     if kind in ("Transformer", "StaticEmbedding"):
         if not any((inner / name).is_file() for name in ("tokenizer.json", "vocab.txt")):
             yield f"tokenizer.json{place}"
-        if not _has_weights(inner) and not has_onnx_weights(folder):
-            yield f"weights{place}"
+        yield from _missing_weights(folder, inner, place, engine if kind == "Transformer" else None)
     elif kind == "Dense" and not _has_weights(inner):
         yield f"weights{place}"
+
+
+def _missing_weights(folder: Path, inner: Path, place: str, engine: Engine | None) -> Iterator[str]:
+    """What the engine lacks of an encoder's weights; a token table needs none."""
+    torch, onnx = _has_weights(inner), has_onnx_weights(folder)
+    if not torch and not onnx:
+        yield f"weights{place}"
+    elif engine == "torch" and not torch:
+        yield f"weights for torch{place}"
+    elif engine == "onnx" and not onnx:
+        yield "ONNX file"
 
 
 def _has_weights(folder: Path) -> bool:

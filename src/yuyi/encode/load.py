@@ -78,7 +78,7 @@ def load(
     if dtype not in get_args(Dtype):
         raise InputError(f"dtype={dtype!r}: choose one of {', '.join(get_args(Dtype))}.")
     return _open_folder(
-        _find_folder(name_or_folder, revision), str(name_or_folder),
+        _find_folder(name_or_folder, revision, backend), str(name_or_folder),
         backend=backend, device=device, dtype=dtype, pooling=pooling, truncate_dim=truncate_dim,
     )  # fmt: skip
 
@@ -131,12 +131,15 @@ def _open_folder(
     return encoder
 
 
-def _find_folder(name_or_folder: str | os.PathLike[str] | None, revision: str | None) -> Path:
+def _find_folder(
+    name_or_folder: str | os.PathLike[str] | None, revision: str | None, backend: BackendName
+) -> Path:
     if name_or_folder is None:
         return EMBEDDED
     from yuyi.hub import resolve
 
-    return resolve(name_or_folder, revision=revision)
+    engine = backend if backend in ("torch", "onnx") else None
+    return resolve(name_or_folder, revision=revision, engine=engine)
 
 
 def _load_static(folder: Path, layout: str, truncate_dim: int | None) -> Encoder:
