@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import itertools
 import re
+import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -11,9 +12,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import yuyi
+from yuyi import extras
 from yuyi.encode.static_folder import read_static
-from yuyi.errors import InputError, YuyiWarning
+from yuyi.errors import InputError, MissingExtra, YuyiWarning
 from yuyi.types import Encoder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 FOLDER = Path(__file__).parent.parent / "tiny" / "static"
 TINY = yuyi.load(FOLDER)
@@ -239,3 +244,31 @@ def test_tensors() -> None:
     assert isinstance(found, torch.Tensor)
     np.testing.assert_array_equal(found.numpy(), TINY.encode(["胡子", "passport"]))
     assert TINY.encode("胡子", convert_to_tensor=True).shape == (32,)
+
+
+def test_a_tensor_without_torch_is_refused_before_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    def texts() -> Iterator[str]:
+        raise AssertionError("read")
+        yield
+
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.setattr(extras, "find_spec", lambda name: None)
+    with pytest.raises(MissingExtra, match="torch"):
+        TINY.encode(texts(), convert_to_tensor=True)
+
+
+@pytest.mark.parametrize("wrong", [None, b"", 5, ["a"]])
+def test_tokens_of_what_is_no_string(wrong: object) -> None:
+    with pytest.raises(InputError, match="not a string"):
+        TINY.tokens(wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("wrong", [{"text": "a"}, b"abc", bytearray(b"abc")])
+def test_what_is_no_list_of_texts(wrong: object) -> None:
+    with pytest.raises(InputError, match="not a list or another iterable of texts"):
+        TINY.encode(wrong)  # type: ignore[call-overload]
+
+
+def test_half_a_character_in_a_prompt() -> None:
+    with pytest.raises(InputError, match=r"^the prompt \(.*surrogate"):
+        TINY.encode(["a"], prompt="ask \ud800: ")

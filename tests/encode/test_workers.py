@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import shutil
 import signal
@@ -10,6 +11,7 @@ import sys
 import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,8 +19,10 @@ import numpy as np
 import pytest
 
 import yuyi
+from yuyi.encode import workers
 from yuyi.encode.workers import WorkerPool
 from yuyi.errors import InputError, ModelError, WorkerError, YuyiWarning
+from yuyi.machine import available_cores
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +30,8 @@ if TYPE_CHECKING:
 FOLDER = Path(__file__).parent.parent / "tiny" / "static"
 TINY = yuyi.load(FOLDER)
 BLOCK = 1_024  # texts in a block of a token table
+CORES = available_cores()
+GIB = 1 << 30
 
 FAULTS = """
 import os, pathlib, signal, time
@@ -41,6 +47,9 @@ def faulty(encoder, texts, first, **options):
         if text == "die" or text == "die once" and not (place / "died").exists():
             (place / "died").touch()
             os.kill(os.getpid(), signal.SIGKILL)
+        if text == "cores":
+            cores = encoder._cores, encoder.side_by_side, os.environ["OMP_NUM_THREADS"], len(texts)
+            (place / "cores").write_text(repr(cores))
         if text == "bug":
             raise ZeroDivisionError("a bug")
         if text == "refuse":
@@ -51,6 +60,12 @@ def faulty(encoder, texts, first, **options):
 
 workers.encode_shard = faulty
 """
+
+
+@pytest.fixture(autouse=True)
+def one_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that a request holds `BLOCK` texts whatever the machine."""
+    monkeypatch.setenv("YUYI_CORES", "1")
 
 
 @pytest.fixture
@@ -95,9 +110,48 @@ def test_devices_instead_of_a_number() -> None:
         np.testing.assert_array_equal(pool.encode(["胡子"], 0)[0], TINY.encode(["胡子"]))
 
 
-def test_auto_is_bounded_by_the_machine() -> None:
-    with WorkerPool(TINY, "auto") as pool:
-        assert 1 <= len(pool) <= (os.cpu_count() or 1)
+def test_auto_is_bounded_by_cores_and_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    for cores, memory, expected in ((8, 64 * GIB, 8), (8, 2 * GIB, 5), (3, 2 * GIB, 3), (8, 0, 1)):
+        monkeypatch.setattr(workers, "available_cores", lambda cores=cores: cores)
+        monkeypatch.setattr(workers, "available_memory", lambda memory=memory: memory)
+        assert workers._devices("auto", TINY) == [None] * expected
+
+
+@dataclass
+class Opened:
+    """What of an encoder decides how many workers there are."""
+
+    backend_name: str
+    weight_bytes: int
+    device: str = "cpu"
+
+
+@pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="weights are shared on Linux")
+def test_shared_weights_count_once() -> None:
+    assert workers._room(Opened("torch", GIB), 4 * GIB) == 3 * GIB // workers._WORKER_BYTES
+    assert workers._room(Opened("onnx", GIB), 4 * GIB) == 2
+    assert workers._room(Opened("torch", 5 * GIB), 4 * GIB) == 0
+
+
+def test_a_worker_for_each_gpu() -> None:
+    def devices(number: object, gpus: int) -> list[str | None]:
+        return workers._devices(number, Opened("torch", GIB, "cuda:0"), lambda: gpus)
+
+    assert devices("auto", 3) == devices(3, 8) == ["cuda:0", "cuda:1", "cuda:2"]
+    assert devices("auto", 1) == devices(1, 4) == devices("auto", 0) == [None]
+    assert devices(["cuda:1", "cuda:1"], 2) == ["cuda:1", "cuda:1"]
+    with pytest.raises(InputError, match="workers=4: 2 GPUs are there"):
+        devices(4, 2)
+
+
+def test_workers_share_the_cores(faults: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(4)))
+    monkeypatch.setenv("YUYI_CORES", "2")
+    encoder = yuyi.load(FOLDER)
+    for count, share in ((2, 1), (1, min(2, CORES))):
+        encoder.encode(["cores"] * 4 * BLOCK, workers=count)
+        expected = (share, share, str(2 // count), 2 // count * BLOCK)
+        assert ast.literal_eval((faults / "cores").read_text()) == expected
 
 
 @pytest.mark.parametrize("workers", [0, -1, True, "two", [], 1.5])
@@ -155,10 +209,34 @@ def test_a_stream_keeps_its_rows_in_place(faults: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:worker process")
+def test_deaths_far_apart_are_not_counted_together(faults: Path) -> None:
+    texts = texts_with("die", 0, 6 * BLOCK)
+    texts[2 * BLOCK] = texts[4 * BLOCK] = "die"
+    with pytest.raises(WorkerError, match=r"no worker process survived texts 0 to 1,023, 2,048 to") as caught:
+        TINY.encode(texts, workers=1)
+    assert caught.value.ranges == tuple((first, first + BLOCK) for first in (0, 2 * BLOCK, 4 * BLOCK))
+    assert np.isfinite(caught.value.vectors[-BLOCK:]).all()
+
+
+@pytest.mark.filterwarnings("ignore:worker process")
 def test_when_all_die_it_ends(faults: Path) -> None:
-    with pytest.raises(WorkerError, match="5 worker processes died"):
+    with pytest.raises(
+        WorkerError, match=r"5 worker processes died in a row.* Before, .* texts 0 to"
+    ) as caught:
         TINY.encode(["die"] * 100 * BLOCK, workers=1)
+    assert caught.value.ranges == ((0, BLOCK), (BLOCK, 2 * BLOCK))
     assert_gone(workers_of(faults))
+
+
+def test_a_model_that_cannot_be_opened_is_told_each_time(tmp_path: Path) -> None:
+    """A worker without a model has no answer to wait for."""
+    shutil.copytree(FOLDER, tmp_path / "model")
+    encoder = yuyi.load(tmp_path / "model")
+    shutil.rmtree(tmp_path / "model")
+    with WorkerPool(encoder, 1) as pool, ThreadPoolExecutor(1) as threads:
+        for first in range(3):
+            with pytest.raises(ModelError):
+                threads.submit(pool.encode, ["a"], first).result(timeout=30)
 
 
 def test_what_a_worker_raises_arrives(faults: Path) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import numpy as np
 
 from yuyi.encode.flow import in_order
-from yuyi.encode.workers import LostTexts, check_nothing_lost
+from yuyi.encode.workers import LostTexts, naming_lost_texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -91,15 +91,14 @@ def embed_table(
         return _finish(shard, encode, shards, done)
 
     totals = Totals()
-    lost: list[tuple[int, int]] = []
-    for shard in in_order(_numbered(table), finish, threads):
-        if shard.vectors is None or shard.info is None:
-            lost.append((shard.first, shard.stop))
-            continue
-        if not lost:  # An output with a hole will not be published.
-            write(shard.vectors, shard.block.rows)
-        _count(totals, shard.vectors, shard.info, shard.resumed)
-    check_nothing_lost(lost)
+    with naming_lost_texts() as lost:
+        for shard in in_order(_numbered(table), finish, threads):
+            if shard.vectors is None or shard.info is None:
+                lost.append((shard.first, shard.stop))
+                continue
+            if not lost:  # An output with a hole will not be published.
+                write(shard.vectors, shard.block.rows)
+            _count(totals, shard.vectors, shard.info, shard.resumed)
     return totals
 
 

@@ -13,7 +13,8 @@ from yuyi.encode import output
 from yuyi.encode.flow import Block, blocks, in_order
 from yuyi.encode.options import Way, settle
 from yuyi.encode.tensors import as_tensor
-from yuyi.errors import ModelError, WorkerError, YuyiWarning
+from yuyi.errors import InputError, ModelError, WorkerError, YuyiWarning
+from yuyi.extras import require
 from yuyi.machine import available_cores
 from yuyi.progress import progress
 from yuyi.text.overflow import EncodeInfo, Frame, Overflow, fit, mean_of_chunks
@@ -117,6 +118,16 @@ class Encoder:
         """Where the engine computes: `cpu`, `cuda:0`."""
         return self._backend.device
 
+    @property
+    def side_by_side(self) -> int:
+        """How many blocks of texts the engine works on at a time."""
+        return self._backend.threads
+
+    @property
+    def weight_bytes(self) -> int:
+        """Size of the files that hold the weights; 0 for a token table, which is mapped from its file."""
+        return sum(path.stat().st_size for path in self._backend.files)
+
     @cached_property
     def fingerprint(self) -> str:
         """Hex digest of everything that decides the vectors: weights, tokenizer, pooling, prompts, dimension.
@@ -186,6 +197,7 @@ class Encoder:
 
         Raises:
             InputError: an input is not a string, or an option does not fit the model.
+            MissingExtra: a tensor is asked for and torch is not installed.
             WorkerError: no worker survived some of the texts; it holds the vectors of the others.
 
         Examples:
@@ -198,6 +210,8 @@ class Encoder:
             prompt_name=prompt_name, prompt=prompt, truncate_dim=truncate_dim, normalize=normalize,
             precision=precision, overflow=overflow, token_budget=token_budget,
         )  # fmt: skip
+        if convert_to_tensor:
+            require("torch")  # Before an hour's work, not after it.
         texts = [inputs] if isinstance(inputs, str) else inputs
         total = len(texts) if isinstance(texts, Sized) else None
         nothing = output.store(np.zeros((0, way.dim), dtype=np.float32), way.precision)
@@ -266,11 +280,16 @@ class Encoder:
     def tokens(self, text: str) -> list[str]:
         """The pieces that a text is cut into, special tokens left out.
 
+        Raises:
+            InputError: it is not a string, or no text.
+
         Examples:
             >>> import yuyi
             >>> yuyi.load().tokens("胡子长得太快")
             ['胡子', '长得', '太快']
         """
+        if not isinstance(text, str):
+            raise InputError(f"{text!r:.80}: not a string. Give one text.")
         return self._tokenize.tokens(text)
 
     def share(self, file: BinaryIO) -> bool:
@@ -292,7 +311,10 @@ class Encoder:
 
     def _way(self, **options: Unpack[VectorOptions]) -> Way:
         def count(prompt: str) -> int:
-            return len(self._tokenize([prompt]).ids) if prompt else 0
+            try:
+                return len(self._tokenize([prompt]).ids) if prompt else 0
+            except InputError as error:
+                raise InputError(str(error).replace("text 0", "the prompt", 1)) from error
 
         return settle(self._facts, count, len(self._frame.prefix), self._backend.token_budget, **options)
 
@@ -300,13 +322,16 @@ class Encoder:
         self, inputs: Iterable[str], way: Way, workers: Workers | None, first: int = 0
     ) -> Iterator[_Done]:
         backend = self._backend
-        found = blocks(inputs, backend.block_texts, backend.block_characters, first)
+
+        def cut(count: int) -> Iterator[Block]:
+            return blocks(inputs, count * backend.block_texts, count * backend.block_characters, first)
+
         if workers is not None:
             from yuyi.encode.workers import encode_in_workers
 
-            done = encode_in_workers(self, found, workers, **way.options)
+            done = encode_in_workers(self, cut, workers, **way.options)
             return (_Done(*parts) for parts in done)
-        return in_order(found, partial(self._encode_block, way), backend.threads, self._cores)
+        return in_order(cut(1), partial(self._encode_block, way), backend.threads, self._cores)
 
     def _encode_block(self, way: Way, block: Block, cores: int) -> _Done:
         texts = [way.prompt + text for text in block.texts] if way.prompt else block.texts

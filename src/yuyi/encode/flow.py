@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -39,7 +39,7 @@ def blocks(inputs: Iterable[str], most_texts: int, most_characters: int, first: 
     Raises:
         InputError: the inputs are no iterable of texts, or one of them is no string.
     """
-    if isinstance(inputs, str | bytes) or not isinstance(inputs, Iterable):
+    if isinstance(inputs, str | bytes | bytearray | Mapping) or not isinstance(inputs, Iterable):
         raise InputError(f"{inputs!r:.80}: not a list or another iterable of texts. Give several texts.")
     iterator = iter(inputs)
     position = first

@@ -31,6 +31,7 @@ from yuyi.text.overflow import EncodeInfo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
     from numpy.typing import NDArray
 
     from yuyi.encode.encoder import Encoder
@@ -237,7 +238,8 @@ def naming_lost_texts() -> Iterator[list[tuple[int, int]]]:
         raise
     if lost:
         raise WorkerError(
-            f"{_no_survivor(lost)}; all others are done. Encode these apart to find the one that is at fault.",
+            f"{_no_survivor(lost)}; all others are done. Encode these apart to find the one that is at "
+            "fault.",
             tuple(sorted(lost)),
         )
 
