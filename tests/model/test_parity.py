@@ -66,13 +66,16 @@ def test_transformers_gives_the_same_states(name: str, embedders: dict[str, Embe
 
 
 @pytest.mark.parametrize("name", FOLDERS)
-def test_a_text_of_the_longest_length_and_one_more(name: str, embedders: dict[str, Embedder]) -> None:
+def test_the_longest_text_and_what_no_table_has_room_for(name: str, embedders: dict[str, Embedder]) -> None:
     embedder = embedders[name]
     rows = token_ids(embedder.pipeline, TEXTS)
     assert max(map(len, rows)) == embedder.pipeline.max_tokens
     too_long = [[5] * (embedder.encoder.config.max_positions + 1)]
     with pytest.raises(ValueError, match=f"{len(too_long[0])} tokens"):
         _vectors(embedder, too_long)
+    for strange in (-1, embedder.encoder.config.vocabulary):
+        with pytest.raises(ValueError, match="tokenizer belongs to another model"):
+            _vectors(embedder, [[5, strange]])
 
 
 @pytest.mark.parametrize("name", FOLDERS)

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from yuyi.errors import InputError
 from yuyi.model.attention import attention, find_spans
+from yuyi.model.limits import check_batch
 from yuyi.model.positions import positions_of
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class TransformerEncoder(nn.Module):
             offsets: (R + 1,) int64; text `i` owns `ids[offsets[i]:offsets[i + 1]]`.
 
         Raises:
-            InputError: a text is longer than the model's positions.
+            InputError: a text is longer than the model's positions, or an id is not in its vocabulary.
         """
         lengths = offsets.diff()
         if bool((lengths[1:] >= lengths[:-1]).all()):
@@ -63,14 +63,10 @@ class TransformerEncoder(nn.Module):
         return states[take.argsort()]
 
     def _encode(self, ids: Tensor, offsets: Tensor) -> Tensor:
+        host_ids, host_offsets = ids.cpu().numpy(), offsets.cpu().numpy()
+        check_batch(host_ids, host_offsets, self.config)
         spans = find_spans(offsets)
-        if spans.longest > self.config.max_positions:
-            raise InputError(
-                f"a text of {spans.longest} tokens: the model's positions end at "
-                f"{self.config.max_positions}. Cut the text or split it."
-            )
-        rows = positions_of(ids.cpu().numpy(), offsets.cpu().numpy(), self.config)
-        positions = torch.from_numpy(rows).to(ids.device)
+        positions = torch.from_numpy(positions_of(host_ids, host_offsets, self.config)).to(ids.device)
         states = self.embeddings(ids, positions)
         rotations = {rope: rotation(rope, positions, self.config.head_dim) for rope in set(self.config.ropes)}
         for index, layer in enumerate(self.layers):
@@ -85,13 +81,9 @@ class Embeddings(nn.Module):
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
-        self.offset = config.position_offset or 0
+        offset = config.position_offset
         self.tokens = _table(config.vocabulary, config.hidden)
-        self.positions = (
-            None
-            if config.position_offset is None
-            else _table(self.offset + config.max_positions, config.hidden)
-        )
+        self.positions = None if offset is None else _table(offset + config.max_positions, config.hidden)
         self.types = _table(config.token_types, config.hidden) if config.token_types else None
         self.norm = _norm(config)
 
