@@ -157,6 +157,15 @@ def test_only_a_plain_folder_takes_the_prompts_of_a_known_model() -> None:
     assert read_pipeline(TINY / "bert-zh", known=known).prompts["query"] == "为这个句子生成表示："
 
 
+def test_a_prompt_of_null_is_none(copy: Callable[[str], Path]) -> None:
+    folder = copy("bert-zh")
+    path = folder / "config_sentence_transformers.json"
+    _change(path, prompts={"query": None, "document": ""}, default_prompt_name="query")
+    assert (read_pipeline(folder).prompts, read_pipeline(folder).default_prompt) == ({"document": ""}, None)
+    _change(path, default_prompt_name="document")
+    assert read_pipeline(folder).default_prompt == "document"
+
+
 def test_what_is_not_known_of_a_models_shape_contradicts_no_folder() -> None:
     known = find("gte-small-zh")
     assert known is not None

@@ -146,7 +146,7 @@ def read_pipeline(folder: Path, *, pooling: str | None = None, known: Known | No
     if not pools:
         pools = (_choose_pooling(folder, pooling, known),)
     prompts, default_prompt = read_prompts(folder)
-    if known is not None and not modules and not any(prompts.values()):
+    if known is not None and not modules and not prompts:
         prompts = dict(known.prompts)
     return Pipeline(
         folder=folder,
@@ -322,7 +322,9 @@ def read_prompts(folder: Path) -> tuple[dict[str, str], str | None]:
             f"{path}: the default prompt {default!r} is not among "
             f"{', '.join(prompts) or 'the prompts'}. Fetch the file again."
         )
-    return {name: text for name, text in prompts.items() if text is not None}, default
+    # A prompt of null is none at all, and nothing to use by default.
+    prompts = {name: text for name, text in prompts.items() if text is not None}
+    return prompts, default if default in prompts else None
 
 
 def _choose_pooling(folder: Path, pooling: str | None, known: Known | None) -> Pooling:
