@@ -16,7 +16,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformer
 from tokenizers import Tokenizer
 from torch import nn
@@ -346,8 +346,9 @@ def test_dtypes_and_devices_that_it_lacks(models: Path) -> None:
     pipeline = read_pipeline(models / "bert-zh")
     with pytest.raises(InputError, match=r"dtype='bfloat16': the ONNX backend has float32, int8"):
         open_backend(pipeline, device=None, dtype="bfloat16")
-    with pytest.raises(InputError, match=r"device='cuda:0': .*on the CPU"):
-        open_backend(pipeline, device="cuda:0", dtype="auto")
+    for device in ("cuda:0", "auto"):
+        with pytest.raises(InputError, match=rf"device='{device}': .*on the CPU"):
+            open_backend(pipeline, device=device, dtype="auto")
 
 
 def test_a_dense_layer_that_only_torch_can_read(models: Path, tmp_path: Path) -> None:
@@ -366,6 +367,30 @@ def test_a_dense_layer_that_does_not_fit(models: Path, tmp_path: Path) -> None:
     (folder / "model.safetensors").write_bytes(content[:-100])
     with pytest.raises(ModelError, match="damaged or cut short"):
         opened(tmp_path / "model")
+
+
+def test_a_dense_layer_for_other_vectors(models: Path, tmp_path: Path) -> None:
+    folder = copied(models, tmp_path, "bert-dense") / "2_Dense"
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"in_features": 31}))
+    weights = load_file(folder / "model.safetensors")
+    weights["linear.weight"] = weights["linear.weight"][:, :31].contiguous()
+    save_file(weights, folder / "model.safetensors")
+    with pytest.raises(ModelError, match=r"2_Dense: takes vectors of 31 dimensions, .* gives 32"):
+        opened(tmp_path / "model")
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float64, torch.bfloat16])
+def test_number_types_of_a_dense_layer(models: Path, tmp_path: Path, dtype: torch.dtype) -> None:
+    file = copied(models, tmp_path, "bert-dense") / "2_Dense" / "model.safetensors"
+    save_file({name: tensor.to(dtype) for name, tensor in load_file(file).items()}, file)
+    if dtype == torch.bfloat16:
+        with pytest.raises(ModelError, match=r"of type BF16.*Choose backend='torch'"):
+            opened(tmp_path / "model")
+    else:
+        found = opened(tmp_path / "model").embed(tokens(models / "bert-dense"), cores=1)
+        wanted = opened(models / "bert-dense").embed(tokens(models / "bert-dense"), cores=1)
+        np.testing.assert_allclose(found, wanted, atol=2e-3)
 
 
 def test_onnxruntime_is_named_when_it_is_missing(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,8 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
+from safetensors import SafetensorError, safe_open
 
 from yuyi.errors import ModelError
 from yuyi.pipeline import Dense
@@ -20,6 +19,10 @@ if TYPE_CHECKING:
     from yuyi.pipeline import Activation, Normalize, Pooling
 
     Vectors = NDArray[np.float32]
+
+
+# The types of a dense layer's tensors that numpy reads, by their names in the safetensors format.
+_DTYPES = ("F16", "F32", "F64")
 
 
 def pool(states: Vectors, modes: tuple[Pooling, ...], skip: int = 0) -> Vectors:
@@ -53,7 +56,16 @@ def load_head(head: Dense | Normalize) -> Callable[[Vectors], Vectors]:
         return _normalize
     weight, bias = _read_dense(head)
     activation = _ACTIVATIONS[head.activation]
-    return lambda vectors: activation(vectors @ weight.T + bias)
+
+    def apply(vectors: Vectors) -> Vectors:
+        if vectors.shape[1] != head.in_features:
+            raise ModelError(
+                f"{head.folder}: takes vectors of {head.in_features} dimensions, and what comes before gives "
+                f"{vectors.shape[1]}. The parts belong to different models; fetch them again."
+            )
+        return activation(vectors @ weight.T + bias)
+
+    return apply
 
 
 def _read_dense(head: Dense) -> tuple[Vectors, Vectors]:
@@ -65,7 +77,14 @@ def _read_dense(head: Dense) -> tuple[Vectors, Vectors]:
             "Choose backend='torch'."
         )
     try:
-        tensors = load_file(path)
+        with safe_open(path, "numpy") as file:
+            types = {name: file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118
+            if other := next((kind for kind in types.values() if kind not in _DTYPES), None):
+                raise ModelError(
+                    f"{path}: holds tensors of type {other}, which numpy does not have. Choose "
+                    "backend='torch', or save the layer as float32."
+                )
+            tensors = {name: file.get_tensor(name) for name in types}
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{path}: damaged or cut short ({error}). Fetch the file again.") from error
     weight = tensors.get("linear.weight")
