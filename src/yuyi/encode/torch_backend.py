@@ -24,7 +24,6 @@ from yuyi.model.embedder import load_embedder
 from yuyi.model.int8 import calibrate, quantize_encoder
 from yuyi.model.kernels.engine import CompiledEncoder, supports
 from yuyi.model.kernels.packing import Kind
-from yuyi.model.limits import check_batch
 from yuyi.model.tensors import weight_files
 from yuyi.pipeline import Dense
 
@@ -228,7 +227,6 @@ class TorchBackend:
         """(rows, dim) float32, pooled and with the folder's heads applied; see `Backend.embed`."""
         if isinstance(self._encoder, CompiledEncoder):
             return self._embed_compiled(self._encoder, batch, cores, prompt_tokens)
-        check_batch(batch.ids, batch.offsets, self._encoder.config)
         ids, offsets = (torch.from_numpy(part).to(self._place) for part in (batch.ids, batch.offsets))
         vectors: Tensor = self._pooler(self._encoder(ids, offsets), offsets, prompt_tokens)
         return vectors.float().cpu().numpy()
