@@ -61,6 +61,7 @@ SHAPES = {
     "Dmeta-embedding": Shape(*_CHINESE, 12, 768, 12, 1024, "cls"),
     "acge_text_embedding": Shape(*_CHINESE, 24, 1024, 16, 1024, "mean", dense=1792, normalize=False),
     "gte-small": Shape(*_ENGLISH, 12, 384, 12, 512, None),
+    "Supabase-gte-small": Shape(*_ENGLISH, 12, 384, 12, 512, "mean", half=True),
 }
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from full_size import REFERENCE, SHAPES, build
+from onnx_export import States, export
 from torch.nn.functional import normalize
 
 import yuyi
@@ -86,6 +87,32 @@ def test_gte_small_as_a_plain_folder_pools_by_what_is_known(place: Path) -> None
     _close(yuyi.load(folder, dtype="float32").encode(TEXTS), _by_transformers(folder, TEXTS, "mean"))
 
 
+def _add_onnx(folder: Path) -> None:
+    from transformers import AutoModel
+
+    model = AutoModel.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager")
+    names = ("input_ids", "attention_mask", "token_type_ids")
+    export(States(model, names), folder / "onnx" / "model.onnx")
+
+
+def _check_supabase(folder: Path) -> None:
+    """The folder with weights and onnx/, and with onnx/ alone, under `auto`."""
+    wanted = _by_sentence_transformers(folder, TEXTS)
+    _add_onnx(folder)
+    both = yuyi.load(folder, dtype="float32", device="cpu")
+    assert (both.backend_name, both.dim, both.max_tokens) == ("torch", 384, 512)
+    _close(both.encode(TEXTS), wanted)
+    _close(yuyi.load(folder, backend="onnx").encode(TEXTS), wanted)
+    (folder / "model.safetensors").unlink()
+    alone = yuyi.load(folder)
+    assert alone.backend_name == "onnx"
+    _close(alone.encode(TEXTS), wanted)
+
+
+def test_supabase_gte_small_with_weights_and_onnx_and_with_onnx_alone(place: Path) -> None:
+    _check_supabase(build("Supabase-gte-small", place, layers=2))
+
+
 def test_dmeta_reads_texts_of_a_thousand_tokens(place: Path) -> None:
     folder = build("Dmeta-embedding", place, layers=2)
     model = yuyi.load(folder, dtype="float32")
@@ -133,3 +160,5 @@ def test_every_model_at_full_size_with_its_real_tokenizer(name: str, place: Path
         _close(ours, _by_transformers(folder, TEXTS, shape.pooling or "mean"))
     if shape.pooling is not None:
         _close(ours, _by_sentence_transformers(folder, TEXTS))
+    if name == "Supabase-gte-small":
+        _check_supabase(folder)

@@ -6,13 +6,12 @@ import json
 import shutil
 import subprocess
 import sys
-import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
+from onnx_export import States, export
 from transformers import BertModel
 
 import yuyi
@@ -22,34 +21,14 @@ TINY = Path(__file__).parent.parent / "tiny"
 TEXTS = ["今天天气很好", "How do I renew my passport?", ""]
 
 
-class States(torch.nn.Module):
-    """Token states from the three inputs that BERT's ONNX files have."""
-
-    def __init__(self, model: torch.nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, ids: torch.Tensor, mask: torch.Tensor, types: torch.Tensor) -> torch.Tensor:
-        states: torch.Tensor = self.model(input_ids=ids, attention_mask=mask, token_type_ids=types)[0]
-        return states
-
-
 @pytest.fixture(scope="module")
 def both(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with weights and with an ONNX file, as Supabase/gte-small has them."""
     folder = tmp_path_factory.mktemp("both") / "model"
     shutil.copytree(TINY / "bert-zh", folder)
-    (folder / "onnx").mkdir()
-    model = BertModel.from_pretrained(folder, add_pooling_layer=False, attn_implementation="eager").eval()
-    names = ["input_ids", "attention_mask", "token_type_ids"]
-    axes = {name: {0: "rows", 1: "tokens"} for name in (*names, "last_hidden_state")}
-    example = tuple(torch.ones(2, 5, dtype=torch.long) for _ in names)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # The exporter warns of itself.
-        torch.onnx.export(
-            States(model), example, str(folder / "onnx" / "model.onnx"), input_names=names,
-            output_names=["last_hidden_state"], dynamic_axes=axes, dynamo=False,
-        )  # fmt: skip
+    model = BertModel.from_pretrained(folder, add_pooling_layer=False, attn_implementation="eager")
+    names = ("input_ids", "attention_mask", "token_type_ids")
+    export(States(model, names), folder / "onnx" / "model.onnx")
     return folder
 
 
