@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import yuyi as package
+from yuyi.encode.output import int8_scale
 
 from .conftest import TINY
 
@@ -297,3 +298,32 @@ def test_ctrl_c_leaves_nothing(tmp_path: Path, out: str) -> None:
     assert process.returncode == 130
     assert error.decode().strip() == "stopped; nothing was half-written"
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("out", ["out.npy", "out.parquet", "out.jsonl"])
+def test_the_scale_of_int8_is_told(yuyi: Run, tmp_path: Path, out: str) -> None:
+    (tmp_path / "in.txt").write_text("\n".join(TEXTS), encoding="utf-8")
+    options = ("embed", "in.txt", "-o", out, "-m", TINY, "--precision", "int8", "--dim", "8")
+    summary = json.loads(yuyi(*options, "--json").out)
+    assert summary["scale"] == int8_scale(8)
+    assert f"a step of a value is {int8_scale(8):.9g}" in yuyi(*options, "--force").err
+    if out == "out.parquet":
+        metadata = pq.read_metadata(tmp_path / out).metadata
+        assert float(metadata[b"yuyi.scale"]) == int8_scale(8)
+
+
+@pytest.mark.parametrize(
+    ("source", "out", "message"),
+    [
+        ("gone.txt", "out.npy", "gone.txt"),
+        ("in.csv", "out.npy", "no column text"),
+        ("in.csv", "out.txt", "Choose one of these endings"),
+        ("in.csv", "gone/out.npy", "cannot be written"),
+    ],
+)
+def test_input_and_output_are_looked_at_before_the_model(
+    yuyi: Run, tmp_path: Path, source: str, out: str, message: str
+) -> None:
+    (tmp_path / "in.csv").write_text("q\na\n")
+    assert message in yuyi("embed", source, "-o", out, "-m", "no-such-model").error
+    assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]

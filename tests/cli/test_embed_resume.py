@@ -1,4 +1,4 @@
-"""`yuyi embed` killed at any moment and started again; `sitecustomize.py` makes it slow and its shards small."""
+"""`yuyi embed` killed at any moment and started again; `sitecustomize.py` makes it slow, its shards small."""
 
 from __future__ import annotations
 
@@ -142,6 +142,26 @@ def test_it_says_where_it_goes_on(npy: Embed) -> None:
     assert (code, summary["rows"]) == (0, ROWS)
     assert 0 < summary["resumed"] < ROWS
     assert error == f"going on after {summary['resumed']:,} rows that an earlier run finished\n"
+
+
+def test_two_runs_on_one_output(npy: Embed) -> None:
+    """The second is refused and leaves the first one's temporaries alone."""
+    first = npy.start()
+    while not npy.encoded:
+        time.sleep(0.005)
+    code, _, error = npy.run("--force")
+    assert (code, error.count("\n")) == (2, 1)
+    assert "out.npy: another run is writing it" in error
+    assert first.communicate(timeout=60)[1]
+    assert first.returncode == 0
+    assert npy.left == ["in.csv", "out.npy"]
+
+
+def test_what_kills_left_is_gone_after_the_next_run(npy: Embed) -> None:
+    (npy.folder / ".out.npy.parts.olc0jvg0").mkdir()
+    (npy.folder / ".out.npy.olc0jvg0.npy").touch()
+    assert npy.run()[0] == 0
+    assert npy.left == ["in.csv", "out.npy"]
 
 
 def test_ctrl_c_says_what_is_kept(npy: Embed) -> None:

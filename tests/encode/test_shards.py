@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from yuyi.encode import shards as module
-from yuyi.encode.shards import Shards
+from yuyi.encode.shards import Shards, only_run
 from yuyi.errors import InputError
 from yuyi.text.overflow import EncodeInfo
 
@@ -90,14 +90,36 @@ def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "out.npy.parts/precious").exists()
 
 
-def test_what_a_kill_left_half_written_is_removed(tmp_path: Path) -> None:
+def test_what_a_kill_left_half_written_is_removed_and_nothing_else(tmp_path: Path) -> None:
     out = tmp_path / "out.npy"
     Shards(out, KEY, SIZE).keep(0, 3, VECTORS, INFO)
-    for name in (".out.npy.x1y2z3.npy", "out.npy", ".other.npy.x1y2z3.npy"):
-        (tmp_path / name).touch()
-    Shards(out, KEY, SIZE)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        ".other.npy.x1y2z3.npy",
+    for gone in (".out.npy.x1y2z3_4.npy", ".out.npy.lock"):
+        (tmp_path / gone).touch()
+    (tmp_path / ".out.npy.parts.olc0jvg0").mkdir()
+    (tmp_path / ".out.npy.parts.olc0jvg0/manifest.json").touch()
+    kept = {
         "out.npy",
         "out.npy.parts",
-    ]
+        ".out.npy.draft.npy",
+        ".out.npy.before-monday.npy",
+        ".outxnpy.x1y2z3_4.npy",
+    }
+    for name in kept - {"out.npy.parts"}:
+        (tmp_path / name).touch()
+    with only_run(out):
+        assert {path.name for path in tmp_path.iterdir()} == {*kept, ".out.npy.lock"}
+    assert {path.name for path in tmp_path.iterdir()} == kept
+
+
+def test_two_runs_on_one_output(tmp_path: Path) -> None:
+    out = tmp_path / "out.npy"
+    with only_run(out):
+        (tmp_path / ".out.npy.x1y2z3_4.npy").touch()
+        with pytest.raises(InputError, match=r"another run is writing it"), only_run(out):
+            pass
+        with only_run(tmp_path / "other.npy"):
+            pass
+        assert (tmp_path / ".out.npy.x1y2z3_4.npy").exists()
+    with only_run(out):
+        assert not (tmp_path / ".out.npy.x1y2z3_4.npy").exists()
+    assert list(tmp_path.iterdir()) == []

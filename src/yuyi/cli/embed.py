@@ -11,18 +11,21 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
+import numpy as np
 import typer
 
 import yuyi
 from yuyi.cli.options import DimOption, JsonOption, ModelOption, QuietOption
 from yuyi.cli.table import Table, open_table
 from yuyi.encode.bulk import Totals, embed_table
-from yuyi.encode.shards import Shards
-from yuyi.encode.vector_files import vector_file
+from yuyi.encode.output import int8_scale
+from yuyi.encode.shards import Shards, only_run
+from yuyi.encode.vector_files import check_suffix, vector_file
 from yuyi.encode.workers import WorkerPool, encode_shard
 from yuyi.errors import InputError
 from yuyi.machine import available_cores
 from yuyi.progress import progress
+from yuyi.text.rows import STANDARD_INPUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -108,33 +111,36 @@ def embed(
     """
     started = time.monotonic()
     _check_free(out, force)
-    encoder = yuyi.load(
-        model,
-        truncate_dim=dim,
-        dtype=cast("Dtype", dtype),
-        backend=cast("BackendName", backend),
-        device=device,
-    )
-    options = {"overflow": overflow, "prompt_name": prompt, "precision": precision}
-    table = open_table(
-        source, column, whole_rows=out.suffix != ".npy", skip=(lambda line: None) if quiet else _note
-    )
-    shards = None
-    if table.identity is not None:
-        key = {"input": table.identity, "column": column, "model": encoder.fingerprint}
-        version = {"version of yuyi": yuyi.__version__}
-        shards = Shards(out, {**key, **options, **version}, _shard_size(encoder), start_over=force)
-    with _explained(shards, quiet):
-        totals = _run(table, encoder, out, shards, _workers(workers), options, quiet)
-    if shards:
-        shards.remove()
+    with only_run(out):
+        # Input and output first: a model may take minutes to arrive and to be read.
+        skip = (lambda line: None) if quiet else _note
+        table = open_table(source, column, whole_rows=out.suffix != ".npy", skip=skip)
+        _check_readable(source, table)
+        encoder = yuyi.load(
+            model,
+            truncate_dim=dim,
+            dtype=cast("Dtype", dtype),
+            backend=cast("BackendName", backend),
+            device=device,
+        )
+        options = {"overflow": overflow, "prompt_name": prompt, "precision": precision}
+        shards = None
+        if table.identity is not None:
+            key = {"input": table.identity, "column": column, "model": encoder.fingerprint}
+            version = {"version of yuyi": yuyi.__version__}
+            shards = Shards(out, {**key, **options, **version}, _shard_size(encoder), start_over=force)
+        with _explained(shards, quiet):
+            totals = _run(table, encoder, out, shards, _workers(workers), options, quiet)
+        if shards:
+            shards.remove()
     seconds = time.monotonic() - started
+    scale = int8_scale(encoder.dim) if precision == "int8" else None
     if as_json:
         about = {"dim": encoder.dim, "model": encoder.name, "fingerprint": encoder.fingerprint}
-        summary = {"out": str(out), **asdict(totals), **about, "seconds": round(seconds, 3)}
+        summary = {"out": str(out), **asdict(totals), **about, "scale": scale, "seconds": round(seconds, 3)}
         typer.echo(json.dumps(summary, ensure_ascii=False))
     elif not quiet:
-        _note(_sentence(out, totals, encoder, seconds))
+        _note(_sentence(out, totals, encoder, scale, seconds))
 
 
 def _run(
@@ -150,7 +156,8 @@ def _run(
     nothing = encoder.encode([], **options)
     total = table.count() if sys.stderr.isatty() and not quiet else None
     with ExitStack() as stack:
-        write = stack.enter_context(vector_file(out, nothing.shape[1], nothing.dtype))
+        scale = int8_scale(encoder.dim) if nothing.dtype == np.int8 else None
+        write = stack.enter_context(vector_file(out, nothing.shape[1], nothing.dtype, scale))
         encode, threads = partial(encode_shard, encoder, **options), 1
         if workers is not None:
             pool = stack.enter_context(WorkerPool(encoder, workers))
@@ -197,6 +204,7 @@ def _note(line: str) -> None:
 
 
 def _check_free(out: Path, force: bool) -> None:
+    check_suffix(out)
     try:
         taken = out.exists() and not force
     except OSError as error:
@@ -205,8 +213,17 @@ def _check_free(out: Path, force: bool) -> None:
         raise InputError(f"{out}: exists already. Add --force to replace it, or name another file.")
 
 
-def _sentence(out: Path, totals: Totals, encoder: Encoder, seconds: float) -> str:
+def _check_readable(source: str, table: Table) -> None:
+    """Return when the input's first row can be read; what can be read but once is left alone."""
+    path = Path(source)
+    if source != STANDARD_INPUT and (path.is_file() or not path.exists()):
+        next(table.blocks(1, 1), None)
+
+
+def _sentence(out: Path, totals: Totals, encoder: Encoder, scale: float | None, seconds: float) -> str:
     text = f"{out}: {totals.rows:,} vectors of {encoder.dim} dimensions in {seconds:.1f} s"
+    if scale is not None:
+        text += f"; a step of a value is {scale:.9g}"
     if totals.resumed:
         text += f", {totals.resumed:,} of them from an earlier run"
     if totals.empty:

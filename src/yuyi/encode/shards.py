@@ -7,14 +7,18 @@ what a power cut has damaged.
 
 from __future__ import annotations
 
-import glob
+import contextlib
 import json
+import os
+import re
 import shutil
+import tempfile
 import threading
 import time
 import zipfile
 import zlib
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,8 +27,7 @@ from yuyi.errors import InputError
 from yuyi.text.overflow import EncodeInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
+    from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -70,7 +73,6 @@ class Shards:
             self.remove()
         else:
             self.size = begun_with
-        _remove_half_written(out)
 
     @property
     def rows(self) -> int:
@@ -106,7 +108,11 @@ class Shards:
 
     def remove(self) -> None:
         """Delete them: the output is complete, or nobody wants it."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        if self.folder.exists():
+            # Out of sight first, lest a kill in the middle leave a part that looks like a stranger's folder.
+            doomed = Path(tempfile.mkdtemp(dir=self.folder.parent, prefix=f".{self.folder.name}."))
+            self.folder.rename(doomed / self.folder.name)
+            shutil.rmtree(doomed, ignore_errors=True)
 
     def _path(self, start: int, stop: int) -> Path:
         return self.folder / f"{start:012d}-{stop:012d}.npz"
@@ -124,7 +130,62 @@ class Shards:
             ) from error
 
 
+@contextlib.contextmanager
+def only_run(out: Path) -> Iterator[None]:
+    """A block that no other process has entered for the same output; what killed runs left there is gone.
+
+    A lock that ends with its process guards it, on a hidden file beside the output. Where the system or its
+    file system has no such locks, nothing is guarded.
+
+    Raises:
+        InputError: another process writes the output, or its place cannot be written.
+    """
+    place = out.with_name(f".{out.name}.lock")
+    with _open_lock(place, out) as file:
+        if not _lock(file):
+            raise InputError(
+                f"{out}: another run is writing it at this moment. Wait for its end, or name another file."
+            )
+        try:
+            _remove_half_written(out)
+            yield
+        finally:
+            place.unlink(missing_ok=True)
+
+
+def _open_lock(place: Path, out: Path) -> IO[bytes]:
+    try:
+        return place.open("ab")
+    except OSError as error:
+        raise InputError(
+            f"{out}: cannot be written ({error.strerror}). Choose another place or make room."
+        ) from error
+
+
+def _lock(file: IO[bytes]) -> bool:
+    """Whether no other process holds a lock on the file, which is held from now on until it is closed."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # A network file system without locks.
+        return True
+    # Who held it before may have deleted it since it was opened here, so that a third may hold another.
+    return os.fstat(file.fileno()).st_nlink > 0
+
+
 def _remove_half_written(out: Path) -> None:
-    """Delete the temporary outputs of runs that were killed; `publish_file` named them."""
-    for path in out.parent.glob(f".{glob.escape(out.name)}.*{glob.escape(out.suffix)}"):
-        path.unlink(missing_ok=True)
+    """Delete what killed runs left: temporaries of `publish_file` and `publish_folder`."""
+    name, suffix, chance = re.escape(out.name), re.escape(out.suffix), "[a-z0-9_]{8}"  # As `tempfile` names.
+    temporary = re.compile(rf"\.{name}\.(?:{chance}{suffix}|parts\.{chance})")
+    for path in out.parent.iterdir():
+        if not temporary.fullmatch(path.name):
+            continue
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)

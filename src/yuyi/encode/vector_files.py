@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -13,7 +14,8 @@ from yuyi.errors import InputError
 from yuyi.extras import require
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
     from typing import BinaryIO
 
@@ -33,8 +35,23 @@ class Write(Protocol):
         """
 
 
+def check_suffix(path: Path) -> None:
+    """Return when the path ends as a file of vectors may.
+
+    Raises:
+        InputError: it does not.
+    """
+    if path.suffix not in SUFFIXES:
+        raise InputError(
+            f"{path}: vectors are written as {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}. "
+            "Choose one of these endings."
+        )
+
+
 @contextlib.contextmanager
-def vector_file(path: Path, width: int, dtype: DTypeLike = np.float32) -> Iterator[Write]:
+def vector_file(
+    path: Path, width: int, dtype: DTypeLike = np.float32, scale: float | None = None
+) -> Iterator[Write]:
     """A function that appends vectors; `path` appears when the block ends without an error.
 
     Args:
@@ -42,18 +59,20 @@ def vector_file(path: Path, width: int, dtype: DTypeLike = np.float32) -> Iterat
             `embedding`, a list of `width` numbers.
         width: number of values in a vector.
         dtype: their type.
+        scale: what one step of an int8 value means; Parquet keeps it as `yuyi.scale` in its metadata.
 
     Raises:
         InputError: the ending is another, the place cannot be written, the disk is full, or the rows do not
             fit the kind of file.
         MissingExtra: Parquet is written and pyarrow is not installed.
     """
-    if path.suffix not in SUFFIXES:
-        raise InputError(
-            f"{path}: vectors are written as {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}. "
-            "Choose one of these endings."
-        )
-    form = {".npy": _npy, ".parquet": _parquet, ".jsonl": _jsonl}[path.suffix]
+    check_suffix(path)
+    forms: dict[str, Callable[[Path, int, np.dtype[Any]], AbstractContextManager[Write]]] = {
+        ".npy": _npy,
+        ".parquet": partial(_parquet, scale=scale),
+        ".jsonl": _jsonl,
+    }
+    form = forms[path.suffix]
     with publish_file(path) as temporary, form(temporary, width, np.dtype(dtype)) as write:
         yield write
 
@@ -83,11 +102,12 @@ def _write_header(file: BinaryIO, shape: tuple[int, int], dtype: np.dtype[Any]) 
 
 
 @contextlib.contextmanager
-def _parquet(path: Path, width: int, dtype: np.dtype[Any]) -> Iterator[Write]:
+def _parquet(path: Path, width: int, dtype: np.dtype[Any], scale: float | None) -> Iterator[Write]:
     require("parquet")
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    metadata = None if scale is None else {"yuyi.scale": repr(scale)}
     schema: Any = None
     writer: Any = None
 
@@ -98,6 +118,7 @@ def _parquet(path: Path, width: int, dtype: np.dtype[Any]) -> Iterator[Write]:
         _check_free(schema.names)
         values = pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), width)
         batch = pa.RecordBatch.from_arrays([*batch.columns, values], names=[*schema.names, EMBEDDING])
+        batch = batch.replace_schema_metadata(metadata)
         writer = writer or pq.ParquetWriter(path, batch.schema, use_dictionary=schema.names)
         writer.write_batch(batch)
 
