@@ -302,3 +302,13 @@ def test_the_fingerprint_tells_ways_of_computing_apart() -> None:
     # In float32 torch and the compiled kernels agree to five decimals; in int8 they scale differently.
     assert by_torch[0] == by_default[0]
     assert len({*by_torch, *by_default}) == 2 + supports(read_config(TINY / "bert-zh"), Kind.INT8)
+
+
+def test_a_text_of_ten_megabytes() -> None:
+    """Cut, it costs its tokens alone, and has the vector of its beginning."""
+    sentence = "今天天气很好，我们去公园散步。"
+    text = sentence * (10_000_000 // len(sentence.encode()) + 1)
+    vectors, info = ours("bert-zh").encode([text, text[:200], "a"], return_info=True)
+    assert info.tokens[0] > 3_000_000
+    assert info.used[0] == info.used[1] == ours("bert-zh").max_tokens
+    np.testing.assert_allclose(vectors[0], vectors[1], atol=1e-6)

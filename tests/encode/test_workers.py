@@ -19,9 +19,9 @@ import numpy as np
 import pytest
 
 import yuyi
-from yuyi.encode import workers
+from yuyi.encode import devices
 from yuyi.encode.workers import WorkerPool
-from yuyi.errors import InputError, ModelError, WorkerError, YuyiWarning
+from yuyi.errors import InputError, ModelError, WorkerError, YuyiError, YuyiWarning
 from yuyi.machine import available_cores
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def faulty(encoder, texts, first, **options):
         if text == "bug":
             raise ZeroDivisionError("a bug")
         if text == "refuse":
-            raise workers.InputError("refused")
+            raise workers.YuyiError("refused")
         if text == "sleep":
             time.sleep(60)
     return encode_shard(encoder, texts, first, **options)
@@ -112,9 +112,9 @@ def test_devices_instead_of_a_number() -> None:
 
 def test_auto_is_bounded_by_cores_and_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     for cores, memory, expected in ((8, 64 * GIB, 8), (8, 2 * GIB, 5), (3, 2 * GIB, 3), (8, 0, 1)):
-        monkeypatch.setattr(workers, "available_cores", lambda cores=cores: cores)
-        monkeypatch.setattr(workers, "available_memory", lambda memory=memory: memory)
-        assert workers._devices("auto", TINY) == [None] * expected
+        monkeypatch.setattr(devices, "available_cores", lambda cores=cores: cores)
+        monkeypatch.setattr(devices, "available_memory", lambda memory=memory: memory)
+        assert devices.worker_devices("auto", TINY) == [None] * expected
 
 
 @dataclass
@@ -128,20 +128,20 @@ class Opened:
 
 @pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="weights are shared on Linux")
 def test_shared_weights_count_once() -> None:
-    assert workers._room(Opened("torch", GIB), 4 * GIB) == 3 * GIB // workers._WORKER_BYTES
-    assert workers._room(Opened("onnx", GIB), 4 * GIB) == 2
-    assert workers._room(Opened("torch", 5 * GIB), 4 * GIB) == 0
+    assert devices._room(Opened("torch", GIB), 4 * GIB) == 3 * GIB // devices._WORKER_BYTES
+    assert devices._room(Opened("onnx", GIB), 4 * GIB) == 2
+    assert devices._room(Opened("torch", 5 * GIB), 4 * GIB) == 0
 
 
 def test_a_worker_for_each_gpu() -> None:
-    def devices(number: object, gpus: int) -> list[str | None]:
-        return workers._devices(number, Opened("torch", GIB, "cuda:0"), lambda: gpus)
+    def of(number: object, gpus: int) -> list[str | None]:
+        return devices.worker_devices(number, Opened("torch", GIB, "cuda:0"), lambda: gpus)
 
-    assert devices("auto", 3) == devices(3, 8) == ["cuda:0", "cuda:1", "cuda:2"]
-    assert devices("auto", 1) == devices(1, 4) == devices("auto", 0) == [None]
-    assert devices(["cuda:1", "cuda:1"], 2) == ["cuda:1", "cuda:1"]
+    assert of("auto", 3) == of(3, 8) == ["cuda:0", "cuda:1", "cuda:2"]
+    assert of("auto", 1) == of(1, 4) == of("auto", 0) == [None]
+    assert of(["cuda:1", "cuda:1"], 2) == ["cuda:1", "cuda:1"]
     with pytest.raises(InputError, match="workers=4: 2 GPUs are there"):
-        devices(4, 2)
+        of(4, 2)
 
 
 def test_workers_share_the_cores(faults: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -243,7 +243,7 @@ def test_what_a_worker_raises_arrives(faults: Path) -> None:
     with pytest.raises(ZeroDivisionError, match="a bug") as caught:
         TINY.encode(texts_with("bug", 3 * BLOCK), workers=2)
     assert "in faulty" in caught.value.__notes__[0]
-    with pytest.raises(InputError, match=r"^refused$"):
+    with pytest.raises(YuyiError, match=r"^refused$"):
         TINY.encode(["refuse"], workers=1)
     assert_gone(workers_of(faults))
 

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from yuyi.encode import Encoder
+    from yuyi.encode.devices import Workers
     from yuyi.encode.load import BackendName, Dtype
-    from yuyi.encode.workers import Workers
 
 # Rows and characters of a shard, the work that a kill can undo. Where a transformer runs on a processor they
 # are for each of its cores, and take it some seconds or, with the largest models, a minute.

@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from yuyi.encode.backend import Backend
+    from yuyi.encode.devices import Workers
     from yuyi.encode.facts import Facts
     from yuyi.encode.options import EncodeOptions, VectorOptions
     from yuyi.encode.output import Precision
-    from yuyi.encode.workers import Workers
     from yuyi.text.tokenizer import BatchTokenizer
     from yuyi.types import TokenBatch
 

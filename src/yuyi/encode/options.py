@@ -12,8 +12,8 @@ from yuyi.text.overflow import OVERFLOWS, Overflow
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from yuyi.encode.devices import Workers
     from yuyi.encode.facts import Facts
-    from yuyi.encode.workers import Workers
 
 
 class VectorOptions(TypedDict, total=False):

@@ -18,15 +18,14 @@ import sys
 import threading
 import traceback
 import warnings
-from collections.abc import Sequence
-from typing import IO, TYPE_CHECKING, Any, Literal, Unpack, cast
+from typing import IO, TYPE_CHECKING, Any, Unpack, cast
 
 import numpy as np
 
+from yuyi.encode.devices import worker_devices
 from yuyi.encode.flow import in_order
-from yuyi.encode.tensors import visible_gpus
-from yuyi.errors import InputError, WorkerError, YuyiError, YuyiWarning
-from yuyi.machine import available_cores, available_memory
+from yuyi.errors import WorkerError, YuyiError, YuyiWarning
+from yuyi.machine import available_cores
 from yuyi.text.overflow import EncodeInfo
 
 if TYPE_CHECKING:
@@ -34,16 +33,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from yuyi.encode.devices import Workers
     from yuyi.encode.encoder import Encoder
     from yuyi.encode.flow import Block
     from yuyi.encode.options import VectorOptions
     from yuyi.progress import Done
 
     Encoded = tuple[NDArray[Any], EncodeInfo]
-    Workers = int | Literal["auto"] | Sequence[str]
 
-# What a worker takes beside the model: Python, numpy, the tokenizer, and the texts in hand.
-_WORKER_BYTES = 400 << 20
 # A block that has killed this many workers is given up: the fault is in its texts.
 _ATTEMPTS = 2
 
@@ -95,7 +92,7 @@ class WorkerPool:
         Raises:
             InputError: `workers` is none of these.
         """
-        devices = _devices(workers, encoder)
+        devices = worker_devices(workers, encoder)
         self._model = encoder.arguments
         self._home = encoder.device
         self._shared = _share(encoder) if {None, self._home} & {*devices} else None
@@ -387,42 +384,3 @@ def _portable(error: Exception) -> Exception:
     except Exception:  # Classes may fail to be rebuilt in any way of their own.
         return RuntimeError(f"{type(error).__name__}: {error}")
     return error
-
-
-def _devices(workers: Workers, encoder: Encoder, gpus: Callable[[], int] = visible_gpus) -> list[str | None]:
-    """The device of each worker; None for the one that the model is opened on by itself.
-
-    Raises:
-        InputError: `workers` is neither a positive number nor a list of devices nor `auto`, or there are not
-            as many GPUs.
-    """
-    if isinstance(workers, Sequence) and not isinstance(workers, str) and workers:
-        return list(workers)
-    number = isinstance(workers, int) and not isinstance(workers, bool) and workers > 0
-    if not number and workers != "auto":
-        raise InputError(
-            f"workers={workers!r}: give a number of processes from 1 on, or the device of each, as in "
-            "['cuda:0', 'cuda:1'], or 'auto'."
-        )
-    if encoder.device.startswith("cuda"):
-        there = max(1, gpus())
-        count = there if workers == "auto" else cast("int", workers)
-        if count > there:
-            raise InputError(
-                f"workers={workers}: {there} GPUs are there, and a second copy of a model makes none faster. "
-                "Give a lower number, or name the device of each worker, or load with device='cpu'."
-            )
-        return [None] if count == 1 else [f"cuda:{number}" for number in range(count)]
-    if workers == "auto":
-        return [None] * max(1, min(available_cores(), _room(encoder, available_memory())))
-    return [None] * cast("int", workers)
-
-
-def _room(encoder: Encoder, memory: int) -> int:
-    """How many workers fit into so many bytes: a token table is mapped, torch's weights are there once."""
-    own = _WORKER_BYTES
-    if encoder.backend_name == "torch" and hasattr(os, "memfd_create"):
-        memory -= encoder.weight_bytes
-    else:
-        own += encoder.weight_bytes
-    return max(0, memory) // own
