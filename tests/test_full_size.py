@@ -17,6 +17,7 @@ from onnx_export import States, export
 from torch.nn.functional import normalize
 
 import yuyi
+from yuyi.errors import YuyiWarning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -129,7 +130,10 @@ def test_acge_cut_to_fewer_dimensions(place: Path) -> None:
     assert wanted.shape == (len(TEXTS), 1792)
     model = yuyi.load(folder, dtype="float32")
     _close(model.encode(TEXTS), wanted)
-    _close(model.encode(TEXTS, truncate_dim=1024), normalize(torch.tensor(wanted)[:, :1024]).numpy())
+    # With fewer layers it is not the published model, whose dimensions are known.
+    with pytest.warns(YuyiWarning, match="declares no dimension below 1792"):
+        cut = model.encode(TEXTS, truncate_dim=1024)
+    _close(cut, normalize(torch.tensor(wanted)[:, :1024]).numpy())
 
 
 def test_langchain(place: Path) -> None:
@@ -156,6 +160,10 @@ def test_every_model_at_full_size_with_its_real_tokenizer(name: str, place: Path
     assert model.max_tokens == shape.positions
     assert model.dim == (shape.dense or shape.hidden)
     ours = model.encode(TEXTS)
+    if name == "acge_text_embedding":
+        assert model.dims == (1792, 1024)
+        cut = model.encode(TEXTS, truncate_dim=1024)
+        _close(cut, normalize(torch.tensor(ours)[:, :1024]).numpy())
     if shape.dense is None:
         _close(ours, _by_transformers(folder, TEXTS, shape.pooling or "mean"))
     if shape.pooling is not None:
