@@ -144,6 +144,18 @@ def test_a_worker_for_each_gpu() -> None:
         of(4, 2)
 
 
+def test_what_workers_share_has_their_share_of_the_cores(
+    faults: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Torch's backend arrives with the parent's number of threads in it."""
+    pytest.importorskip("torch")
+    monkeypatch.setenv("YUYI_CORES", "2")
+    encoder = yuyi.load(FOLDER.parent / "bert-zh", backend="torch", device="cpu")
+    encoder.encode(["cores"] * 100, workers=2)
+    cores, threads, *_ = ast.literal_eval((faults / "cores").read_text())
+    assert (cores, threads) == (1, 1)
+
+
 def test_workers_share_the_cores(faults: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(4)))
     monkeypatch.setenv("YUYI_CORES", "2")

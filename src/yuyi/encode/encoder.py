@@ -193,7 +193,7 @@ class Encoder:
             return_info: give (vectors, info), where `EncodeInfo` tells for each text how many tokens it has
                 and how many were used; nothing is warned of then.
             workers: share the texts among this many processes, or one for each device named, as in
-                `["cuda:0", "cuda:1"]`, or as many as cores and memory allow (`"auto"`).
+                `["cuda:0", "cuda:1"]`, or (`"auto"`) one for each GPU or as many as cores and memory allow.
 
         Raises:
             InputError: an input is not a string, or an option does not fit the model.
