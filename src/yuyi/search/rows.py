@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 def read_passages(found: Scan, skip: Callable[[str], None]) -> Iterator[tuple[str, dict[str, Any]]]:
     """For each passage the text to embed, which is the passage below its headings, and its row.
 
-    A row holds `path` (of the file, as the user would write it), `line` (counted from 1), `heading` (outermost
-    first, parted by " > ") and `text` (the passage alone).
+    A row holds `path` (of the file, as the user would write it), `line` (counted from 1), `heading`
+    (outermost first, parted by " > ") and `text` (the passage alone).
 
     Args:
         found: the files.
