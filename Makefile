@@ -13,3 +13,4 @@ test:
 bench:
 	python benchmarks/startup.py
 	python benchmarks/static.py
+	python benchmarks/encode.py

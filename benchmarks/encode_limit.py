@@ -38,7 +38,7 @@ def matrix_products(hidden: int, inner: int, layers: int) -> dict[str, float]:
     at several numbers of tokens; the fastest counts. Products for attention scores are left out.
     """
     products: dict[str, tuple[Any, Callable[[Any, Any], Any]]] = {
-        "float32": (torch.float32, torch.mm),
+        "float32": (torch.float32, _float32_product),
         "bfloat16": (torch.bfloat16, lambda a, b: functional.linear(a, b.T)),
         "int8": (torch.int8, torch._int_mm),
     }
@@ -55,6 +55,11 @@ def matrix_products(hidden: int, inner: int, layers: int) -> dict[str, float]:
             seconds += count * min(per_token)
         rates[dtype] = 1 / (seconds * layers)
     return rates
+
+
+def _float32_product(a: Any, b: Any) -> Any:
+    """Through oneDNN, which on some processors is twice as fast as the library behind torch.mm."""
+    return torch.ops.mkldnn._linear_pointwise(a, b.T, None, "none", [], "none")
 
 
 def _fastest(product: Callable[[], Any]) -> float:
