@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _BLOCK = 1 << 20
+_PACKAGE = Path(__file__).parent
 
 
 def hash_file(path: Path) -> str:
@@ -31,6 +32,28 @@ def hash_file(path: Path) -> str:
 def hash_json(value: Any) -> str:
     """Hex SHA-256 of a JSON value, whatever the order of its keys."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+def hash_code(*rooms: str) -> str:
+    """Hex digest of the source of these rooms or files of yuyi, so that changed code reruns its stages."""
+    files = [
+        file for room in rooms for file in (sorted((_PACKAGE / room).rglob("*.py")) or [_PACKAGE / room])
+    ]
+    return hash_json([hash_file(file) for file in files])
+
+
+def hash_input(path: Path) -> str:
+    """Hex digest of a file, or of all files of a folder with their names.
+
+    Raises:
+        InputError: there is nothing at that path.
+    """
+    if path.is_file():
+        return hash_file(path)
+    if not path.is_dir():
+        raise InputError(f"{path}: no such file or folder. Check the path, or where it is relative to.")
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    return hash_json([[str(file.relative_to(path)), hash_file(file)] for file in files])
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "torch": ("torch",),
     "onnx": ("onnxruntime",),
     "parquet": ("pyarrow",),
-    "data": ("pyarrow", "markdown_it", "rensa", "rjieba"),
+    "data": ("pyarrow", "markdown_it", "rensa", "rjieba", "pydantic", "yaml"),
     "train": ("pyarrow", "rjieba", "torch", "pydantic", "yaml"),
     "distill": ("torch", "sentence_transformers"),
     "eval": ("pyarrow", "mteb"),

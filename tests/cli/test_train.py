@@ -74,7 +74,7 @@ def test_misuse_is_one_clear_line(yuyi: Run, tmp_path: Path) -> None:
     recipe = yaml.safe_load(path.read_text("utf-8"))
     recipe["documents"].append({"path": "gone.parquet", "origin": "x", "licence": "y"})
     path.write_text(yaml.safe_dump(recipe, sort_keys=False), "utf-8")
-    assert "gone.parquet: no such file or folder; the recipe names it" in yuyi("train", "recipe.yaml").error
+    assert "gone.parquet: no such file or folder" in yuyi("train", "recipe.yaml").error
     recipe["colour"] = "red"
     path.write_text(yaml.safe_dump(recipe, sort_keys=False), "utf-8")
     assert "colour: no such key" in yuyi("train", "recipe.yaml").error

@@ -3,41 +3,13 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yuyi
-from yuyi.artifacts import hash_file, hash_json, publish_file
-from yuyi.errors import InputError
+from yuyi.artifacts import hash_input, hash_json, publish_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-_PACKAGE = Path(yuyi.__file__).parent
-
-
-def hash_code(*rooms: str) -> str:
-    """Hex digest of the source of these rooms or files of yuyi, so that changed code reruns its stages."""
-    files = [
-        file for room in rooms for file in (sorted((_PACKAGE / room).rglob("*.py")) or [_PACKAGE / room])
-    ]
-    return hash_json([hash_file(file) for file in files])
-
-
-def hash_input(path: Path) -> str:
-    """Hex digest of a file, or of all files of a folder with their names.
-
-    Raises:
-        InputError: there is nothing at that path.
-    """
-    if path.is_file():
-        return hash_file(path)
-    if not path.is_dir():
-        raise InputError(
-            f"{path}: no such file or folder; the recipe names it. Check the path or give --data."
-        )
-    files = sorted(file for file in path.rglob("*") if file.is_file())
-    return hash_json([[str(file.relative_to(path)), hash_file(file)] for file in files])
+    from pathlib import Path
 
 
 class Ledger:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tokenizers import Tokenizer
 
-from yuyi.artifacts import hash_file, hash_json, publish_file
+from yuyi.artifacts import hash_code, hash_file, hash_input, hash_json, publish_file
 from yuyi.errors import InputError
-from yuyi.recipe.fingerprint import Ledger, hash_code, hash_input
+from yuyi.recipe.fingerprint import Ledger
 from yuyi.recipe.publish import publish_model
 from yuyi.recipe.schema import read_recipe
 from yuyi.records import read_pairs

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import re
-import reprlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
+from yuyi.config import REFUSE_UNKNOWN, check_settings, read_yaml
 from yuyi.errors import RecipeError
 from yuyi.extras import require
-from yuyi.train.config import REFUSE_UNKNOWN, TableConfig
+from yuyi.train.config import TableConfig  # noqa: TC001 (pydantic reads the annotation)
 from yuyi.train.teacher import TeacherConfig  # noqa: TC001 (pydantic reads the annotation)
 from yuyi.train.vocabulary import VocabularyConfig
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pydantic
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,29 +121,4 @@ def read_recipe(path: Path) -> Recipe:
         MissingExtra: a package of the `train` extra is not installed.
     """
     require("train")
-    import pydantic
-    import yaml
-
-    try:
-        values: Any = yaml.safe_load(path.read_text("utf-8"))
-    except FileNotFoundError as error:
-        raise RecipeError(f"{path}: no such recipe. Check the path.") from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise RecipeError(f"{path}: cannot be read as YAML ({error}). Mend the file.") from error
-    try:
-        recipe: Recipe = pydantic.TypeAdapter(Recipe).validate_python(values)
-    except pydantic.ValidationError as error:
-        raise RecipeError(f"{path}: {_first_fault(error)}") from error
-    return recipe
-
-
-def _first_fault(error: pydantic.ValidationError) -> str:
-    first = error.errors()[0]
-    where = ".".join(map(str, first["loc"])) or "the recipe"
-    if first["type"] == "missing":
-        return f"{where}: missing. Add this key."
-    if first["type"] == "unexpected_keyword_argument":
-        return f"{where}: no such key. Check its spelling."
-    if first["type"] == "value_error":
-        return str(first["ctx"]["error"])
-    return f"{where}: {first['msg']} (it is {reprlib.repr(first['input'])}). Mend this key."
+    return check_settings(Recipe, read_yaml(path), str(path))

@@ -7,8 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
-# Read by pydantic where a recipe file is checked: a key that no attribute has is an error.
-REFUSE_UNKNOWN = {"extra": "forbid"}
+from yuyi.config import REFUSE_UNKNOWN
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Objective = Literal["contrast", "judged", "labels", "align"]

@@ -17,9 +17,9 @@ import numpy as np
 from pydantic import PositiveInt  # noqa: TC002 (pydantic reads the annotation)
 from tokenizers import Tokenizer
 
+from yuyi.config import REFUSE_UNKNOWN
 from yuyi.errors import RecipeError
 from yuyi.extras import require
-from yuyi.train.config import REFUSE_UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt  # noqa: TC002 (pydantic reads them)
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
+from yuyi.config import REFUSE_UNKNOWN
 from yuyi.extras import require
 from yuyi.text.tokenizer import SEPARATOR
-from yuyi.train.config import REFUSE_UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
