@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from yuyi.data.clean import ideographs, match_key
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Sequence
 
 # What stands under these is a list of links or credits: words that say where to read on and nothing else.
 _EMPTY = """
@@ -95,7 +95,7 @@ def is_specific(heading: str) -> bool:
     return says >= 1 or _COMPOUND.search(heading) is not None
 
 
-def question_of(path: Sequence[str], common: Collection[str] = ()) -> str:
+def question_of(path: Sequence[str], common: bool = False) -> str:
     """What the headings of `path`, title first, ask together: the last alone where it is clear.
 
     Otherwise the title, the nearest heading between the two, and the last, each only where the others do not
@@ -103,10 +103,10 @@ def question_of(path: Sequence[str], common: Collection[str] = ()) -> str:
 
     Args:
         path: at least one heading.
-        common: match keys of headings that stand over many sections of the source.
+        common: whether the last stands over many sections of its source and says little alone.
     """
     *above, last = (without_number(heading) for heading in path)
-    if is_specific(last) and match_key(last) not in common:
+    if is_specific(last) and not common:
         return last
     telling = [heading for heading in above or [last] if not is_generic(heading)]
     parts: list[str] = []

@@ -134,7 +134,10 @@ def question_answer(document: Sequence[Section], common: frozenset[str]) -> Iter
     """A heading that reads as a question, and its text; a text marked `Q:` or `问：`, and the next: `A:`."""
     for section in document:
         if len(section.path) > 1 and is_question(section.path[-1]):
-            yield Candidate(question_of(section.path, common), _unmarked(section.blocks))
+            yield Candidate(
+                question_of(section.path, match_key(without_number(section.path[-1])) in common),
+                _unmarked(section.blocks),
+            )
         for asking, answering in pairwise(section.blocks):
             if (asks := _ASKS.match(asking.text)) and _ANSWERS.match(answering.text):
                 yield Candidate(asking.text[asks.end() :], _unmarked([answering]))
@@ -165,7 +168,10 @@ def path_section(document: Sequence[Section], common: frozenset[str]) -> Iterato
     """A heading, with its title where it is not clear alone, and the text under it."""
     for section in document:
         if len(section.path) > 1 and not is_empty(section.path[-1]):
-            yield Candidate(question_of(section.path, common), section.blocks)
+            yield Candidate(
+                question_of(section.path, match_key(without_number(section.path[-1])) in common),
+                section.blocks,
+            )
 
 
 def neighbours(document: Sequence[Section], common: frozenset[str]) -> Iterator[Candidate]:

@@ -1,0 +1,217 @@
+"""The step that makes pairs: each part of cleaned blocks through the rules, and ready pairs cleaned."""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from dataclasses import dataclass, field, fields, replace
+from itertools import groupby, islice
+from operator import attrgetter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from pydantic import Field
+
+from yuyi.config import REFUSE_UNKNOWN
+from yuyi.data import rules
+from yuyi.data.blocks import read_blocks
+from yuyi.data.candidates import PairMaker, pair_id
+from yuyi.data.clean import clean
+from yuyi.data.sections import read_sections
+from yuyi.data.step import run_step
+from yuyi.errors import InputError
+from yuyi.records import Document, Part, read_pairs, read_rows, write_pairs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from yuyi.data.blocks import CleanBlock
+    from yuyi.data.candidates import Candidate
+    from yuyi.data.folder import DataFolder
+    from yuyi.data.sections import Reading
+    from yuyi.data.step import Counts, StepRecord, Workplace
+    from yuyi.progress import Done
+    from yuyi.records import Pair
+    from yuyi.text.tokenizer import BatchTokenizer
+
+# A text is never cut shorter than a sentence or two.
+Characters = Annotated[int, Field(ge=100)]
+
+# Pairs whose tokens are counted at a time.
+_BATCH = 2_000
+_CODE = (
+    *("data/blocks.py", "data/candidates.py", "data/clean.py", "data/headings.py", "data/make_pairs.py"),
+    *("data/rules.py", "data/sections.py", "data/sentences.py", "records.py"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """Which rules make pairs; of two that give one pair, the one further up names it.
+
+    Attributes:
+        question_answer: a heading or text that asks, and what answers it.
+        title_lead: a title, and the first text under it.
+        path_section: a heading, and the text under it.
+        neighbours: a paragraph, and the next.
+    """
+
+    __pydantic_config__: ClassVar = REFUSE_UNKNOWN
+
+    question_answer: bool = True
+    title_lead: bool = True
+    path_section: bool = True
+    neighbours: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairsConfig:
+    """What decides the pairs.
+
+    Attributes:
+        rules: which rules are on.
+        longest: characters of a text; longer ones are cut at the end of a sentence.
+        tokenizer: a `tokenizer.json` that counts the tokens of each text; empty for the embedded model's.
+    """
+
+    __pydantic_config__: ClassVar = REFUSE_UNKNOWN
+
+    rules: Rules = field(default_factory=Rules)
+    longest: Characters = 1_000
+    tokenizer: str = ""
+
+
+_RULES: dict[str, Callable[[Reading], Iterator[Candidate]]] = {
+    "question_answer": rules.question_answer,
+    "title_lead": rules.title_lead,
+    "path_section": rules.path_section,
+    "neighbours": rules.neighbours,
+}
+
+
+def make_pairs(
+    folder: DataFolder,
+    config: PairsConfig,
+    *,
+    workers: int | None = None,
+    on_done: Done = lambda texts, tokens=0: None,
+) -> StepRecord:
+    """The record of the step `pairs`, which holds the pairs of every document and the ready ones.
+
+    Its counts: `rows`; `pairs` by source and rule; `dropped` by source and reason.
+
+    Args:
+        folder: holds finished `documents` and `blocks`.
+        config: which rules, and how long the texts.
+        workers: processes; None for one a core.
+        on_done: called with numbers of pairs as they are made.
+
+    Raises:
+        InputError: an earlier step is missing, or a file cannot be read or written.
+    """
+    inputs = {name: folder.need(name).digest for name in ("documents", "blocks")}
+    if config.tokenizer:
+        _tokenizer(config.tokenizer)
+
+    def make(place: Workplace) -> Counts:
+        jobs = {
+            part: _Job(path, folder.path / "documents" / path.name, config)
+            for part, path in folder.parts("blocks").items()
+        }
+        ready = {part: _Job(path, None, config) for part, path in folder.ready_pairs().items()}
+        return place.each(dict(sorted({**jobs, **ready}.items())), _make_part)
+
+    return run_step(
+        folder.path / "pairs",
+        make,
+        settings=config,
+        inputs=inputs,
+        code=_CODE,
+        workers=workers,
+        on_done=on_done,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One part: its blocks and its documents, or ready pairs, which have none."""
+
+    path: Path
+    documents: Path | None
+    config: PairsConfig
+
+
+def _make_part(name: str, job: _Job, folder: Path) -> Counts:
+    maker = PairMaker(job.config.longest)
+    made: Counter[tuple[str, str]] = Counter()
+    if job.documents is None:
+        pairs = _ready(job.path, maker.dropped)
+    else:
+        pairs = _of_documents(job.documents, job.path, job.config.rules, maker)
+    pairs = _with_tokens(pairs, _tokenizer(job.config.tokenizer))
+    rows = write_pairs(folder / f"{name}.parquet", _counted(pairs, made))
+    return {"rows": rows, "pairs": _nested(made), "dropped": _nested(maker.dropped)}
+
+
+def _of_documents(documents: Path, blocks: Path, chosen: Rules, maker: PairMaker) -> Iterator[Pair]:
+    switched_on = [(name, rule) for name, rule in _RULES.items() if getattr(chosen, name)]
+    for document, its_blocks in read_parts(documents, blocks):
+        reading = read_sections(document, its_blocks)
+        found = ((name, candidate) for name, rule in switched_on for candidate in rule(reading))
+        yield from maker.pairs(document, found)
+
+
+def read_parts(documents: Path, blocks: Path) -> Iterator[tuple[Document, list[CleanBlock]]]:
+    """Each document of a part that has blocks, without its text, and its blocks."""
+    by_document = groupby(read_blocks(blocks), attrgetter("document"))
+    wanted, found = next(by_document, (-1, iter(())))
+    columns = [each.name for each in fields(Document) if each.name not in ("text", "parts")]
+    for row, values in enumerate(read_rows(documents, columns, ["parts"])):
+        if row == wanted:
+            parts = tuple(Part(**part) for part in values.pop("parts", None) or ())
+            yield Document(**values, text="", parts=parts), list(found)
+            wanted, found = next(by_document, (-1, iter(())))
+
+
+def _ready(path: Path, dropped: Counter[tuple[str, str]]) -> Iterator[Pair]:
+    for pair in read_pairs(path):
+        cleaned = replace(pair, text_a=clean(pair.text_a or ""), text_b=clean(pair.text_b or ""))
+        # A text to classify has nothing beside it but its label.
+        if cleaned.text_a and (cleaned.text_b or pair.kind == "classification"):
+            identity = pair_id(pair.source, pair.kind, pair.doc_id, cleaned.text_a, cleaned.text_b)
+            yield replace(cleaned, pair_id=pair.pair_id or identity)
+        else:
+            dropped[pair.source, "empty"] += 1
+
+
+def _with_tokens(pairs: Iterator[Pair], tokenizer: BatchTokenizer) -> Iterator[Pair]:
+    while batch := list(islice(pairs, _BATCH)):
+        lengths_a = tokenizer([pair.text_a for pair in batch]).lengths.tolist()
+        lengths_b = tokenizer([pair.text_b for pair in batch]).lengths.tolist()
+        for pair, tokens_a, tokens_b in zip(batch, lengths_a, lengths_b, strict=True):
+            yield replace(pair, tokens_a=tokens_a, tokens_b=tokens_b)
+
+
+@functools.cache
+def _tokenizer(path: str) -> BatchTokenizer:
+    from yuyi.encode.load import EMBEDDED
+    from yuyi.text.tokenizer import BatchTokenizer
+    from yuyi.text.tokenizer_folder import load_tokenizer
+
+    file = Path(path) if path else EMBEDDED / "tokenizer.json"
+    if not file.is_file():
+        raise InputError(f"{file}: no such tokenizer. Name a tokenizer.json, or leave it empty.")
+    return BatchTokenizer(load_tokenizer(file))
+
+
+def _counted(pairs: Iterable[Pair], made: Counter[tuple[str, str]]) -> Iterator[Pair]:
+    for pair in pairs:
+        made[pair.source, pair.kind] += 1
+        yield pair
+
+
+def _nested(counts: Counter[tuple[str, str]]) -> dict[str, Any]:
+    nested: dict[str, Any] = {}
+    for (source, name), count in sorted(counts.items()):
+        nested.setdefault(source, {})[name] = count
+    return nested

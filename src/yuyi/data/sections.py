@@ -1,0 +1,105 @@
+"""The cleaned blocks of a document in sections, each with the headings that it stands under."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from yuyi.data.clean import clean, match_key, weight
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from yuyi.data.blocks import CleanBlock
+    from yuyi.records import Document, Part
+
+# A block that says less than this (by `weight`) beside its links is a list of links.
+_LEAST_BESIDE_LINKS = 12
+# Its text is put together from others' or of another language, so that none of the document's headings hold.
+_ROLES_APART = ("keywords", "duplicate", "translation", "comment")
+
+_TAG = re.compile(r"</?[a-zA-Z][^<>]*>")
+_FILE_NAME = re.compile(r"[\w.]+(?:[-_][\w.]+)+|[\w-]+\.\w{1,4}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """The text that stands directly under one heading.
+
+    Attributes:
+        path: the headings down to this one, title first; empty before any heading of an untitled document.
+        heading: its own heading; None where it stands under the title alone.
+        blocks: what stands in it, without what is dropped and lists of links.
+    """
+
+    path: tuple[str, ...]
+    heading: CleanBlock | None = None
+    blocks: list[CleanBlock] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A document as the rules see it.
+
+    Attributes:
+        document: the document; its text may be left out.
+        title: its title, cleaned; of a document named like a file, its first heading.
+        blocks: all that are not dropped, in order.
+        sections: the blocks by heading; the first holds what stands before any. A new one begins at each
+            part, and parts that are no prose of the document are in none.
+    """
+
+    document: Document
+    title: str
+    blocks: tuple[CleanBlock, ...]
+    sections: tuple[Section, ...]
+
+
+def read_sections(document: Document, blocks: Iterable[CleanBlock]) -> Reading:
+    """The document with its blocks in sections."""
+    kept = tuple(block for block in blocks if not block.drop)
+    title = _title(document, kept)
+    found = [Section((title,) if title else ())]
+    stack: list[CleanBlock] = []
+    part = -1
+    for block in kept:
+        if block.part != part:
+            part, stack = block.part, []
+            found.append(Section((title,) if title else ()))
+        if is_apart(document.parts, block.part):
+            continue
+        if block.kind == "heading":
+            while stack and stack[-1].level >= block.level:
+                stack.pop()
+            stack.append(block)
+            found.append(Section(_below(title, stack), block))
+        elif not is_list_of_links(block):
+            found[-1].blocks.append(block)
+    return Reading(document, title, kept, tuple(found))
+
+
+def is_apart(parts: Sequence[Part], number: int) -> bool:
+    """Whether the part of that number is no prose of the document itself; -1 is the document."""
+    return number >= 0 and parts[number].role in _ROLES_APART
+
+
+def is_list_of_links(block: CleanBlock) -> bool:
+    """Whether a block holds links and hardly a word beside them."""
+    if not block.links:
+        return False
+    return weight(block.text) - sum(weight(link.text) for link in block.links) < _LEAST_BESIDE_LINKS
+
+
+def _title(document: Document, blocks: Sequence[CleanBlock]) -> str:
+    title = clean(_TAG.sub("", document.title))
+    if not title or _FILE_NAME.fullmatch(title):
+        first = next((block for block in blocks if block.kind == "heading" and block.level == 1), None)
+        return first.text if first else title
+    return title
+
+
+def _below(title: str, stack: Sequence[CleanBlock]) -> tuple[str, ...]:
+    """The headings with the document's title first, where it is not there already."""
+    path = tuple(heading.text for heading in stack)
+    return path if not title or match_key(path[0]) == match_key(title) else (title, *path)
