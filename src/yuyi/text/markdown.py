@@ -13,7 +13,7 @@ import functools
 import html
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from markdown_it.token import Token
 
 Kind = Literal["heading", "paragraph", "list_item", "quote", "table", "code"]
+Link: TypeAlias = tuple[str, str]
 
 # Longer than any heading a person writes: what CommonMark then calls a heading is a paragraph over a ruler.
 _LONGEST_HEADING = 200
@@ -37,7 +38,12 @@ _FRONT_MATTER = re.compile(
     r"(?:---|\.\.\.)[ \t]*(?:\r?\n|\Z)"
 )
 _FRONT_MATTER_TITLE = re.compile(r"^title:[ \t]*(['\"]?)(\S.*?)\1[ \t\r]*$", re.MULTILINE)
-_MARKUP = re.compile(r"[\[<&*_`\\]")
+# A sign that could be markup where it stands: `snake_case`, `a < b` and `R&D` are none.
+_MARKUP = re.compile(
+    r"[\[*`]|<(?=[A-Za-z/!?])|&(?=#?\w+;)|\\(?=[!-/:-@\[-`{-~\n])|(?<![^\W_])_|_(?![^\W_])"
+)
+_MARKUP_BUT_CODE = re.compile(_MARKUP.pattern.replace("`]", "]", 1))
+_CODE_SPAN = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)", re.DOTALL)
 _INDENTED_LINE = re.compile(r"(?<![ \t])[ \t]*\n[ \t]*")
 _BREAK_TAG = re.compile(r"<br\s*/?>", re.IGNORECASE)
 _HTML_UNSEEN = re.compile(r"<!--.*?(?:-->|\Z)|<(script|style|pre|svg)\b.*?(?:</\1\s*>|\Z)", re.DOTALL | re.I)
@@ -70,6 +76,8 @@ class Block:
         path: the headings above it, title first; a heading's own text is not in its path.
         start: offset of its first character in the original text, markup included.
         end: offset one past its last.
+        level: of a heading, 1 for the highest; 0 for other kinds.
+        links: shown text and target of each link, as they stand.
     """
 
     kind: Kind
@@ -77,6 +85,8 @@ class Block:
     path: tuple[str, ...]
     start: int
     end: int
+    level: int = 0
+    links: tuple[Link, ...] = ()
 
 
 def parse(text: str) -> list[Block]:
@@ -87,14 +97,16 @@ def parse(text: str) -> list[Block]:
     if title is not None:
         blocks.append(title)
         stack.append((1, title.text))
-    for kind, level, content, start, end in _raw_blocks(text, skipped):
-        if kind == "heading":
-            while stack and stack[-1][0] >= level:
+    path = tuple(heading for _, heading in stack)
+    for raw, start, end in _raw_blocks(text, skipped):
+        if raw.kind == "heading":
+            while stack and stack[-1][0] >= raw.level:
                 stack.pop()
-        path = tuple(heading for _, heading in stack)
-        blocks.append(Block(kind, content, path, start, end))
-        if kind == "heading":
-            stack.append((level, content))
+            path = tuple(heading for _, heading in stack)
+        blocks.append(Block(raw.kind, raw.text, path, start, end, raw.level, raw.links))
+        if raw.kind == "heading":
+            stack.append((raw.level, raw.text))
+            path = (*path, raw.text)
     return blocks
 
 
@@ -106,11 +118,22 @@ def _front_matter(text: str) -> tuple[int, Block | None]:
     title = _FRONT_MATTER_TITLE.search(text, 0, match.end())
     if title is None:
         return match.end(), None
-    return match.end(), Block("heading", title[2], (), title.start(2), title.end(2))
+    return match.end(), Block("heading", title[2], (), title.start(2), title.end(2), 1)
 
 
-def _raw_blocks(text: str, skipped: int) -> Iterator[tuple[Kind, int, str, int, int]]:
-    """Kind, heading level (0 for other kinds), plain text, start and end of each block that holds text."""
+class _Raw(NamedTuple):
+    """A block before its place is known; `first` and `last` are its first line and one past its last."""
+
+    kind: Kind
+    level: int
+    text: str
+    first: int
+    last: int
+    links: tuple[Link, ...] = ()
+
+
+def _raw_blocks(text: str, skipped: int) -> Iterator[tuple[_Raw, int, int]]:
+    """Each block that holds text, its start and its end."""
     source = text[skipped:] if skipped else text
     restructured = _RESTRUCTURED.search(source) is not None
     lines = [0, *(match.end() for match in _LINE_END.finditer(source)), len(source)]
@@ -122,13 +145,13 @@ def _raw_blocks(text: str, skipped: int) -> Iterator[tuple[Kind, int, str, int, 
 
     if restructured:
         source = _RESTRUCTURED_UNDERLINE.sub(_as_markdown_underline, source)
-    for kind, level, content, first, last in _tokens_to_blocks(source):
+    for raw in _tokens_to_blocks(source):
         if restructured:
-            if content.startswith(".. "):
+            if raw.text.startswith(".. "):
                 continue
-            content = content[:-1] if content.endswith("::") else content
-        if content and not content.isspace():
-            yield kind, level, content, *place(first, last)
+            raw = raw._replace(text=raw.text[:-1]) if raw.text.endswith("::") else raw
+        if raw.text and not raw.text.isspace():
+            yield raw, *place(raw.first, raw.last)
 
 
 def _as_markdown_underline(match: re.Match[str]) -> str:
@@ -136,8 +159,7 @@ def _as_markdown_underline(match: re.Match[str]) -> str:
     return f"{title}\n{'-' * len(line)}" if len(line) >= len(title) - 2 else match[0]
 
 
-def _tokens_to_blocks(source: str) -> Iterator[tuple[Kind, int, str, int, int]]:
-    """Kind, heading level, plain text, first line and one past the last line of each block."""
+def _tokens_to_blocks(source: str) -> Iterator[_Raw]:
     env: dict[str, object] = {}
     tokens = _parser().parse(source, env)
     containers: list[Kind] = []
@@ -158,15 +180,17 @@ def _tokens_to_blocks(source: str) -> Iterator[tuple[Kind, int, str, int, int]]:
                 yield from _prose(inline, level, containers[-1] if containers else "paragraph", env)
             case "table_open":
                 close = next(at for at in range(index, len(tokens)) if tokens[at].type == "table_close")
-                yield "table", 0, _table(tokens[index:close], env), *_lines(token)
+                links: list[Link] = []
+                table = _table(tokens[index:close], env, links)
+                yield _Raw("table", 0, table, *_lines(token), tuple(links))
                 index = close + 1
             case "fence":
-                yield "code", 0, token.content, *_lines(token)
+                yield _Raw("code", 0, token.content, *_lines(token))
             case "code_block":
-                yield _indented_kind(token.content), 0, token.content.strip(), *_lines(token)
+                yield _Raw(_indented_kind(token.content), 0, token.content.strip(), *_lines(token))
             case "html_block":
                 kind: Kind = "table" if "<tr" in token.content else "paragraph"
-                yield kind, 0, _html_text(token.content), *_lines(token)
+                yield _Raw(kind, 0, _html_text(token.content), *_lines(token))
             case _:
                 pass
 
@@ -175,8 +199,16 @@ def _tokens_to_blocks(source: str) -> Iterator[tuple[Kind, int, str, int, int]]:
 def _parser() -> MarkdownIt:
     from markdown_it import MarkdownIt
 
+    class Parser(MarkdownIt):
+        # A target is kept as it stands: it is looked up, never opened.
+        def validateLink(self, url: str) -> bool:  # noqa: N802
+            return True
+
+        def normalizeLink(self, url: str) -> str:  # noqa: N802
+            return url
+
     # Inline parsing is called from here, block by block and only where it can matter.
-    return MarkdownIt("commonmark", {"maxNesting": 50}).enable("table").disable(["inline", "text_join"])
+    return Parser("commonmark", {"maxNesting": 50}).enable("table").disable(["inline", "text_join"])
 
 
 def _lines(token: Token) -> tuple[int, int]:
@@ -184,20 +216,22 @@ def _lines(token: Token) -> tuple[int, int]:
     return token.map[0], token.map[1]
 
 
-def _prose(
-    inline: Token, level: int, kind: Kind, env: dict[str, object]
-) -> Iterator[tuple[Kind, int, str, int, int]]:
+def _prose(inline: Token, level: int, kind: Kind, env: dict[str, object]) -> Iterator[_Raw]:
     """One heading, or the block or blocks that a paragraph makes."""
     first, last = _lines(inline)
     content = inline.content
+    links: list[Link] = []
     if level and len(content) <= _LONGEST_HEADING:
-        yield "heading", level, _heading_text(_inline_text(content, env)), first, last
-    elif (tight := _TIGHT_HEADING.fullmatch(content)) and kind == "paragraph":
-        yield "heading", len(tight[1]), _heading_text(_inline_text(tight[2], env)), first, last
+        text = _heading_text(_inline_text(content, env, links))
+        yield _Raw("heading", level, text, first, last, tuple(links))
+    elif content.startswith("##") and kind == "paragraph" and (tight := _TIGHT_HEADING.fullmatch(content)):
+        text = _heading_text(_inline_text(tight[2], env, links))
+        yield _Raw("heading", len(tight[1]), text, first, last, tuple(links))
     else:
         for offset, count, piece in _pieces(content):
-            text = _DIRECTIVE.sub("", _inline_text(piece, env)).strip()
-            yield kind, 0, text, first + offset, first + offset + count
+            links.clear()
+            text = _DIRECTIVE.sub("", _inline_text(piece, env, links)).strip()
+            yield _Raw(kind, 0, text, first + offset, first + offset + count, tuple(links))
 
 
 def _pieces(content: str) -> Iterator[tuple[int, int, str]]:
@@ -217,16 +251,31 @@ def _pieces(content: str) -> Iterator[tuple[int, int, str]]:
         yield content.count("\n") + 1 - len(begun), len(begun), "\n".join(begun)
 
 
-def _inline_text(content: str, env: dict[str, object]) -> str:
-    """Plain text of a block's inline markup."""
+def _inline_text(content: str, env: dict[str, object], links: list[Link]) -> str:
+    """Plain text of a block's inline markup; what it links to is added to `links`."""
     if _MARKUP.search(content) is None or len(content) > _LONGEST_INLINE:
         return _INDENTED_LINE.sub("\n", content)
     if ":`" in content or "`_" in content or "]_" in content:
         content = _RESTRUCTURED_ROLE.sub(_plain_role, content)
+    if _MARKUP_BUT_CODE.search(content) is None:
+        return _INDENTED_LINE.sub("\n", _CODE_SPAN.sub(_code, content)).strip()
     tokens: list[Token] = []
     parser = _parser()
     parser.inline.parse(content, parser, env, tokens)
-    return "".join(_token_text(token) for token in tokens).strip()
+    texts: list[str] = []
+    for token in tokens:
+        if token.type == "link_open":
+            opened, target = len(texts), str(token.attrs["href"])
+        elif token.type == "link_close":
+            links.append(("".join(texts[opened:]).strip(), target))
+        else:
+            texts.append(_token_text(token))
+    return "".join(texts).strip()
+
+
+def _code(span: re.Match[str]) -> str:
+    text = span[2].replace("\n", " ")
+    return text[1:-1] if text[0] == text[-1] == " " and not text.isspace() else text
 
 
 def _plain_role(match: re.Match[str]) -> str:
@@ -254,13 +303,13 @@ def _heading_text(text: str) -> str:
     return " ".join(line for line in lines if any(map(str.isalnum, line)))
 
 
-def _table(tokens: Sequence[Token], env: dict[str, object]) -> str:
+def _table(tokens: Sequence[Token], env: dict[str, object], links: list[Link]) -> str:
     rows: list[list[str]] = []
     for token in tokens:
         if token.type == "tr_open":
             rows.append([])
         elif token.type == "inline" and token.content:
-            rows[-1].append(_inline_text(token.content, env).replace("\n", " "))
+            rows[-1].append(_inline_text(token.content, env, links).replace("\n", " "))
     return "\n".join(" | ".join(cells) for cells in rows if cells)
 
 
