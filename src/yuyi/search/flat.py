@@ -11,22 +11,23 @@ from yuyi.errors import InputError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# Vectors per matrix product: 8 MiB at 256 dimensions, and the same again for the scores of 256 queries.
-_BLOCK_ROWS = 8_192
-_BLOCK_QUERIES = 256
+# Vectors and queries per matrix product: at 256 dimensions 4 MiB of vectors, and 16 MiB of scores.
+_BLOCK_ROWS = 4_096
+_BLOCK_QUERIES = 1_024
 
 
 class FlatIndex:
     """Vectors in rows, searched by inner product; for unit vectors that is the cosine.
 
     Args:
-        vectors: (rows, dim) float32, in memory or mapped from a file; kept, not copied. No rows is fine.
+        vectors: (rows, dim) float32 or whole numbers, in memory or mapped from a file; kept, not copied. No
+            rows is fine.
 
     Raises:
         InputError: `vectors` has another shape than (rows, dim).
     """
 
-    def __init__(self, vectors: NDArray[np.float32]) -> None:
+    def __init__(self, vectors: NDArray[np.float32 | np.int16]) -> None:
         if vectors.ndim != 2:
             raise InputError(
                 f"vectors of shape {vectors.shape}: an index needs (rows, dim). Give one row a text."
@@ -67,20 +68,63 @@ class FlatIndex:
     def _search_block(
         self, queries: NDArray[np.float32], width: int
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        best_scores = np.empty((len(queries), 0), np.float32)
-        best_rows = np.empty((len(queries), 0), np.int64)
         if width == 0:
-            return best_scores, best_rows
-        for start in range(0, len(self), _BLOCK_ROWS):
-            scores = queries @ self._vectors[start : start + _BLOCK_ROWS].T
-            columns = _best_columns(scores, width)
-            best_scores = np.hstack([best_scores, np.take_along_axis(scores, columns, axis=1)])
-            best_rows = np.hstack([best_rows, columns + start])
-            # What was kept before stands to the left, with lower rows: a stable order keeps ties by row.
-            order = np.argsort(-best_scores, axis=1, kind="stable")[:, :width]
-            best_scores = np.take_along_axis(best_scores, order, axis=1)
-            best_rows = np.take_along_axis(best_rows, order, axis=1)
-        return best_scores, best_rows
+            return np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
+        first = max(width, _BLOCK_ROWS)
+        scores = queries @ self._block(0, first).T
+        columns = _best_columns(scores, width)
+        best = _Best(np.take_along_axis(scores, columns, axis=1), columns)
+        for start in range(first, len(self), _BLOCK_ROWS):
+            best.offer(queries @ self._block(start, start + _BLOCK_ROWS).T, start)
+        return best.sorted()
+
+    def _block(self, start: int, stop: int) -> NDArray[np.float32]:
+        return self._vectors[start:stop].astype(np.float32, copy=False)
+
+
+class _Best:
+    """The best rows of each query so far.
+
+    What is offered later has higher rows and must score above the lowest that is kept, so nearly nothing of a
+    block is looked at; what passes waits until there is enough to be worth sorting.
+
+    Args:
+        scores: (queries, width), of the first block.
+        rows: of the same shape, ascending.
+    """
+
+    def __init__(self, scores: NDArray[np.float32], rows: NDArray[np.int64]) -> None:
+        self._scores, self._rows = scores, rows
+        self._least = scores.min(axis=1, keepdims=True)
+        self._waiting: list[tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]] = []
+        self._count = 0
+
+    def offer(self, scores: NDArray[np.float32], start: int) -> None:
+        """Consider a block of scores, (queries, rows), whose rows count from `start`."""
+        places = np.flatnonzero(scores > self._least)
+        self._waiting.append(
+            (places // scores.shape[1], scores.ravel()[places], places % scores.shape[1] + start)
+        )
+        self._count += len(places)
+        if self._count > self._scores.size:
+            self._settle()
+
+    def sorted(self) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Scores and rows, best first, of equals the lower row first."""
+        self._settle()
+        return self._scores, self._rows
+
+    def _settle(self) -> None:
+        queries, width = self._scores.shape
+        kept_before = (np.repeat(np.arange(queries), width), self._scores.ravel(), self._rows.ravel())
+        pieces = zip(kept_before, *self._waiting, strict=True)
+        query, scores, rows = (np.concatenate(piece) for piece in pieces)
+        order = np.lexsort((rows, -scores, query))
+        starts = np.searchsorted(query[order], np.arange(queries))
+        kept = order[starts[:, None] + np.arange(width)]
+        self._scores, self._rows = scores[kept], rows[kept]
+        self._least = self._scores[:, -1:]
+        self._waiting, self._count = [], 0
 
 
 def _best_columns(scores: NDArray[np.float32], width: int) -> NDArray[np.int64]:

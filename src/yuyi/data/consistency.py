@@ -1,0 +1,243 @@
+"""Pairs whose partner an encoder does not find among the documents of their source.
+
+The consistency filter of E5 (Wang et al., 2022, section 3.1) and KaLM: a pair is kept where `text_b` stands
+among the best of a pool for `text_a`. The pool is drawn from the source's own documents, because telling a
+recipe from a statute is no test. Ranks are counted by a matrix product a block at a time; nothing is sorted.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+import numpy as np
+from pydantic import Field, PositiveInt
+
+from yuyi.artifacts import publish_file
+from yuyi.config import REFUSE_UNKNOWN
+from yuyi.data.dense import count_above, open_encoder, write_vectors
+from yuyi.data.step import run_step
+from yuyi.records import Mark, read_batches, write_marks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from yuyi.data.folder import DataFolder
+    from yuyi.data.step import Counts, StepRecord, Workplace
+    from yuyi.progress import Done
+
+REASON = "inconsistent"
+_STEP = "marks/consistency"
+# Pairs that these marked are not worth judging; marks of later steps make no difference to ranks.
+_BEFORE = ("marks/duplicates", "marks/filters")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsistencyConfig:
+    """What decides which pairs are inconsistent.
+
+    Attributes:
+        encoder: name or folder of the model that ranks; empty for the embedded one.
+        pool: most documents of a source that a pair's partner is ranked among.
+        top_k: lowest rank that is kept.
+        top_share: lowest rank that is kept, as a share of the pool; the stricter of the two counts, but three
+            are always kept. A pair of unrelated texts then passes with at most this probability in pools
+            of 60 or more.
+        least_pool: sources with fewer documents than this are not judged: chance would decide.
+        labelled: whether pairs with a label are judged too; their label says more than a rank.
+        dropped: whether pairs that are marked as duplicates or by the filters are judged too.
+        leave_kinds: kinds of pairs that are not judged.
+    """
+
+    __pydantic_config__: ClassVar = REFUSE_UNKNOWN
+
+    encoder: str = ""
+    pool: PositiveInt = 50_000
+    top_k: PositiveInt = 20
+    top_share: Annotated[float, Field(gt=0, le=1)] = 0.05
+    least_pool: PositiveInt = 30
+    labelled: bool = False
+    dropped: bool = False
+    leave_kinds: tuple[str, ...] = ()
+
+    def lowest_rank(self, pool: int) -> int:
+        """The lowest rank that is kept in a pool of so many documents."""
+        return min(self.top_k, max(3, math.ceil(self.top_share * pool)))
+
+
+def filter_by_consistency(
+    folder: DataFolder,
+    config: ConsistencyConfig,
+    *,
+    workers: int | None = None,
+    on_done: Done = lambda texts, tokens=0: None,
+) -> StepRecord:
+    """The record of `marks/consistency`: a mark for each pair whose partner ranks too low.
+
+    A mark's value is the partner's rank, its note the size of the pool. The encoder and the matrix product
+    keep all cores busy by themselves, so everything happens in this process.
+
+    Args:
+        folder: holds pairs, and perhaps marks of earlier steps.
+        config: what decides.
+        workers: of no effect here; every step takes it.
+        on_done: called with numbers of pairs as they are done.
+
+    Raises:
+        InputError: there are no pairs, or the place cannot be written.
+        ModelError: the encoder cannot be opened.
+    """
+    before = [] if config.dropped else [step for step in folder.mark_steps() if step in _BEFORE]
+    pairs = folder.need("pairs").digest
+    encoder = open_encoder(config.encoder)
+
+    def make(place: Workplace) -> Counts:
+        alone = replace(place, workers=1)
+        jobs = {
+            name: _Job(path, frozenset(mark.row for mark in folder.marks(name, before)), config)
+            for name, path in folder.parts("pairs").items()
+        }
+        alone.each({f"{name}.texts": job for name, job in jobs.items()}, _encode_part, scratch=True)
+        pools = _draw_pools(place, list(jobs), config.pool)
+        return alone.each({name: (job, pools, place.scratch) for name, job in jobs.items()}, _mark_part)
+
+    return run_step(
+        folder.path / _STEP,
+        make,
+        settings=config,
+        inputs={
+            "pairs": pairs,
+            "encoder": encoder.fingerprint,
+            **{step: folder.need(step).digest for step in before},
+        },
+        code=("data/consistency.py", "data/dense.py"),
+        workers=workers,
+        on_done=on_done,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """A part of pairs, the numbers of those that are left alone, and the settings."""
+
+    path: Path
+    dropped: frozenset[int]
+    config: ConsistencyConfig
+
+
+class _Distinct(dict[str, int]):
+    """The distinct texts among those asked for, in order, each with its number."""
+
+    def __missing__(self, text: str) -> int:
+        self[text] = number = len(self)
+        return number
+
+
+def _encode_part(name: str, job: _Job, folder: Path) -> Counts:
+    """Write the vectors of a part's distinct texts, and which of them each pair has."""
+    asking, answering = _Distinct(), _Distinct()
+    judged = [
+        (row, pair["source"], asking[pair["text_a"]], answering[pair["text_b"]])
+        for row, pair in _judged_pairs(job)
+    ]
+    rows, sources, a, b = zip(*judged, strict=True) if judged else ((), (), (), ())
+    encoder = open_encoder(job.config.encoder)
+    with publish_file(folder / f"{name}.a.npy") as temporary:
+        write_vectors(temporary, encoder, list(asking), asking=True)
+    with publish_file(folder / f"{name}.b.npy") as temporary:
+        write_vectors(temporary, encoder, list(answering), asking=False)
+    keys = [blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest() for text in answering]
+    with publish_file(folder / f"{name}.npz") as temporary, temporary.open("wb") as file:
+        np.savez(
+            file,
+            row=np.array(rows, np.int64),
+            source=np.array(sources, np.str_),
+            a=np.array(a, np.int64),
+            b=np.array(b, np.int64),
+            key=np.frombuffer(b"".join(keys), "<u8"),
+        )
+    return {}
+
+
+def _judged_pairs(job: _Job) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The pairs of a part that are to be judged, with their rows."""
+    row = -1
+    for batch in read_batches(job.path, ["source", "kind", "text_a", "text_b", "label"]):
+        for pair in batch.to_pylist():
+            row += 1
+            left = row in job.dropped or pair["kind"] in job.config.leave_kinds
+            if not left and (job.config.labelled or pair["label"] is None):
+                yield row, pair
+
+
+def _draw_pools(place: Workplace, parts: Sequence[str], most: int) -> dict[str, Path]:
+    """The file of each source's pool: the vectors of the distinct documents whose hashes are smallest."""
+    found: dict[str, list[tuple[int, NDArray[np.int64], NDArray[np.uint64]]]] = {}
+    for number, name in enumerate(parts):
+        with np.load(place.scratch / f"{name}.texts.npz") as part:
+            sources, b, keys = part["source"], part["b"], part["key"]
+        for source in np.unique(sources):
+            rows = np.unique(b[sources == source])
+            found.setdefault(str(source), []).append((number, rows, keys[rows]))
+    pools = {}
+    for number, (source, pieces) in enumerate(sorted(found.items())):
+        keys = np.concatenate([piece[2] for piece in pieces])
+        _, first = np.unique(keys, return_index=True)
+        owner = np.repeat([piece[0] for piece in pieces], [len(piece[1]) for piece in pieces])[first[:most]]
+        rows = np.concatenate([piece[1] for piece in pieces])[first[:most]]
+
+        def write(path: Path, owner: Any = owner, rows: Any = rows) -> None:
+            chosen = [
+                np.load(place.scratch / f"{parts[part]}.texts.b.npy", mmap_mode="r")[
+                    np.sort(rows[owner == part])
+                ]
+                for part in np.unique(owner)
+            ]
+            with path.open("wb") as file:
+                np.save(file, np.concatenate(chosen))
+
+        pools[source] = place.once(f"pool-{number}.npy", write)
+    return pools
+
+
+def _mark_part(name: str, job: tuple[_Job, Mapping[str, Path], Path], folder: Path) -> Counts:
+    """Write the marks of a part."""
+    part, pools, scratch = job
+    with np.load(scratch / f"{name}.texts.npz") as table:
+        rows, sources, a, b = (table[key] for key in ("row", "source", "a", "b"))
+    asking = np.load(scratch / f"{name}.texts.a.npy", mmap_mode="r")
+    answering = np.load(scratch / f"{name}.texts.b.npy", mmap_mode="r")
+    low: dict[int, tuple[int, int]] = {}
+    judged: Counter[str] = Counter()
+    small: Counter[str] = Counter()
+    for source in map(str, np.unique(sources)):
+        of_source = sources == source
+        pool = np.load(pools[source])
+        if len(pool) < part.config.least_pool:
+            small[source] += int(of_source.sum())
+            continue
+        judged[source] += int(of_source.sum())
+        ranks = count_above(asking[a[of_source]], answering[b[of_source]], pool) + 1
+        bad = ranks > part.config.lowest_rank(len(pool))
+        pairs_rows = rows[of_source][bad].tolist()
+        low |= {row: (rank, len(pool)) for row, rank in zip(pairs_rows, ranks[bad].tolist(), strict=True)}
+    marked: dict[str, Counter[str]] = {}
+    kinds: dict[str, Counter[str]] = {}
+    marks = []
+    total = 0
+    for batch in read_batches(part.path, ["source", "kind", "pair_id"]):
+        for pair in batch.to_pylist():
+            if total in low:
+                rank, size = low[total]
+                marks.append(Mark(total, pair["pair_id"], REASON, rank, f"of {size}"))
+                marked.setdefault(pair["source"], Counter())[REASON] += 1
+                kinds.setdefault(pair["kind"], Counter())[REASON] += 1
+            total += 1
+    write_marks(folder / f"{name}.parquet", marks)
+    return {"rows": total, "judged": judged, "marked": marked, "by_kind": kinds, "too_few": small}
