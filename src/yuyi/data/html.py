@@ -1,0 +1,548 @@
+"""HTML to Markdown: the main content of a page, or the body of a post.
+
+lexbor (by selectolax) parses what browsers parse, however broken. One walk over its tree writes the blocks.
+The walk does not recurse, so that no depth of nesting ends it. What is written is what `text.markdown` reads
+back: emphasis and images are dropped, and characters of the text that would read as markup are escaped.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from yuyi.data.clean import IDEOGRAPHS, match_key, weight
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# Where sites put their content, most exact first; an element that says less than `_LEAST_MAIN` is passed over.
+_MAIN = (
+    ".theme-doc-markdown",
+    ".vp-doc",
+    ".theme-default-content",
+    "[itemprop=articleBody]",
+    ".markdown-body",
+    "article",
+    "main",
+    "[role=main]",
+    "#mw-content-text",
+    "#content",
+    ".article-content, .post-content, .entry-content, .post-body",
+)
+_LEAST_MAIN = 60
+# Without such an element: go down to the child that holds at least this share of the text outside links.
+_MOST_OF_IT = 0.6
+_LEAST_PIECE = 10
+
+_UNSEEN = frozenset(
+    "script style noscript template svg iframe object embed canvas audio video head nav footer button select "
+    "option input textarea dialog menu rt rp img".split()
+)
+_BLOCKS = frozenset(
+    "address article aside blockquote body center dd details div dl dt fieldset figcaption figure footer form "
+    "h1 h2 h3 h4 h5 h6 header hr html li main ol p pre section summary table tbody td tfoot th thead tr ul "
+    "caption".split()
+)
+_CODE = frozenset(("code", "tt", "samp", "kbd"))
+# Words of a class or id by which sites mark what is no content.
+_FURNITURE = re.compile(
+    r"(?:^|\s)(?:\S*(?:cookie|consent|gdpr|breadcrumb|sidebar|navbar|pagination|advert|share-|social|newsletter"
+    r"|paywall|skip-?link|skip-to|table-of-contents|edit-this-page|back-to-top|prev-?next|copyright|toolbar)\S*"
+    r"|nav|toc|(?:page|site|doc|article|post)-(?:nav|footer|toc|edit|meta)|footer|menu|ads?|share|related|sphinxsidebar"
+    r"|headerlink|header-anchor|hash-link|anchor(?:-link|js-link)?|permalink|linenos|linenodiv|lineno|gutter"
+    r"|line-numbers(?:-wrapper|-rows)?|theme-doc-(?:toc|footer|version)\S*|tocCollapsible\S*|rst-footer-buttons"
+    r"|mw-editsection|reflist|references|reference|navbox|catlinks|noprint|metadata|hidden|sr-only"
+    r"|visually-hidden|screen-reader-text|comments?|comment-list|recommend\S*|related-\S+|相关阅读)(?=\s|$)",
+    re.IGNORECASE,
+)
+_CALLOUT = re.compile(r"admonition|callout|aside|note|tip|warning|topic", re.IGNORECASE)
+_LANGUAGE = re.compile(r"(?:^|\s)(?:language|lang|highlight(?:-source)?|brush:)[-\s]?([\w+#.-]+)", re.IGNORECASE)
+
+_SPACES = re.compile(r"[^\S\n\xa0]*\n\s*|[^\S\xa0]+|\xa0+")
+_BROKEN_CHINESE = re.compile(rf"(?<=[{IDEOGRAPHS}，。！？：；、])[^\S\n]*\n\s*(?=[{IDEOGRAPHS}])")
+_SPACE = re.compile(r"\s+")
+_BREAK, _BREAKS = "\v", re.compile(r"[ \n]*\v[ \v\n]*")
+_MARKUP = re.compile(
+    r"[\\`*]|<(?=[a-zA-Z/!?])|&(?=#?\w{1,32};)|(?<![^\W_])_|_(?![^\W_])|\[(?=[^\[\]]{0,200}\][(:\[])"
+)
+_LINE_START = re.compile(r"^(?=#{1,6}(?:\s|$)|>|=+\s*$|-+\s*$|~~~|\|)", re.MULTILINE)
+_BACKTICKS = re.compile("`+")
+_TITLE_END = re.compile(r"\s+[-|–—·»:]{1,2}\s+|\s*[|_｜]\s*")
+# A table with one of these in a cell lays out a page.
+_NOT_IN_CELLS = "tr table, pre, h1, h2, h3, h4, li p, dl"
+# Deeper lists and quotes than these are written at this depth.
+_DEEPEST = 12
+
+
+def html_to_markdown(html: str) -> tuple[str, str]:
+    """The title of a page and the Markdown of its main content.
+
+    Headings, paragraphs, lists, definitions (`- term: explanation`), tables, code and links are kept; links
+    keep their target as it stands. Navigation, headers, footers, notices and scripts are left out.
+    """
+    from selectolax.lexbor import LexborHTMLParser
+
+    tree = LexborHTMLParser(html)
+    body = tree.body
+    if body is None:
+        return _title(tree, ""), ""
+    for selector in _MAIN:
+        found = [node for node in tree.css(selector) if not _is_furniture(node)]
+        if len(found) == 1 and weight(text := _Writer().render(found[0])) >= _LEAST_MAIN:
+            return _title(tree, text), text
+    text = _Writer(headers=False).render(_most_of(body)) or _Writer().render(body)
+    return _title(tree, text), text
+
+
+def fragment_to_markdown(html: str) -> str:
+    """The Markdown of a piece of HTML, such as the body of a post, all of it content."""
+    from selectolax.lexbor import LexborHTMLParser
+
+    body = LexborHTMLParser(html).body
+    return "" if body is None else _Writer(everything=True).render(body)
+
+
+def _title(tree: Any, text: str) -> str:
+    """The first heading of the content, the page's own heading, or its `<title>` without the site's name."""
+    if text.startswith("# "):
+        return _plain(text[2:].split("\n", 1)[0])
+    node = tree.css_first("title")
+    whole = _SPACE.sub(" ", node.text()).strip() if node else ""
+    for heading in tree.css("h1"):
+        said = _plain(_Writer(flat=True).render(heading))
+        if said and match_key(said) in match_key(whole):
+            return said
+    card = tree.css_first('meta[property="og:title"]')
+    said = (card.attributes.get("content") or "").strip() if card else ""
+    return said or _TITLE_END.split(whole)[0] or whole
+
+
+def _plain(markdown: str) -> str:
+    """The text of one line of Markdown."""
+    from yuyi.text.markdown import parse
+
+    return " ".join(block.text for block in parse(markdown))
+
+
+def _most_of(body: Any) -> Any:
+    """The smallest element that holds most of the text outside links."""
+    sizes: dict[int, int] = {}
+    open_ids: list[int] = []
+
+    def enter(node: Any) -> bool:
+        tag = node.tag
+        if tag == "-text":
+            size = weight(node.text_content or "")
+            # Short pieces are menus and labels.
+            for above in open_ids if size >= _LEAST_PIECE else ():
+                sizes[above] = sizes.get(above, 0) + size
+            return False
+        if tag == "a" or tag in _UNSEEN or tag in ("header", "aside") or _is_furniture(node):
+            return False
+        open_ids.append(node.mem_id)
+        return True
+
+    _walk(body, enter, open_ids.pop)
+    node = body
+    while True:
+        inside = [child for child in node.iter() if child.tag in _BLOCKS and child.tag != "p"]
+        largest = max(inside, key=lambda child: sizes.get(child.mem_id, 0), default=None)
+        if largest is None or sizes.get(largest.mem_id, 0) < _MOST_OF_IT * max(1, sizes.get(node.mem_id, 0)):
+            return node
+        node = largest
+
+
+def _walk(root: Any, enter: Callable[[Any], bool], leave: Callable[[], object]) -> None:
+    """Call `enter` for each node below `root` in order, and `leave` after what is below it, if it said yes."""
+    node, depth = root.first_child, 0
+    while node is not None:
+        if enter(node):
+            below = node.first_child
+            if below is not None:
+                node, depth = below, depth + 1
+                continue
+            leave()
+        following = node.next
+        while following is None and depth:
+            node, depth = node.parent, depth - 1
+            leave()
+            following = node.next
+        node = following
+
+
+def _is_furniture(node: Any) -> bool:
+    attributes = node.attributes
+    named = f"{attributes.get('class') or ''} {attributes.get('id') or ''}"
+    return "hidden" in attributes or attributes.get("aria-hidden") == "true" or _is_furniture_name(named)
+
+
+@lru_cache(maxsize=10_000)
+def _is_furniture_name(named: str) -> bool:
+    return _FURNITURE.search(named) is not None
+
+
+class _Writer:
+    """Markdown of what lies below a node.
+
+    Args:
+        everything: whether nothing is furniture.
+        headers: whether `<header>` is content, as it is inside an article.
+        flat: whether blocks end in a space instead of a line, as in a cell of a table.
+    """
+
+    def __init__(self, *, everything: bool = False, headers: bool = True, flat: bool = False) -> None:
+        self._everything, self._headers, self._flat = everything, headers, flat
+        self._written: list[str] = []
+        self._inline: list[str] = []
+        self._blocks = 0  # how many blocks have begun: tells whether a link spans several
+        self._verbatim = 0
+        self._in_link = 0
+        self._prefixes: list[list[str]] = []  # of the lists and quotes that are open: first line, other lines
+        self._tight = False
+        self._held = False
+        self._lists: list[int | None] = []
+        self._leaving: list[Callable[[], None] | None] = []
+
+    def render(self, root: Any) -> str:
+        """The Markdown of what lies below `root`."""
+        _walk(root, self._enter, self._leave)
+        self._flush()
+        text = "".join(self._written)
+        return _SPACE.sub(" ", text).strip() if self._flat else text
+
+    def _leave(self) -> None:
+        if close := self._leaving.pop():
+            close()
+
+    def _enter(self, node: Any) -> bool:
+        """Whether what lies below the node is to be walked."""
+        tag = node.tag
+        if tag == "-text":
+            content = node.text_content or ""
+            self._inline.append(content if self._verbatim else _MARKUP.sub(r"\\\g<0>", content))
+            return False
+        if tag == "br":
+            self._inline.append("\n" if self._verbatim else _BREAK)
+            return False
+        if tag in _UNSEEN or tag.startswith("-") or (not self._everything and self._is_left_out(tag, node)):
+            return False
+        special = _TAGS.get(tag)
+        if special is not None:
+            return special(self, node)
+        if tag in _BLOCKS:
+            if not self._is_held():
+                self._open_block()
+            self._leaving.append(self._open_block)
+        else:
+            self._leaving.append(None)
+        return True
+
+    def _is_held(self) -> bool:
+        """Whether nothing has come yet after a term, whose explanation goes on its line."""
+        return self._held and not "".join(self._inline[1:]).strip()
+
+    def _is_left_out(self, tag: str, node: Any) -> bool:
+        if tag == "header" and not self._headers:
+            return True
+        if tag == "aside" and not _CALLOUT.search(node.attributes.get("class") or ""):
+            return True
+        return _is_furniture(node)
+
+    def _open_block(self) -> None:
+        if self._verbatim:
+            if self._inline and not self._inline[-1].endswith("\n"):
+                self._inline.append("\n")
+        elif self._flat:
+            self._inline.append(" ")
+        elif self._inline:
+            self._flush()
+
+    def _flush(self) -> None:
+        """Write what has come as a paragraph."""
+        text, self._inline, self._held = "".join(self._inline), [], False
+        for paragraph in _paragraphs(text):
+            self._write(_LINE_START.sub(r"\\", paragraph))
+
+    def _write(self, block: str) -> None:
+        self._blocks += 1
+        if self._flat:
+            self._written.append(f" {block}")
+            return
+        first = rest = ""
+        for prefix in self._prefixes[:_DEEPEST]:
+            first += prefix[0]
+            rest += prefix[1]
+            prefix[0] = prefix[1]
+        if self._written:
+            self._written.append("\n" if self._tight and first != rest else "\n\n")
+        self._tight = bool(self._lists)
+        self._written.append(first + block.replace("\n", f"\n{rest}"))
+
+    def _heading(self, node: Any) -> bool:
+        self._open_block()
+        level = node.tag[1]
+
+        def close() -> None:
+            text, self._inline = "".join(self._inline), []
+            text = " ".join(" ".join(_paragraphs(text)).split())
+            if text and not self._verbatim:
+                self._write(text if self._flat else f"{'#' * int(level)} {text}")
+
+        self._leaving.append(close)
+        return True
+
+    def _list(self, node: Any) -> bool:
+        self._open_block()
+        start = node.attributes.get("start") or "1"
+        first = (int(start) if start.isdecimal() and len(start) < 9 else 1) if node.tag == "ol" else None
+        self._lists.append(first)
+
+        def close() -> None:
+            self._open_block()
+            self._lists.pop()
+            self._tight = self._tight and bool(self._lists)
+
+        self._leaving.append(close)
+        return True
+
+    def _item(self, node: Any) -> bool:
+        number = self._lists[-1] if self._lists else None
+        if number is not None:
+            self._lists[-1] = number + 1
+        return self._prefixed("- " if number is None else f"{number}. ", is_list=True)
+
+    def _quote(self, node: Any) -> bool:
+        return self._prefixed("> ")
+
+    def _prefixed(self, marker: str, *, is_list: bool = False) -> bool:
+        self._open_block()
+        self._prefixes.append([marker, " " * len(marker) if is_list else marker])
+
+        def close() -> None:
+            self._open_block()
+            self._prefixes.pop()
+
+        self._leaving.append(close)
+        return True
+
+    def _definitions(self, node: Any) -> bool:
+        self._open_block()
+        self._lists.append(None)
+        self._prefixes.append(["- ", "  "])
+
+        def close() -> None:
+            self._open_block()
+            self._prefixes.pop()
+            self._lists.pop()
+            self._tight = self._tight and bool(self._lists)
+
+        self._leaving.append(close)
+        return True
+
+    def _term(self, node: Any) -> bool:
+        if not self._lists or self._verbatim or self._flat:
+            self._leaving.append(None)
+            return True
+        if self._inline and not "".join(self._inline).isspace():
+            self._inline.append(", ")  # two terms with one explanation
+        else:
+            self._inline.clear()
+            self._prefixes[-1][0] = "- "
+        at = len(self._inline)
+
+        def close() -> None:
+            self._inline[at:] = [_BREAK.join("".join(self._inline[at:]).split(_BREAK)).strip()]
+
+        self._leaving.append(close)
+        return True
+
+    def _explanation(self, node: Any) -> bool:
+        term = "".join(self._inline).strip()
+        if term and not self._flat and not self._verbatim:
+            colon = "：" if re.search(f"[{IDEOGRAPHS}]$", term) else ": "
+            self._inline = [term if term.endswith((":", "：")) else term + colon]
+            self._held = True
+        self._leaving.append(self._open_block)
+        return True
+
+    def _link(self, node: Any) -> bool:
+        target = (node.attributes.get("href") or "").strip()
+        if self._verbatim or self._in_link or not target or target.startswith(("#", "javascript:", "mailto:", "data:")):
+            self._leaving.append(None)
+            return True
+        at, block = len(self._inline), self._blocks
+        self._in_link = 1
+
+        def close() -> None:
+            self._in_link = 0
+            if block != self._blocks:  # it holds whole blocks
+                return
+            text = "".join(self._inline[at:])
+            said = " ".join(text.replace(_BREAK, " ").split())
+            if said:
+                before, after = text[: len(text) - len(text.lstrip())], text[len(text.rstrip()) :]
+                self._inline[at:] = [f"{before}[{_in_brackets(said)}]({_target(target)}){after}"]
+
+        self._leaving.append(close)
+        return True
+
+    def _code(self, node: Any) -> bool:
+        if self._verbatim:
+            self._leaving.append(None)
+            return True
+        at = len(self._inline)
+        self._verbatim = 1
+
+        def close() -> None:
+            self._verbatim = 0
+            content = " ".join("".join(self._inline[at:]).split())
+            self._inline[at:] = [_code_span(content)] if content else []
+
+        self._leaving.append(close)
+        return True
+
+    def _preformatted(self, node: Any) -> bool:
+        if self._verbatim:
+            self._leaving.append(None)
+            return True
+        self._open_block()
+        outer, self._inline = self._inline, []
+        self._verbatim = 1
+
+        def close() -> None:
+            self._verbatim = 0
+            content, self._inline = "".join(self._inline), outer
+            content = content.replace("\r\n", "\n").strip("\n").rstrip()
+            if self._flat:
+                self._inline.append(_code_span(" ".join(content.split())) if content else "")
+            elif content:
+                fence = "`" * max(3, 1 + _longest_backticks(content))
+                self._write(f"{fence}{_language(node)}\n{content}\n{fence}")
+
+        self._leaving.append(close)
+        return True
+
+    def _table(self, node: Any) -> bool:
+        self._open_block()
+        if self._verbatim or self._flat or node.css_first(_NOT_IN_CELLS):
+            self._leaving.append(self._open_block)
+            return True
+        rows = self._rows(node)
+        if max(map(len, rows), default=0) < 2:
+            for row in rows:
+                for cell in filter(None, row):
+                    self._write(cell)
+        else:
+            caption = node.css_first("caption")
+            said = _Writer(flat=True).render(caption) if caption else ""
+            if said:
+                self._write(said)
+            self._write(_markdown_table(rows))
+        return False
+
+    def _rows(self, table: Any) -> list[list[str]]:
+        rows: list[list[str]] = []
+        spanning: dict[int, tuple[int, str]] = {}  # by column: rows still to come, what they say
+        for line in table.css("tr"):
+            row: list[str] = []
+            for cell in line.iter():
+                if cell.tag not in ("td", "th") or (not self._everything and _is_furniture(cell)):
+                    continue
+                _fill(row, spanning)
+                said = _Writer(everything=self._everything, flat=True).render(cell).replace("|", "\\|")
+                attributes = cell.attributes
+                across, down = _span(attributes.get("colspan")), _span(attributes.get("rowspan"))
+                if down > 1:
+                    spanning[len(row)] = (down - 1, said)
+                row += [said, *[""] * (across - 1)]
+            _fill(row, spanning)
+            if any(row):
+                rows.append(row)
+        return rows
+
+    def _formula(self, node: Any) -> bool:
+        source = node.css_first("annotation")
+        said = source.text() if source else node.attributes.get("alttext") or node.text()
+        self._inline.append(said if self._verbatim else f"${' '.join(said.split())}$")
+        return False
+
+
+_TAGS: dict[str, Callable[[_Writer, Any], bool]] = {
+    **dict.fromkeys(("h1", "h2", "h3", "h4", "h5", "h6"), _Writer._heading),
+    **dict.fromkeys(("ul", "ol"), _Writer._list),
+    **dict.fromkeys(_CODE, _Writer._code),
+    "li": _Writer._item,
+    "blockquote": _Writer._quote,
+    "dl": _Writer._definitions,
+    "dt": _Writer._term,
+    "dd": _Writer._explanation,
+    "a": _Writer._link,
+    "pre": _Writer._preformatted,
+    "table": _Writer._table,
+    "math": _Writer._formula,
+}
+
+
+def _paragraphs(text: str) -> list[str]:
+    """The paragraphs that a run of text makes, its white space collapsed; two breaks end one."""
+    text = _BROKEN_CHINESE.sub("", text)
+    text = " ".join(text.split(" "))
+    parts = re.split(r"\s*\v\s*\v[\s\v]*", text) if _BREAK in text else [text]
+    lines = (
+        "\n".join(filter(None, (" ".join(line.split()) for line in part.split(_BREAK)))) for part in parts
+    )
+    return [paragraph for paragraph in lines if paragraph]
+
+
+def _in_brackets(said: str) -> str:
+    return said.replace("[", "\\[").replace("]", "\\]").replace("\\\\[", "\\[")
+
+
+def _target(address: str) -> str:
+    address = _SPACE.sub("%20", address).replace("<", "%3C").replace(">", "%3E")
+    return f"<{address}>" if "(" in address or ")" in address else address
+
+
+def _longest_backticks(content: str) -> int:
+    return max(map(len, _BACKTICKS.findall(content)), default=0)
+
+
+def _code_span(content: str) -> str:
+    fence = "`" * (1 + _longest_backticks(content))
+    space = " " if "`" in content else ""
+    return f"{fence}{space}{content}{space}{fence}"
+
+
+def _language(node: Any) -> str:
+    """The language that a block of code says it is in, or the empty string."""
+    code = node.css_first("code")
+    near = [code, node, node.parent, node.parent.parent if node.parent else None]
+    for one in near:
+        if one is None:
+            continue
+        attributes = one.attributes
+        if said := attributes.get("data-lang") or attributes.get("data-language"):
+            return str(said)
+        if match := _LANGUAGE.search(attributes.get("class") or ""):
+            return "" if match[1] in ("default", "none", "plaintext") else match[1]
+    return ""
+
+
+def _span(value: str | None) -> int:
+    return min(int(value), 50) if value and value.isdecimal() and len(value) < 5 else 1
+
+
+def _fill(row: list[str], spanning: dict[int, tuple[int, str]]) -> None:
+    """Append the cells that reach down into this row at its end."""
+    while len(row) in spanning:
+        left, said = spanning.pop(len(row))
+        if left > 1:
+            spanning[len(row)] = (left - 1, said)
+        row.append(said)
+
+
+def _markdown_table(rows: list[list[str]]) -> str:
+    width = max(map(len, rows))
+    lines = [f"| {' | '.join([*row, *[''] * (width - len(row))])} |" for row in rows]
+    return "\n".join([lines[0], f"|{' --- |' * width}", *lines[1:]])
