@@ -9,9 +9,19 @@ IDEOGRAPHS = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 
 # Compatibility normalisation would make ASCII of these, or spell them out; in Chinese they are punctuation.
 _KEPT_PUNCTUATION = "，。！？：；（）“”‘’《》〈〉【】〔〕「」『』、…—～·￥％＋－／"
+# It would also change numbers (10² is not 102, 1½ not 11⁄2, ①安装 not 1安装) and take words apart (it´s, Java™).
+_KEPT_SIGNS = "ªº²³¹⁰⁴⁵⁶⁷⁸⁹⁺⁻ⁿ₀₁₂₃₄₅₆₇₈₉¼½¾⅐⅑⅒⅓⅔⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞™℠¨¯´¸" + "".join(
+    map(chr, (0x24EA, *range(0x2460, 0x2474), *range(0x3251, 0x3260), *range(0x32B1, 0x32C0)))
+)
 # They pass through the normalisation as private-use characters, which no text that is kept contains.
-_HIDE = {ord(char): 0xE000 + index for index, char in enumerate(_KEPT_PUNCTUATION)}
+_HIDE = {ord(char): 0xE000 + index for index, char in enumerate(_KEPT_PUNCTUATION + _KEPT_SIGNS)}
 _SHOW = {hidden: shown for shown, hidden in _HIDE.items()}
+# Units of areas and volumes keep their exponent too: ㎡ is m².
+_UNITS = {
+    ord(unit): unicodedata.normalize("NFKC", unit)[:-1] + power
+    for units, power in (("㎟㎠㎡㎢", "²"), ("㎣㎤㎥㎦", "³"))
+    for unit in units
+}
 
 # Texts of these characters alone are in normal form already; most texts are, and skip the slow path.
 _UNCOMMON = re.compile(rf"[^\n -~\u4e00-\u9fff{_KEPT_PUNCTUATION}]")
@@ -23,6 +33,10 @@ _SPACE_IN_CHINESE = re.compile(
     rf"(?<=[{IDEOGRAPHS}{_KEPT_PUNCTUATION}])\s++(?=[{IDEOGRAPHS}{_KEPT_PUNCTUATION}])"
 )
 _SPACE = re.compile(r"\s+")
+# UTF-8 that was read as Latin-1 or Windows-1252, and UTF-8 that was read as GBK: 鐨, 锛 and 銆 are what became
+# of the beginnings of 的, ， and 。.
+_READ_AS_LATIN = re.compile("[\xc2-\xf4][\x80-\xbf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]")
+_READ_AS_GBK = re.compile("[鐨锛銆鏄浣鍦鏈]")
 _NOT_LETTER_OR_DIGIT = re.compile(r"[\W_]+")
 _IDEOGRAPH = re.compile(f"[{IDEOGRAPHS}]")
 
@@ -47,18 +61,46 @@ _BOILERPLATE = re.compile(
 def clean(text: str) -> str:
     """The text on one line in normal form; applying it twice changes nothing.
 
-    Full-width letters and digits become plain ones and compatibility characters their usual form, while
-    Chinese punctuation stays. Control, zero-width and private-use characters go; white space becomes one
-    space, or nothing where a line was broken between Chinese characters.
+    Full-width letters and digits become plain ones and compatibility characters their usual form (ﬁ is fi, Ⅷ
+    is VIII, ㎏ is kg), while Chinese punctuation stays, and so do exponents, fractions and numbers in circles,
+    without which a number would be another one. Text that was decoded wrongly is put right where nothing of
+    it was lost. Control, zero-width and private-use characters go; white space becomes one space, or nothing
+    where a line was broken between Chinese characters.
     """
+    if not text.isascii() and _READ_AS_GBK.search(text):
+        text = _decoded_again(text)
     if _UNCOMMON.search(text):
-        text = text.replace("\r\n", "\n").replace("\r", "\n")
-        visible = _INVISIBLE.sub("", text)
-        shown = unicodedata.normalize("NFKC", visible.translate(_HIDE)).translate(_SHOW)
-        text = _INVISIBLE.sub("", shown)
+        text = _normal(text)
     if "\n" in text:
         text = _SPACE_IN_CHINESE.sub(lambda space: "" if "\n" in space[0] else " ", text)
     return _SPACE.sub(" ", text).strip()
+
+
+def _normal(text: str) -> str:
+    while True:
+        if _READ_AS_LATIN.search(text):
+            import ftfy
+
+            text = ftfy.fix_encoding(text)
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+        visible = _INVISIBLE.sub("", text).translate(_UNITS)
+        shown = unicodedata.normalize("NFKC", visible.translate(_HIDE)).translate(_SHOW)
+        once, text = text, _INVISIBLE.sub("", shown)
+        # What goes may have stood between the halves of a wrongly decoded character.
+        if text == once or not _READ_AS_LATIN.search(text):
+            return text
+
+
+def _decoded_again(text: str) -> str:
+    """The text that was written, where it was UTF-8 and was read as GBK; else the text itself.
+
+    An odd number of bytes before a Latin letter cannot be read as GBK, so that some characters are lost; a
+    tenth may be. Real Chinese hardly ever makes three characters of UTF-8.
+    """
+    read = text.encode("gb18030").decode("utf-8", "replace")
+    found = ideographs(read)
+    lost = read.count("\ufffd")
+    return read.replace("\ufffd", "") if found >= 3 and found > 10 * lost else text
 
 
 def without_links(text: str) -> str:
