@@ -1,16 +1,30 @@
+"""Which reader a path needs, what files are passed over, and what is refused."""
+
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from yuyi.data.sources import documents_from, holds_pairs, inputs_below
-from yuyi.errors import InputError
-from yuyi.records import Pair, write_pairs
+from yuyi.config import check_settings
+from yuyi.data.sources import Skipped, SourceConfig, documents_from, find_inputs, read_input, source_name
+from yuyi.errors import InputError, RecipeError
+from yuyi.records import Document, Pair
 
 DOCUMENTS = Path(__file__).parent / "documents"
+
+
+def rows_of(path: Path | str, **settings: object) -> list[Document | Pair | Skipped]:
+    config = SourceConfig(path=str(path), **settings)  # type: ignore[arg-type]
+    return [row for found in find_inputs(config) for row in read_input(found, config)]
+
+
+def names_of(path: Path | str, **settings: object) -> list[str]:
+    return [row.doc_id for row in rows_of(path, **settings) if isinstance(row, Document)]
 
 
 def test_a_folder_gives_its_text_files_in_order() -> None:
@@ -27,36 +41,117 @@ def test_a_folder_gives_its_text_files_in_order() -> None:
 
 def test_one_file_is_a_source_too() -> None:
     (document,) = documents_from(DOCUMENTS / "notice.txt")
-    assert (document.source, document.doc_id) == ("documents", "notice.txt")
+    assert (document.source, document.doc_id) == ("notice", "notice.txt")
     assert document.text.startswith("关于阅览室调整开放时间的通知")
 
 
-def test_hidden_and_other_files_are_passed_over(tmp_path: Path) -> None:
+def test_hidden_files_are_passed_over_and_others_listed(tmp_path: Path) -> None:
     (tmp_path / ".git").mkdir()
     (tmp_path / ".git" / "a.md").write_text("hidden")
     (tmp_path / "picture.png").write_bytes(b"\x89PNG\x00")
+    (tmp_path / "binary.txt").write_bytes(b"\x00\x01\x02" * 9)
+    (tmp_path / "blank.md").write_text(" \n")
+    (tmp_path / "numbers.csv").write_text("x,y\n1,2\n")
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "B.MD").write_text("# 标题\n正文")
-    assert [document.doc_id for document in documents_from(tmp_path)] == ["sub/B.MD"]
+    rows = rows_of(tmp_path)
+    assert [row.doc_id for row in rows if isinstance(row, Document)] == ["sub/B.MD"]
+    assert {(row.file, row.reason) for row in rows if isinstance(row, Skipped)} == {
+        ("picture.png", "no known format"),
+        ("binary.txt", "not readable as text"),
+        ("blank.md", "empty"),
+        ("numbers.csv", "no column of text"),
+    }
 
 
-def test_a_binary_file_is_refused_by_name(tmp_path: Path) -> None:
-    (tmp_path / "not_text.txt").write_bytes(b"\x00\x01\x02")
-    with pytest.raises(InputError, match=r"not_text\.txt.*binary"):
-        list(documents_from(tmp_path))
+def test_links_never_loop(tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_text("# 甲\n正文在此。")
+    (tmp_path / "loop").symlink_to(tmp_path, target_is_directory=True)
+    (tmp_path / "itself.md").symlink_to(tmp_path / "itself.md")
+    (tmp_path / "other.md").symlink_to(tmp_path / "a.md")
+    assert names_of(tmp_path) == ["a.md", "other.md"]
+    with pytest.raises(InputError, match=r"itself\.md: no such file"):
+        rows_of(tmp_path / "itself.md")
 
 
-def test_inputs_of_a_folder(tmp_path: Path) -> None:
+def test_a_file_alone_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
+    for name, content, cause in (
+        ("not_text.txt", b"\x00\x01\x02", "binary"),
+        ("program.exe", b"MZ", "does not tell what it is"),
+        ("half.parquet", b"PAR1 and no more", "not a whole Parquet file"),
+        ("numbers.csv", b"x,y\n1,2\n", "which of its columns holds the text.*x, y"),
+    ):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(InputError, match=f"{name}.*{cause}"):
+            rows_of(tmp_path / name)
     with pytest.raises(InputError, match="no such file or folder"):
-        inputs_below(tmp_path / "absent")
-    with pytest.raises(InputError, match=r"holds no .*\.md"):
-        inputs_below(tmp_path)
-    pairs, documents = tmp_path / "b.parquet", tmp_path / "a.parquet"
-    write_pairs(pairs, [Pair("s", "qa", "a", "b", None, "en")])
+        rows_of(tmp_path / "absent")
+
+
+def test_a_damaged_table_in_a_folder_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "good.md").write_text("# A\nText.")
+    pq.write_table(pa.table({"text": ["正文"] * 1000}), tmp_path / "whole.parquet")
+    (tmp_path / "cut.parquet").write_bytes((tmp_path / "whole.parquet").read_bytes()[:-40])
+    with pytest.raises(InputError, match=r"cut\.parquet: not a whole Parquet file"):
+        rows_of(tmp_path)
+
+
+def test_a_tree_of_everything(tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text(json.dumps({"question": "为什么？", "answer": "因为。"}) + "\n")
+    (tmp_path / "rows.csv").write_text("标题,正文\n甲,关于甲的正文\n")
+    (tmp_path / "pairs.tsv").write_text("text_a\ttext_b\tlabel\nhow\twhy\t0\n")
+    (tmp_path / "news.en").write_text("One.\nTwo.\n")
+    (tmp_path / "news.zh").write_text("一。\n二。\n")
+    (tmp_path / "page.rst").write_text("Title\n=====\n\nBody.\n")
+    rows = rows_of(tmp_path)
+    assert {row.doc_id for row in rows if isinstance(row, Document)} == {
+        "rows.jsonl#1",
+        "rows.csv#1",
+        "news.en#1",
+        "page.rst",
+    }
+    assert [row.text_b for row in rows if isinstance(row, Pair)] == ["why"]
+
+
+def test_small_files_are_read_together_and_order_is_that_of_names(tmp_path: Path) -> None:
+    for number in range(40):
+        (tmp_path / f"{number:02}.md").write_text(f"# {number}\nText.")
+    (found,) = find_inputs(SourceConfig(path=str(tmp_path)))
+    assert [name for _, name in found.files] == [f"{number:02}.md" for number in range(40)]
+    with (tmp_path / "05.md").open("wb") as file:
+        os.truncate(file.fileno(), 40 << 20)
+    assert len(find_inputs(SourceConfig(path=str(tmp_path)))) == 3
+
+
+def test_two_files_named_with_braces(tmp_path: Path) -> None:
+    (tmp_path / "news.de").write_text("Eins.\n")
+    (tmp_path / "news.fr").write_text("Un.\n")
+    path = f"{tmp_path}/news.{{de,fr}}"
+    (document,) = rows_of(path, lang="de-fr")
+    assert isinstance(document, Document) and document.text == "Eins.\n\nUn."
+    assert source_name(SourceConfig(path=path)) == "news"
+
+
+def test_names_of_sources(tmp_path: Path) -> None:
+    (tmp_path / "docs.v2").mkdir()
+    for path, name in (("zhwiki.xml.bz2", "zhwiki"), ("docs.v2", "docs.v2"), ("docs.v2/..", tmp_path.name)):
+        assert source_name(SourceConfig(path=str(tmp_path / path))) == name
+    assert source_name(SourceConfig(path="x", name="y")) == "y"
+
+
+def test_rows_keep_their_source_unless_the_settings_name_one(tmp_path: Path) -> None:
     row = {"source": "s", "doc_id": "d", "title": "t", "text": "# t\n", "lang": "en"}
-    pq.write_table(pa.Table.from_pylist([row]), documents)
-    (tmp_path / "c.md").write_text("text")
-    assert inputs_below(tmp_path) == [documents, pairs, tmp_path]
-    assert inputs_below(documents) == [documents]
-    assert [holds_pairs(path) for path in (documents, pairs, tmp_path / "c.md")] == [False, True, False]
-    assert [document.title for document in documents_from(documents)] == ["t"]
+    pq.write_table(pa.Table.from_pylist([row]), tmp_path / "a.parquet")
+    (kept,) = rows_of(tmp_path / "a.parquet")
+    (named,) = rows_of(tmp_path / "a.parquet", name="mine")
+    assert isinstance(kept, Document) and kept == Document("s", "d", "t", "# t\n", "en")
+    assert isinstance(named, Document) and named.source == "mine"
+
+
+def test_settings_that_are_wrong_name_the_key_and_what_is_allowed() -> None:
+    with pytest.raises(RecipeError, match=r"format.*'auto', 'text', 'html'.*docx"):
+        check_settings(SourceConfig, {"path": "x", "format": "docx"}, "settings")
+    with pytest.raises(RecipeError, match=r"columns\.body.*'doc_id'"):
+        check_settings(SourceConfig, {"path": "x", "columns": {"body": "b"}}, "settings")
+    with pytest.raises(RecipeError, match=r"colour: no such key.*path, name, format"):
+        check_settings(SourceConfig, {"path": "x", "colour": 1}, "settings")

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
 _BLOCK_BYTES = 1 << 20
+LONGEST_LINE = 32 << 20
 
 
 def read_lines(path: Path) -> Iterator[str]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from yuyi.errors import InputError
 from yuyi.records import read_batches, read_columns
 from yuyi.text.decode import reading
-from yuyi.text.lines import count_lines, decode_lines, read_lines
+from yuyi.text.lines import LONGEST_LINE, count_lines, decode_lines, read_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -147,7 +147,12 @@ def _line_rows(source: str) -> Iterator[Row]:
         yield line, {"text": line}
 
 
-def _jsonl_rows(path: Path, column: str) -> Iterator[Row]:
+def read_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Each object of a JSONL file and the number of its line, from 1; blank lines are passed over.
+
+    Raises:
+        InputError: the file is missing or no text, or a line is no JSON object or holds half a character.
+    """
     for number, line in enumerate(read_lines(path), 1):
         if not line.strip():
             continue
@@ -159,6 +164,41 @@ def _jsonl_rows(path: Path, column: str) -> Iterator[Row]:
             ) from error
         if not isinstance(row, dict):
             raise InputError(f"{path}: line {number} is not a JSON object. Give one {{...}} a line.")
+        if "\\ud" in line.lower() and not is_whole(json.dumps(row, ensure_ascii=False)):
+            raise InputError(f"{path}: line {number} holds half a character (\\ud...). Remove it.")
+        yield number, row
+
+
+def read_fields(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """The fields of each row of a CSV file and the number of its last line; the first row names the columns.
+
+    Empty rows are passed over.
+
+    Raises:
+        InputError: the file is missing or no text, its quotes do not match, or a row has not as many fields
+            as the first.
+    """
+    # Python's own limit is 128 KB, less than many a document; without one an open quote takes all memory.
+    csv.field_size_limit(LONGEST_LINE)
+    reader = csv.reader((line + "\n" for line in read_lines(path)), delimiter=delimiter, strict=True)
+    width = None
+    try:
+        for fields in reader:
+            if not fields:
+                continue
+            width = width or len(fields)
+            if len(fields) != width:
+                raise InputError(
+                    f"{path}: line {reader.line_num} has {len(fields)} fields, the first line {width}. "
+                    "Put quotes around a field that holds the delimiter."
+                )
+            yield reader.line_num, fields
+    except csv.Error as error:
+        raise InputError(f"{path}: line {reader.line_num} is not CSV ({error}). Mend its quotes.") from error
+
+
+def _jsonl_rows(path: Path, column: str) -> Iterator[Row]:
+    for number, row in read_objects(path):
         if column not in row:
             raise InputError(
                 f"{path}: line {number} has no key {column}; it has {', '.join(row) or 'none'}. "
@@ -167,38 +207,24 @@ def _jsonl_rows(path: Path, column: str) -> Iterator[Row]:
         text = "" if row[column] is None else row[column]
         if not isinstance(text, str):
             raise InputError(f"{path}: line {number} has {text!r:.40} under {column}, which is not a text.")
-        if "\\ud" in line.lower() and not is_whole(text):
-            raise InputError(f"{path}: line {number} holds half a character (\\ud...). Remove it.")
         yield text, row
 
 
 def _csv_rows(path: Path, column: str, delimiter: str) -> Iterator[Row]:
-    csv.field_size_limit(1 << 30)  # Python's own limit is 128 KB, less than many a document.
-    reader = csv.reader((line + "\n" for line in read_lines(path)), delimiter=delimiter, strict=True)
-    try:
-        names = next(reader, None)
-        if names is None:
-            return
-        if names.count(column) != 1:
-            times = (
-                f"the column {column} {names.count(column)} times"
-                if column in names
-                else f"no column {column}"
-            )
-            raise InputError(
-                f"{path}: its first line names {times}; it has {', '.join(names)}. Name one of these."
-            )
-        for fields in reader:
-            if len(fields) != len(names) and fields:
-                raise InputError(
-                    f"{path}: line {reader.line_num} has {len(fields)} fields, the first line {len(names)}. "
-                    "Put quotes around a field that holds the delimiter."
-                )
-            if fields:
-                row = dict(zip(names, fields, strict=True))
-                yield row[column], row
-    except csv.Error as error:
-        raise InputError(f"{path}: line {reader.line_num} is not CSV ({error}). Mend its quotes.") from error
+    rows = (fields for _, fields in read_fields(path, delimiter))
+    names = next(rows, None)
+    if names is None:
+        return
+    if names.count(column) != 1:
+        times = (
+            f"the column {column} {names.count(column)} times" if column in names else f"no column {column}"
+        )
+        raise InputError(
+            f"{path}: its first line names {times}; it has {', '.join(names)}. Name one of these."
+        )
+    for fields in rows:
+        row = dict(zip(names, fields, strict=True))
+        yield row[column], row
 
 
 def _parquet_blocks(
