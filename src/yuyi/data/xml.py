@@ -1,0 +1,85 @@
+"""XML files of any size, element by element, in constant memory; also compressed ones."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+import zlib
+from typing import TYPE_CHECKING, BinaryIO, NoReturn, Protocol, cast
+from xml.parsers import expat
+
+from yuyi.errors import InputError
+from yuyi.text.decode import reading
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_CHUNK_BYTES = 1 << 18
+_OPENERS = {".bz2": bz2.open, ".gz": gzip.open, ".xz": lzma.open}
+
+
+class Elements(Protocol):
+    """What is told of each element."""
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        """An element begins."""
+
+    def end(self, name: str) -> None:
+        """An element ends."""
+
+    def data(self, text: str) -> None:
+        """Text of the innermost open element, perhaps not all of it."""
+
+
+def stream_xml(path: Path, root: str, elements: Elements) -> Iterator[None]:
+    """Tells `elements` what the file holds, and stops after each quarter of a megabyte for it to be used.
+
+    Args:
+        path: XML, also compressed as `.bz2`, `.gz` or `.xz`.
+        root: what its outermost element must be called.
+        elements: is told.
+
+    Raises:
+        InputError: the file is missing, cut off, not well-formed, declares entities, or is something else; the
+            message names the line.
+    """
+    parser = expat.ParserCreate()
+    parser.buffer_text = True
+    parser.buffer_size = 1 << 16
+
+    def start_root(name: str, attributes: dict[str, str]) -> None:
+        if name != root:
+            raise InputError(f"line {parser.CurrentLineNumber}: is <{name}>, not <{root}>. Name another file.")
+        parser.StartElementHandler = elements.start
+        elements.start(name, attributes)
+
+    def refuse(*_: object) -> NoReturn:
+        # Entities that hold entities grow without bound, and no dump declares any.
+        raise InputError(f"line {parser.CurrentLineNumber}: declares an XML entity, which dumps do not. Remove it.")
+
+    parser.StartElementHandler = start_root
+    parser.EndElementHandler = elements.end
+    parser.CharacterDataHandler = elements.data
+    parser.EntityDeclHandler = refuse
+    with reading(path), cast("BinaryIO", _OPENERS.get(path.suffix.lower(), open)(path, "rb")) as file:
+        while True:
+            chunk = _read(file)
+            try:
+                parser.Parse(chunk, not chunk)
+            except expat.ExpatError as error:
+                raise InputError(
+                    f"line {error.lineno}: not well-formed XML ({expat.ErrorString(error.code)}). "
+                    + ("Mend it there." if chunk else "The file is cut off; copy or download it again.")
+                ) from error
+            yield
+            if not chunk:
+                return
+
+
+def _read(file: BinaryIO) -> bytes:
+    try:
+        return file.read(_CHUNK_BYTES)
+    except (EOFError, lzma.LZMAError, gzip.BadGzipFile, zlib.error) as error:
+        raise InputError(f"damaged or cut-off compressed file ({error}). Copy or download it again.") from error
