@@ -18,6 +18,7 @@ from yuyi.data.tables import (
     is_pairs,
     may_hold_text,
     read_table,
+    table_columns,
 )
 from yuyi.errors import InputError
 from yuyi.records import Document, Pair
@@ -191,7 +192,9 @@ def _input(path: Path, name: str, config: SourceConfig) -> Input:
             )
     pairs = False
     if format in _TABLES:
-        if alone or config.columns or may_hold_text(path, format):
+        if not table_columns(path, format):
+            skip = "empty"
+        elif alone or config.columns or may_hold_text(path, format):
             pairs = is_pairs(column_roles(path, format, config.columns))
         else:
             skip = "no column of text"
