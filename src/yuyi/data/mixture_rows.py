@@ -1,0 +1,95 @@
+"""The rows of a training set: taken from a part, joined with negatives, in the columns that are wanted."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from yuyi.records import read_batches, read_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from yuyi.data.folder import DataFolder
+    from yuyi.progress import Done
+
+_ROWS_PER_GROUP = 20_000
+
+
+def drawn_table(
+    folder: DataFolder, part: str, rows: NDArray[np.int32], negatives: int | None, columns: str
+) -> Any:
+    """The rows of a part of pairs as a pyarrow table, in the order of `rows`.
+
+    Args:
+        folder: where the pairs lie.
+        part: name of the part.
+        rows: numbers of rows; one may occur several times.
+        negatives: of a row at most; None for all that were mined.
+        columns: `yuyi` or `sentence-transformers`.
+    """
+    import pyarrow as pa
+
+    path = folder.path / "pairs" / f"{part}.parquet"
+    table = pa.Table.from_batches(list(read_batches(path, (), every_column=True))).take(pa.array(rows))
+    mined = negatives_by_row(folder, part, negatives)
+    own = table.column("negatives").to_pylist()
+    joined = [(mined.get(int(row)) or given or ())[:negatives] for row, given in zip(rows, own, strict=True)]
+    if columns == "sentence-transformers":
+        return _named_for_sentence_transformers(table, joined, negatives or 0)
+    place = table.column_names.index("negatives")
+    return table.set_column(place, "negatives", pa.array(joined, table.schema.field(place).type))
+
+
+def _named_for_sentence_transformers(table: Any, negatives: list[Any], number: int) -> Any:
+    import pyarrow as pa
+
+    named = {"anchor": table.column("text_a"), "positive": table.column("text_b")}
+    for place in range(number):
+        named[f"negative_{place + 1}"] = pa.array([texts[place] for texts in negatives], pa.string())
+    return pa.table(named)
+
+
+def negatives_by_row(folder: DataFolder, part: str, number: int | None) -> dict[int, tuple[str, ...]]:
+    """The hard negatives of the pairs of a part that have some, the hardest first, by row.
+
+    Args:
+        folder: where they lie; without the step `negatives` there are none.
+        part: name of the part.
+        number: of a pair at most; None for all.
+    """
+    path = folder.path / "negatives" / f"{part}.parquet"
+    if number == 0 or folder.record("negatives") is None or not path.exists():
+        return {}
+    found: dict[int, list[str]] = {}
+    for row in read_rows(path, ("row", "text")):
+        texts = found.setdefault(row["row"], [])
+        if number is None or len(texts) < number:
+            texts.append(row["text"])
+    return {row: tuple(texts) for row, texts in found.items()}
+
+
+def write_parquet(path: Path, tables: Iterator[Any], on_done: Done) -> None:
+    """Write tables of one schema to a Parquet file."""
+    import pyarrow.parquet as pq
+
+    first = next(tables)
+    with pq.ParquetWriter(path, first.schema, compression="zstd") as writer:
+        writer.write_table(first, row_group_size=_ROWS_PER_GROUP)
+        on_done(first.num_rows)
+        for table in tables:
+            writer.write_table(table, row_group_size=_ROWS_PER_GROUP)
+            on_done(table.num_rows)
+
+
+def write_jsonl(path: Path, tables: Iterator[Any], on_done: Done) -> None:
+    """Write tables to a file of one JSON object a line."""
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        for table in tables:
+            for batch in table.to_batches(max_chunksize=_ROWS_PER_GROUP):
+                file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in batch.to_pylist())
+            on_done(table.num_rows)

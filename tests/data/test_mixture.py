@@ -1,0 +1,298 @@
+"""The training set obeys marks, holds to its shares, and does not depend on how it was made."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from folders import data_folder, document, mark, negatives, pair
+from hypothesis import given
+from hypothesis import strategies as st
+
+from yuyi.artifacts import hash_file
+from yuyi.config import check_settings
+from yuyi.data import mixture
+from yuyi.data.allotment import allot, tempered_weights
+from yuyi.data.folder import DataFolder
+from yuyi.data.mixture import Caps, MixtureConfig, Weights
+from yuyi.errors import InputError, RecipeError
+from yuyi.records import Mark, read_pairs
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from yuyi.data.step import StepRecord
+    from yuyi.records import Pair
+
+# Three sources of 900, 100 and 16 pairs; the first has two kinds.
+PAIRS = {
+    "0000-0000": [pair("文档", "title_lead" if number < 800 else "qa", number) for number in range(900)],
+    "0001-0000": [pair("forum", "qa", number, lang="en") for number in range(100)],
+    "0001-0001": [pair("小源", "parallel", number, lang="en-zh") for number in range(16)],
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> DataFolder:
+    return data_folder(tmp_path / "data", PAIRS)
+
+
+def mix(folder: DataFolder, config: MixtureConfig, workers: int = 1) -> StepRecord:
+    return mixture.mix(folder, config, workers=workers)
+
+
+def rows(folder: DataFolder) -> list[Pair]:
+    return list(read_pairs(folder.path / "mixture" / "train.parquet"))
+
+
+def taken(folder: DataFolder) -> Counter[str]:
+    return Counter(one.source for one in rows(folder))
+
+
+def manifest(folder: DataFolder) -> dict:
+    return json.loads((folder.path / "mixture" / "manifest.json").read_text("utf-8"))
+
+
+def ids(some: list[Pair]) -> list[str]:
+    return [one.pair_id for one in some]
+
+
+def test_alpha_1_takes_everything_once_and_shuffles_it(folder: DataFolder) -> None:
+    record = mix(folder, MixtureConfig(alpha=1))
+    assert record.counts["rows"] == 1016
+    got = rows(folder)
+    assert sorted(ids(got)) == sorted(one.pair_id for part in PAIRS.values() for one in part)
+    originals = {one.pair_id: one for part in PAIRS.values() for one in part}
+    assert all(one == originals[one.pair_id] for one in got)
+    places = [place for place, one in enumerate(got) if one.source == "forum"]
+    assert 350 < np.mean(places) < 650 and max(np.diff(places)) < 100
+
+
+def test_shares_are_powers_of_the_sizes(folder: DataFolder) -> None:
+    mix(folder, MixtureConfig(size=90, alpha=0.5))
+    # 30 : 10 : 4 of the square roots; the smallest source has enough rows for its share.
+    assert taken(folder) == {"文档": 61, "forum": 21, "小源": 8}
+
+
+def test_what_a_small_source_cannot_give_comes_from_the_others(folder: DataFolder) -> None:
+    mix(folder, MixtureConfig(size=440, alpha=0.5))
+    assert taken(folder) == {"文档": 324, "forum": 100, "小源": 16}
+    assert len(set(ids(rows(folder)))) == 440
+
+
+def test_repeating_fills_the_shares_of_small_sources(folder: DataFolder) -> None:
+    mix(folder, MixtureConfig(size=440, alpha=0.5, repeat=3))
+    assert taken(folder) == {"文档": 300, "forum": 100, "小源": 40}
+    times = Counter(ids(rows(folder)))
+    assert set(times.values()) <= {1, 2, 3} and sum(count == 3 for count in times.values()) == 8
+
+
+def test_without_a_size_the_largest_source_decides(folder: DataFolder) -> None:
+    mix(folder, MixtureConfig(alpha=0.5))
+    kinds = Counter((one.source, one.kind) for one in rows(folder))
+    # 800 and 100 of the largest source stand as the roots: 900 * 28.28 / 38.28 = 665; smaller ones are whole.
+    assert kinds == {
+        ("文档", "title_lead"): 665,
+        ("文档", "qa"): 100,
+        ("forum", "qa"): 100,
+        ("小源", "parallel"): 16,
+    }
+
+
+def test_weights_and_caps(folder: DataFolder) -> None:
+    config = MixtureConfig(
+        alpha=1,
+        weights=Weights(sources={"forum": 0.5}, tasks={"translation": 0}),
+        caps=Caps(kinds={"title_lead": 70}),
+        tasks={"parallel": "translation"},
+    )
+    mix(folder, config)
+    kinds = Counter((one.source, one.kind) for one in rows(folder))
+    assert kinds == {("文档", "title_lead"): 70, ("文档", "qa"): 100, ("forum", "qa"): 50}
+    mix(folder, MixtureConfig(alpha=1, caps=Caps(kinds={"qa": 50}, sources={"文档": 40})))
+    assert taken(folder) == {"文档": 40, "forum": 46, "小源": 16}
+
+
+def test_the_number_of_processes_changes_no_byte(folder: DataFolder, tmp_path: Path) -> None:
+    other = data_folder(tmp_path / "other", PAIRS)
+    one = mix(folder, MixtureConfig(size=300), workers=1)
+    two = mix(other, MixtureConfig(size=300), workers=2)
+    assert one.digest == two.digest and one.counts == two.counts
+
+
+def test_the_seed_decides_rows_and_order(folder: DataFolder) -> None:
+    mix(folder, MixtureConfig(size=300))
+    first = ids(rows(folder))
+    assert mix(folder, MixtureConfig(size=300)).kept
+    mix(folder, MixtureConfig(size=300, seed=1))
+    second = ids(rows(folder))
+    assert first != second and set(first) != set(second) and len(first) == len(second) == 300
+
+
+def marked(folder: DataFolder) -> None:
+    short = [Mark(row, PAIRS["0001-0000"][row].pair_id, "too short", 1.0) for row in range(10)]
+    near = [Mark(row, PAIRS["0001-0000"][row].pair_id, "near duplicate", 0.9, "0f") for row in range(5, 25)]
+    mark(folder, "filters", {"0001-0000": short})
+    mark(folder, "duplicates", {"0001-0000": near})
+
+
+def test_marked_pairs_are_left_out(folder: DataFolder) -> None:
+    marked(folder)
+    mix(folder, MixtureConfig(alpha=1))
+    assert taken(folder)["forum"] == 75
+    mix(folder, MixtureConfig(alpha=1, ignore=("near duplicate",)))
+    assert taken(folder)["forum"] == 90
+    forum = manifest(folder)["sources"]["forum"]
+    assert forum["dropped"] == {"too short": 10} and (forum["pairs"], forum["kept"]) == (100, 90)
+
+
+def test_a_reason_that_does_not_occur_is_named_with_those_that_do(folder: DataFolder) -> None:
+    marked(folder)
+    with pytest.raises(InputError, match=r"mix.ignore: 'to short'.*near duplicate, too short"):
+        mix(folder, MixtureConfig(ignore=("to short",)))
+    with pytest.raises(InputError, match=r"mix.weights.sources: 'Forum'.*forum, 小源, 文档"):
+        mix(folder, MixtureConfig(weights=Weights(sources={"Forum": 2})))
+    assert not (folder.path / "mixture").exists()
+
+
+def test_pairs_of_marked_documents_are_left_out(tmp_path: Path) -> None:
+    documents = [
+        document("文档", "a", "甲" * 30),
+        document("文档", "b", "乙"),
+        document("文档", "a", "A", "en"),
+    ]
+    pairs = [
+        pair("文档", "qa", 0, doc_id="a"),
+        pair("文档", "qa", 1, doc_id="b"),
+        pair("文档", "qa", 2, doc_id="a", lang="en"),
+        pair("文档", "parallel", 3, doc_id="b", doc_a="a"),
+    ]
+    folder = data_folder(tmp_path, {"0000-0000": pairs}, {"0000-0000": documents})
+    mark(folder, "documents", {"0000-0000": [Mark(0, "a", "near duplicate", 0.9, "b")]}, on="documents")
+    mix(folder, MixtureConfig(alpha=1))
+    assert sorted(ids(rows(folder))) == [pairs[1].pair_id, pairs[2].pair_id]
+    assert manifest(folder)["sources"]["文档"]["dropped"] == {"document: near duplicate": 2}
+    mix(folder, MixtureConfig(alpha=1, ignore=("document: near duplicate",)))
+    assert len(rows(folder)) == 4
+
+
+def test_nothing_left_names_the_marks(folder: DataFolder) -> None:
+    every = {
+        part: [Mark(row, "", "too short", 0) for row in range(len(some))] for part, some in PAIRS.items()
+    }
+    mark(folder, "filters", every)
+    with pytest.raises(InputError, match=r"none of 1,016 pairs is left. Dropped: too short \(1,016\)"):
+        mix(folder, MixtureConfig())
+    assert not (folder.path / "mixture").exists()
+
+
+def test_more_rows_than_there_are(folder: DataFolder) -> None:
+    with pytest.raises(InputError, match=r"mix.size: 5,000 rows, but only 1,016 may be taken"):
+        mix(folder, MixtureConfig(size=5000))
+
+
+def test_marks_of_other_pairs_are_refused(folder: DataFolder) -> None:
+    marked(folder)
+    data_folder(folder.path, {"0000-0000": PAIRS["0000-0000"]}, settings={"again": True})
+    folder_after = DataFolder(folder.path)
+    (folder.path / "pairs" / "step.json").write_text(
+        (folder.path / "pairs" / "step.json").read_text("utf-8").replace('"digest": "', '"digest": "0'),
+        "utf-8",
+    )
+    with pytest.raises(InputError, match="these marks belong to other pairs"):
+        mix(folder_after, MixtureConfig())
+
+
+def test_negatives_are_joined(folder: DataFolder) -> None:
+    negatives(folder, {"0001-0000": [(0, "第一"), (0, "second"), (0, "third"), (3, "第四")]})
+    mix(folder, MixtureConfig(alpha=1, negatives=2))
+    by_id = {one.pair_id: one.negatives for one in rows(folder)}
+    forum = PAIRS["0001-0000"]
+    assert by_id[forum[0].pair_id] == ("第一", "second") and by_id[forum[3].pair_id] == ("第四",)
+    assert sum(map(len, by_id.values())) == 3
+    mix(folder, MixtureConfig(alpha=1))
+    assert sum(len(one.negatives) for one in rows(folder)) == 4
+
+
+def test_columns_of_sentence_transformers(folder: DataFolder) -> None:
+    negatives(folder, {"0001-0000": [(0, "第一"), (0, "second"), (3, "第四")]})
+    with pytest.raises(RecipeError, match=r"mix.negatives: null"):
+        mix(folder, MixtureConfig(columns="sentence-transformers"))
+    mix(folder, MixtureConfig(alpha=1, columns="sentence-transformers", negatives=2, format="jsonl"))
+    file = folder.path / "mixture" / "train.jsonl"
+    forum = PAIRS["0001-0000"][0]
+    expected = {
+        "anchor": forum.text_a,
+        "positive": forum.text_b,
+        "negative_1": "第一",
+        "negative_2": "second",
+    }
+    assert [json.loads(line) for line in file.read_text("utf-8").splitlines()] == [expected]
+    assert manifest(folder)["sources"]["forum"]["dropped"] == {"too few negatives": 99}
+
+
+def test_judged_pairs_are_no_positives(tmp_path: Path) -> None:
+    some = [pair("s", "nli", number, label=float(number % 2) if number < 5 else None) for number in range(8)]
+    folder = data_folder(tmp_path, {"0000-0000": some})
+    mix(folder, MixtureConfig(alpha=1, columns="sentence-transformers"))
+    table = pq.read_table(folder.path / "mixture" / "train.parquet")
+    assert table.column_names == ["anchor", "positive"] and table.num_rows == 3
+    assert manifest(folder)["sources"]["s"]["dropped"] == {"has a label": 5}
+
+
+def test_the_manifest_tells_where_everything_came_from(tmp_path: Path) -> None:
+    source = {"path": "docs/", "name": "docs", "origin": "https://example.org", "licence": "CC-BY-4.0"}
+    folder = data_folder(
+        tmp_path,
+        {"0000-0000": [pair("文档", "qa", 1, doc_id="a")], "0001-0000": [pair("s", "qa", 2)]},
+        {"0000-0000": [document("文档", "a", "正文")]},
+        settings={"sources": [source]},
+        collections={"docs": {"文档": 1}},
+    )
+    mix(folder, MixtureConfig(seed=7))
+    told = manifest(folder)
+    assert told["sha256"] == hash_file(folder.path / "mixture" / "train.parquet")
+    assert (told["rows"], told["seed"], told["settings"]["alpha"]) == (2, 7, 0.5)
+    doc = told["sources"]["文档"]
+    assert (described["origin"], described["licence"], described["documents"]) == (
+        "https://example.org",
+        "CC-BY-4.0",
+        1,
+    )
+    assert (doc["taken"], doc["share"]) == (1, 0.5)
+    assert told["sources"]["s"]["licence"] is None
+    assert told["steps"]["documents"]["settings"] == {"sources": [source]}
+    assert told["steps"]["pairs"]["digest"] == folder.need("pairs").digest
+
+
+def test_settings_name_the_key_and_what_it_may_be() -> None:
+    with pytest.raises(RecipeError, match=r"mix: columns: .*'yuyi' or 'sentence-transformers'"):
+        check_settings(MixtureConfig, {"columns": "st"}, "mix")
+    with pytest.raises(RecipeError, match=r"alpha: .*less than or equal to 1"):
+        check_settings(MixtureConfig, {"alpha": 2}, "mix")
+
+
+@given(
+    st.lists(st.tuples(st.floats(0.01, 100), st.integers(0, 500)), min_size=1, max_size=30),
+    st.integers(0, 5000),
+)
+def test_allotting_gives_the_total_and_keeps_to_limits(groups: list[tuple[float, int]], total: int) -> None:
+    weights, limits = np.array([w for w, _ in groups]), np.array([n for _, n in groups], np.int64)
+    given_rows = allot(total, weights, limits)
+    assert given_rows.sum() == min(total, limits.sum())
+    assert (given_rows >= 0).all() and (given_rows <= limits).all()
+    free = given_rows < limits
+    if free.sum() > 1:
+        scale = given_rows[free] / weights[free]
+        assert np.abs(np.subtract.outer(scale, scale)).max() <= 1 / weights[free].min() + 1e-6
+
+
+def test_weights_of_nature_and_equal_weights() -> None:
+    sources, sizes = np.array([0, 0, 1]), np.array([75, 25, 400])
+    assert tempered_weights(sources, sizes, 1).tolist() == [75, 25, 400]
+    assert tempered_weights(sources, sizes, 0).tolist() == [0.5, 0.5, 1]
+    assert tempered_weights(sources, sizes, 0.5).sum() == pytest.approx(30)
