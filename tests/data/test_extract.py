@@ -62,7 +62,9 @@ def test_parts_counts_and_what_was_passed_over(tmp_path: Path) -> None:
     assert record.counts["characters"]["forum"] == sum(len(row.text) for row in documents) + 11
     assert record.counts["skipped"] == {"forum": {"no known format": 1}}
     listed = [
-        json.loads(line) for file in (folder.path / "documents").glob("*.jsonl") for line in file.open()
+        json.loads(line)
+        for file in (folder.path / "documents").glob("*.jsonl")
+        for line in file.read_text().splitlines()
     ]
     assert [(line["file"], line["reason"], line["times"]) for line in listed] == [
         ("picture.png", "no known format", 1)
@@ -123,7 +125,7 @@ def test_two_sources_with_one_name_are_both_named(tmp_path: Path) -> None:
 
 KILLED = """
 import sys
-
+from pathlib import Path
 from yuyi.data.extract import extract, ExtractConfig
 from yuyi.data.folder import DataFolder
 from yuyi.data.sources import SourceConfig

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import islice, zip_longest
 from typing import TYPE_CHECKING
 from xml.etree.ElementTree import ParseError, iterparse
 
 from yuyi.data.clean import language
+from yuyi.data.threads import Thread
 from yuyi.errors import InputError
-from yuyi.records import Document, Part
 from yuyi.text.decode import reading
 from yuyi.text.lines import read_lines
 from yuyi.text.rows import read_fields
@@ -16,6 +17,8 @@ from yuyi.text.rows import read_fields
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+    from yuyi.records import Document
 
 # Lines of one document: enough that a row is not mostly its own overhead, few enough to be read by people.
 _LINES = 200
@@ -40,21 +43,18 @@ def read_parallel(paths: Sequence[Path], *, name: str, source: str, lang: str = 
     lines = enumerate(_aligned(paths), 1)
     whole = ((number, pair) for number, pair in lines if pair[0].strip() and pair[1].strip())
     while group := list(islice(whole, _LINES)):
-        pieces = [text.strip() for _, pair in group for text in pair]
-        yield _document(pieces, source, f"{name}#{group[0][0]}", lang)
+        document = _document([pair for _, pair in group], source, f"{name}#{group[0][0]}")
+        yield replace(document, lang=lang or document.lang)
 
 
-def _document(pieces: list[str], source: str, doc_id: str, lang: str) -> Document:
-    parts = []
-    start = 0
-    for number, text in enumerate(pieces):
-        end = start + len(text)
-        translates = number % 2 == 1
-        role, of = ("translation", number - 1) if translates else ("original", -1)
-        parts.append(Part(role, start, end, of=of))  # type: ignore[arg-type]
-        start = end + 2
-    found = dict.fromkeys((language(" ".join(pieces[::2])), language(" ".join(pieces[1::2]))))
-    return Document(source, doc_id, "", "\n\n".join(pieces), lang or "-".join(found), tuple(parts))
+def _document(pairs: list[Aligned], source: str, doc_id: str) -> Document:
+    thread = Thread("")
+    for text, translation in pairs:
+        thread.add("translation", translation, of=thread.add("original", text))
+    document = thread.document(source, doc_id)
+    assert document is not None  # No text among them is empty.
+    langs = dict.fromkeys(language(" ".join(texts)) for texts in zip(*pairs, strict=True))
+    return replace(document, lang="-".join(langs))
 
 
 def _aligned(paths: Sequence[Path]) -> Iterator[Aligned]:

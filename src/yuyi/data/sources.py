@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypeAlias
 
@@ -276,17 +276,21 @@ def _read_file(path: Path, name: str, format: Format, source: str, config: Sourc
     elif format == "stackexchange":
         from yuyi.data.stackexchange import read_stackexchange
 
-        yield from read_stackexchange(path, source)
+        yield from _in_language(read_stackexchange(path, source), config.lang)
     elif format == "mediawiki":
         from yuyi.data.mediawiki import read_mediawiki
 
-        yield from read_mediawiki(path, source)
+        yield from _in_language(read_mediawiki(path, source), config.lang)
     elif format == "threads":
         from yuyi.data.threads import read_threads
 
-        yield from read_threads(path, source)
+        yield from _in_language(read_threads(path, source), config.lang)
     else:
         yield from _read_text(path, name, format, source, config)
+
+
+def _in_language(documents: Iterator[Document], lang: str) -> Iterator[Document]:
+    return (replace(document, lang=lang) for document in documents) if lang else documents
 
 
 def _read_text(path: Path, name: str, format: Format, source: str, config: SourceConfig) -> Iterator[Row]:

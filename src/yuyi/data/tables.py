@@ -7,12 +7,14 @@ ready pair.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from yuyi.data.clean import language
+from yuyi.data.threads import Thread
 from yuyi.errors import InputError
-from yuyi.records import Document, Pair, Part, Role, read_batches, read_columns
+from yuyi.records import Document, Pair, Role, read_batches, read_columns
 from yuyi.text.rows import read_fields, read_objects
 
 if TYPE_CHECKING:
@@ -221,54 +223,42 @@ def _joined_language(text_a: str, text_b: str) -> str:
 
 
 def _document(row: Row, source: str, name: str, lang: str) -> Document | None:
+    title = _text(row.get("title"), "title").strip()
+    doc_id = _text(row.get("doc_id"), "doc_id") or name
+    lang = lang or _text(row.get("lang"), "lang")
     pieces = _pieces(row)
-    text, parts = join_parts(pieces) if pieces else (_text(row.get("text"), "text"), ())
-    if not text.strip():
-        return None
-    return Document(
-        source=source,
-        doc_id=_text(row.get("doc_id"), "doc_id") or name,
-        title=_text(row.get("title"), "title").strip(),
-        text=text,
-        lang=lang or _text(row.get("lang"), "lang") or language(text),
-        parts=parts,
-    )
+    if {role for role, _, _ in pieces} <= {"content"}:
+        text = _text(row.get("content") or row.get("text"), "text")
+        return Document(source, doc_id, title, text, lang or language(text)) if text.strip() else None
+    thread = Thread(title)
+    places = {role: number for number, (role, _, _) in reversed([*enumerate(pieces)])}
+    for role, text, score in pieces:
+        of = next((places[target] for target in _TARGETS[role] if target in places), -1)
+        thread.add(role, text, score=score, of=of)
+    document = thread.document(source, doc_id)
+    return replace(document, lang=lang) if document and lang else document
 
 
 def _pieces(row: Row) -> list[tuple[Role, str, float | None]]:
-    """Role, text and score of each piece of a row; none where its text stands alone."""
+    """Role, text and score of each piece of a row, none of them empty."""
+    cells: dict[Role, Any] = {role: row.get(role) for role in _TARGETS}
+    cells["original" if row.get("translation") else "content"] = row.get("content") or row.get("text")
     scores = row.get("score")
     pieces: list[tuple[Role, str, float | None]] = []
-    for role in _TARGETS:
-        cell = row.get("text" if role in ("content", "original") else role)
-        if role == "content":
-            cell = row.get("content") or (None if row.get("translation") else cell)
-        elif role == "original" and not row.get("translation"):
-            cell = None
+    for role, cell in cells.items():
         texts = _texts(cell, role)
-        if role == "keywords" and texts:
-            texts = ["; ".join(texts)]
-        for number, text in enumerate(texts):
-            score = scores[number] if isinstance(scores, list) and number < len(scores) else scores
-            pieces.append((role, text, _number(score, "score") if role == "answer" else None))
-    alone = {role for role, _, _ in pieces} <= {"content"}
-    return [] if alone and not row.get("content") else pieces
+        for number, text in enumerate(["; ".join(texts)] if role == "keywords" and texts else texts):
+            score = None
+            if role == "answer":
+                score = _number(_nth(scores, number), "score")
+            pieces.append((role, text, score))
+    return pieces
 
 
-def join_parts(pieces: list[tuple[Role, str, float | None]]) -> tuple[str, tuple[Part, ...]]:
-    """One text of several pieces, an empty line between them, and where in it each piece lies.
-
-    Args:
-        pieces: role, text and score of each.
-    """
-    places = {role: number for number, (role, _, _) in reversed([*enumerate(pieces)])}
-    parts = []
-    start = 0
-    for role, text, score in pieces:
-        of = next((places[target] for target in _TARGETS[role] if target in places), -1)
-        parts.append(Part(role, start, start + len(text), score, of))
-        start += len(text) + 2
-    return "\n\n".join(text for _, text, _ in pieces), tuple(parts)
+def _nth(cell: Any, number: int) -> Any:
+    if isinstance(cell, list):
+        return cell[number] if number < len(cell) else None
+    return cell
 
 
 def _texts(cell: Any, role: str) -> list[str]:
