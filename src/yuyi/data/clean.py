@@ -9,7 +9,7 @@ IDEOGRAPHS = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 
 # Compatibility normalisation would make ASCII of these, or spell them out; in Chinese they are punctuation.
 _KEPT_PUNCTUATION = "，。！？：；（）“”‘’《》〈〉【】〔〕「」『』、…—～·￥％＋－／"
-# It would also change numbers (10² is not 102, 1½ not 11⁄2, ①安装 not 1安装) and take words apart (it´s, Java™).
+# It would also change numbers (10² is not 102, 1½ not 11⁄2, ①安装 not 1安装) and words (it´s, Java™).
 _KEPT_SIGNS = "ªº²³¹⁰⁴⁵⁶⁷⁸⁹⁺⁻ⁿ₀₁₂₃₄₅₆₇₈₉¼½¾⅐⅑⅒⅓⅔⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞™℠¨¯´¸" + "".join(
     map(chr, (0x24EA, *range(0x2460, 0x2474), *range(0x3251, 0x3260), *range(0x32B1, 0x32C0)))
 )
@@ -33,8 +33,8 @@ _SPACE_IN_CHINESE = re.compile(
     rf"(?<=[{IDEOGRAPHS}{_KEPT_PUNCTUATION}])\s++(?=[{IDEOGRAPHS}{_KEPT_PUNCTUATION}])"
 )
 _SPACE = re.compile(r"\s+")
-# UTF-8 that was read as Latin-1 or Windows-1252, and UTF-8 that was read as GBK: 鐨, 锛 and 銆 are what became
-# of the beginnings of 的, ， and 。.
+# UTF-8 that was read as Latin-1 or Windows-1252, and UTF-8 that was read as GBK: 鐨, 锛 and 銆 are what
+# became of the beginnings of 的, ， and 。.
 _READ_AS_LATIN = re.compile("[\xc2-\xf4][\x80-\xbf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]")
 _READ_AS_GBK = re.compile("[鐨锛銆鏄浣鍦鏈]")
 _NOT_LETTER_OR_DIGIT = re.compile(r"[\W_]+")
@@ -61,11 +61,11 @@ _BOILERPLATE = re.compile(
 def clean(text: str) -> str:
     """The text on one line in normal form; applying it twice changes nothing.
 
-    Full-width letters and digits become plain ones and compatibility characters their usual form (ﬁ is fi, Ⅷ
-    is VIII, ㎏ is kg), while Chinese punctuation stays, and so do exponents, fractions and numbers in circles,
-    without which a number would be another one. Text that was decoded wrongly is put right where nothing of
-    it was lost. Control, zero-width and private-use characters go; white space becomes one space, or nothing
-    where a line was broken between Chinese characters.
+    Full-width letters and digits become plain ones and compatibility characters their usual form (ﬁ is fi,
+    Ⅷ is VIII, ㎏ is kg), while Chinese punctuation stays, and so do exponents, fractions and numbers in
+    circles, without which a number would be another one. Text that was decoded wrongly is put right where
+    hardly anything of it was lost. Control, zero-width and private-use characters go; white space becomes one
+    space, or nothing where a line was broken between Chinese characters.
     """
     if not text.isascii() and _READ_AS_GBK.search(text):
         text = _decoded_again(text)

@@ -15,14 +15,13 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import PositiveInt
+from pydantic import PositiveInt  # noqa: TC002 - pydantic reads it
 
 from yuyi.artifacts import publish_file
 from yuyi.config import REFUSE_UNKNOWN
 from yuyi.data.blocks import CleanBlock, Link, write_blocks
 from yuyi.data.boilerplate import block_reason, document_reason
-from yuyi.data.clean import clean, match_key, without_links
-from yuyi.data.folder import DataFolder
+from yuyi.data.clean import clean, match_key, weight, without_links
 from yuyi.data.headings import is_empty, without_number
 from yuyi.data.languages import language_of, script_of
 from yuyi.data.step import run_step
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from yuyi.data.folder import DataFolder
     from yuyi.data.step import Counts, StepRecord, Workplace
     from yuyi.progress import Done
     from yuyi.records import Document, Part
@@ -43,6 +43,14 @@ if TYPE_CHECKING:
 # Marks of question and answer begin a block of their own.
 _BEFORE_MARK = re.compile(
     r"\n(?=(?:question|q|问题?|提问|answer|a|答案?|回答)\s*\d{0,3}\s*[:：]\s*\S)", re.IGNORECASE
+)
+# By `weight`: a list item of less is a step or an ingredient, which recurs for good reason.
+_LEAST_ITEM = 30
+# By `weight`: a paragraph without links that says more ends what stands under a heading such as `目录`; but
+# names and titles can be long.
+_LEAST_PROSE = 100
+_THANKS = re.compile(
+    r"致谢|acknowledg|credits|copyright|references|参考文献|footnotes|log|日志", re.IGNORECASE
 )
 _ROWS_PER_GROUP = 20_000
 _NO_HASH = 0
@@ -154,21 +162,16 @@ def _blocks(row: int, document: Document, config: CleanConfig) -> Iterator[Clean
     whole_reason = document_reason(document.doc_id, document.text)
     starts = [part.start for part in document.parts]
     lang = document.lang or language_of(document.text)
-    below_empty = False
+    heading = ""
     for block in parse(document.text):
-        part = _part(document.parts, starts, block.start)
         for raw in _raw_texts(block):
             text = raw.strip("\n") if block.kind == "code" else _clean_lines(raw, block.kind)
             if not text:
                 continue
-            if block.kind == "code":
-                reason = "code" if config.code == "drop" else ""
-            else:
-                reason = block_reason(block.kind, raw, text, block.links)
             if block.kind == "heading":
-                below_empty = is_empty(text)
-            elif below_empty:
-                reason = reason or "empty section"
+                heading = text if is_empty(text) else ""
+            elif heading and _is_prose(block, text) and not _THANKS.search(heading):
+                heading = ""
             found = _language(block.kind, text, lang)
             yield CleanBlock(
                 document=row,
@@ -179,10 +182,22 @@ def _blocks(row: int, document: Document, config: CleanConfig) -> Iterator[Clean
                 script=script_of(text) if found == "zh" else "",
                 start=block.start,
                 end=block.end,
-                part=part,
+                part=_part(document.parts, starts, block.start),
                 links=tuple(Link(clean(shown), target) for shown, target in block.links),
-                drop=whole_reason or reason,
+                drop=whole_reason or _reason(block, raw, text, heading, config),
             )
+
+
+def _reason(block: Block, raw: str, text: str, empty_heading: str, config: CleanConfig) -> str:
+    """Why to drop a block; `empty_heading` is the one it stands under, if that promises links or credits."""
+    if block.kind == "code":
+        return "code" if config.code == "drop" else ""
+    reason = block_reason(block.kind, raw, text, block.links)
+    return reason or ("empty section" if empty_heading and block.kind != "heading" else "")
+
+
+def _is_prose(block: Block, text: str) -> bool:
+    return block.kind == "paragraph" and not block.links and weight(text) >= _LEAST_PROSE
 
 
 def _raw_texts(block: Block) -> Sequence[str]:
@@ -223,6 +238,8 @@ def _hash_block(source: str, block: CleanBlock) -> int:
         # Even for headings, odd for others, so that one array holds both.
         return _hash(source, "#", match_key(without_number(block.text))) & ~1
     if block.drop or not (key := match_key(block.text)):
+        return _NO_HASH
+    if block.kind == "list_item" and weight(block.text) < _LEAST_ITEM:
         return _NO_HASH
     return _hash(source, "", key) | 1
 
@@ -274,7 +291,8 @@ def _hashes(path: Path, counted: np.ndarray) -> np.ndarray:
     order = np.lexsort((hashes, documents))
     documents, hashes = documents[order], hashes[order]
     again = (hashes[1:] == hashes[:-1]) & (documents[1:] == documents[:-1]) & (hashes[1:] & 1 == 1)
-    return hashes[np.concatenate([np.ones(min(1, len(hashes)), bool), ~again])]
+    once: np.ndarray = hashes[np.concatenate([np.ones(min(1, len(hashes)), bool), ~again])]
+    return once
 
 
 def _finish_part(name: str, job: _Second, folder: Path) -> Counts:

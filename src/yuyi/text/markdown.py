@@ -39,9 +39,7 @@ _FRONT_MATTER = re.compile(
 )
 _FRONT_MATTER_TITLE = re.compile(r"^title:[ \t]*(['\"]?)(\S.*?)\1[ \t\r]*$", re.MULTILINE)
 # A sign that could be markup where it stands: `snake_case`, `a < b` and `R&D` are none.
-_MARKUP = re.compile(
-    r"[\[*`]|<(?=[A-Za-z/!?])|&(?=#?\w+;)|\\(?=[!-/:-@\[-`{-~\n])|(?<![^\W_])_|_(?![^\W_])"
-)
+_MARKUP = re.compile(r"[\[*`]|<(?=[A-Za-z/!?])|&(?=#?\w+;)|\\(?=[!-/:-@\[-`{-~\n])|(?<![^\W_])_|_(?![^\W_])")
 _MARKUP_BUT_CODE = re.compile(_MARKUP.pattern.replace("`]", "]", 1))
 _CODE_SPAN = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)", re.DOTALL)
 _INDENTED_LINE = re.compile(r"(?<![ \t])[ \t]*\n[ \t]*")
@@ -201,10 +199,10 @@ def _parser() -> MarkdownIt:
 
     class Parser(MarkdownIt):
         # A target is kept as it stands: it is looked up, never opened.
-        def validateLink(self, url: str) -> bool:  # noqa: N802
+        def validateLink(self, url: str) -> bool:
             return True
 
-        def normalizeLink(self, url: str) -> str:  # noqa: N802
+        def normalizeLink(self, url: str) -> str:
             return url
 
     # Inline parsing is called from here, block by block and only where it can matter.
