@@ -258,7 +258,7 @@ def test_the_manifest_tells_where_everything_came_from(tmp_path: Path) -> None:
     assert told["sha256"] == hash_file(folder.path / "mixture" / "train.parquet")
     assert (told["rows"], told["seed"], told["settings"]["alpha"]) == (2, 7, 0.5)
     doc = told["sources"]["文档"]
-    assert (described["origin"], described["licence"], described["documents"]) == (
+    assert (doc["origin"], doc["licence"], doc["documents"]) == (
         "https://example.org",
         "CC-BY-4.0",
         1,

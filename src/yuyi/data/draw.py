@@ -35,7 +35,12 @@ def draw(scratch: Path, parts: list[str], config: MixtureConfig, counts: Counts,
             codes = of_part[free["codes"].astype(np.int64)].astype(np.int32)
             rows = free["rows"].astype(np.int32)
         pieces.append(
-            (codes, np.full(len(rows), number, np.int32), rows, _generator(config, part).random(len(rows)))
+            (
+                codes,
+                np.full(len(rows), number, np.int32),
+                rows,
+                generator(config.seed, part).random(len(rows)),
+            )
         )
     code, part_number, row, key = (np.concatenate(column) for column in zip(*pieces, strict=True))
     # The rows of each group together, in random order; the place in its group decides how often one is taken.
@@ -47,7 +52,7 @@ def draw(scratch: Path, parts: list[str], config: MixtureConfig, counts: Counts,
     times += np.arange(len(order)) - begin < quotas[of_group] % sizes[of_group]
     drawn = np.repeat(order, times)
     drawn = drawn[np.lexsort((row[drawn], part_number[drawn]))]
-    place = _generator(config, "order").random(len(drawn))
+    place = generator(config.seed, "order").random(len(drawn))
     with path.open("wb") as file:
         arrays = {}
         for number, part in enumerate(parts):
@@ -61,8 +66,9 @@ def draw(scratch: Path, parts: list[str], config: MixtureConfig, counts: Counts,
         temporary.write_text(json.dumps(taken, ensure_ascii=False), "utf-8")
 
 
-def _generator(config: MixtureConfig, name: str) -> np.random.Generator:
-    digest = hashlib.sha256(f"{config.seed}\t{name}".encode()).digest()
+def generator(seed: int, name: str) -> np.random.Generator:
+    """Random numbers that a seed and a name decide, such as that of a part."""
+    digest = hashlib.sha256(f"{seed}\t{name}".encode()).digest()
     return np.random.default_rng(int.from_bytes(digest[:8], "big"))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from yuyi.records import Mark, read_batches, read_marks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterator
 
     from numpy.typing import NDArray
 
@@ -92,15 +92,17 @@ class Reasons:
         codes = np.array([numbers[reason] for reason in reasons], np.int64)
         return PartReasons(names, rows, codes, values)
 
-    def marks(self, part: str) -> dict[int, list[Mark]]:
-        """The marks of a part of pairs with ids and notes, by row; for few rows, `of_part` being for all."""
+    def marks(self, part: str, rows: Container[int]) -> dict[int, list[Mark]]:
+        """The marks on some rows of a part of pairs, with ids and notes."""
         found: dict[int, list[Mark]] = {}
         for step in self.on_pairs:
             file = self._folder.path / step / f"{part}.parquet"
             for mark in read_marks(file) if file.exists() else ():
-                found.setdefault(mark.row, []).append(mark)
+                if mark.row in rows:
+                    found.setdefault(mark.row, []).append(mark)
         for row, mark in self._inherited(part):
-            found.setdefault(row, []).append(mark)
+            if row in rows:
+                found.setdefault(row, []).append(mark)
         return found
 
     def _inherited(self, part: str) -> Iterator[tuple[int, Mark]]:
