@@ -12,9 +12,10 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from yuyi.data.clean import IDEOGRAPHS, match_key, weight
+from yuyi.data.markup import Cell, code_block, code_span, escape, escape_starts, link, table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 # Where sites put their content, most exact first; an element that says less than `_LEAST_MAIN` is passed over.
 _MAIN = (
@@ -57,17 +58,14 @@ _FURNITURE = re.compile(
     re.IGNORECASE,
 )
 _CALLOUT = re.compile(r"admonition|callout|aside|note|tip|warning|topic", re.IGNORECASE)
-_LANGUAGE = re.compile(r"(?:^|\s)(?:language|lang|highlight(?:-source)?|brush:)[-\s]?([\w+#.-]+)", re.IGNORECASE)
+_LANGUAGE = re.compile(
+    r"(?:^|\s)(?:language|lang|highlight(?:-source)?|brush:)[-\s]?([\w+#.-]+)", re.IGNORECASE
+)
 
 _SPACES = re.compile(r"[^\S\n\xa0]*\n\s*|[^\S\xa0]+|\xa0+")
 _BROKEN_CHINESE = re.compile(rf"(?<=[{IDEOGRAPHS}，。！？：；、])[^\S\n]*\n\s*(?=[{IDEOGRAPHS}])")
 _SPACE = re.compile(r"\s+")
 _BREAK, _BREAKS = "\v", re.compile(r"[ \n]*\v[ \v\n]*")
-_MARKUP = re.compile(
-    r"[\\`*]|<(?=[a-zA-Z/!?])|&(?=#?\w{1,32};)|(?<![^\W_])_|_(?![^\W_])|\[(?=[^\[\]]{0,200}\][(:\[])"
-)
-_LINE_START = re.compile(r"^(?=#{1,6}(?:\s|$)|>|=+\s*$|-+\s*$|~~~|\|)", re.MULTILINE)
-_BACKTICKS = re.compile("`+")
 _TITLE_END = re.compile(r"\s+[-|–—·»:]{1,2}\s+|\s*[|_｜]\s*")
 # A table with one of these in a cell lays out a page.
 _NOT_IN_CELLS = "tr table, pre, h1, h2, h3, h4, li p, dl"
@@ -220,7 +218,7 @@ class _Writer:
         tag = node.tag
         if tag == "-text":
             content = node.text_content or ""
-            self._inline.append(content if self._verbatim else _MARKUP.sub(r"\\\g<0>", content))
+            self._inline.append(content if self._verbatim else escape(content))
             return False
         if tag == "br":
             self._inline.append("\n" if self._verbatim else _BREAK)
@@ -262,7 +260,7 @@ class _Writer:
         """Write what has come as a paragraph."""
         text, self._inline, self._held = "".join(self._inline), [], False
         for paragraph in _paragraphs(text):
-            self._write(_LINE_START.sub(r"\\", paragraph))
+            self._write(escape_starts(paragraph))
 
     def _write(self, block: str) -> None:
         self._blocks += 1
@@ -368,7 +366,12 @@ class _Writer:
 
     def _link(self, node: Any) -> bool:
         target = (node.attributes.get("href") or "").strip()
-        if self._verbatim or self._in_link or not target or target.startswith(("#", "javascript:", "mailto:", "data:")):
+        if (
+            self._verbatim
+            or self._in_link
+            or not target
+            or target.startswith(("#", "javascript:", "mailto:", "data:"))
+        ):
             self._leaving.append(None)
             return True
         at, block = len(self._inline), self._blocks
@@ -382,7 +385,7 @@ class _Writer:
             said = " ".join(text.replace(_BREAK, " ").split())
             if said:
                 before, after = text[: len(text) - len(text.lstrip())], text[len(text.rstrip()) :]
-                self._inline[at:] = [f"{before}[{_in_brackets(said)}]({_target(target)}){after}"]
+                self._inline[at:] = [before, link(said, target), after]
 
         self._leaving.append(close)
         return True
@@ -396,8 +399,7 @@ class _Writer:
 
         def close() -> None:
             self._verbatim = 0
-            content = " ".join("".join(self._inline[at:]).split())
-            self._inline[at:] = [_code_span(content)] if content else []
+            self._inline[at:] = [code_span("".join(self._inline[at:]))]
 
         self._leaving.append(close)
         return True
@@ -415,10 +417,9 @@ class _Writer:
             content, self._inline = "".join(self._inline), outer
             content = content.replace("\r\n", "\n").strip("\n").rstrip()
             if self._flat:
-                self._inline.append(_code_span(" ".join(content.split())) if content else "")
+                self._inline.append(code_span(content))
             elif content:
-                fence = "`" * max(3, 1 + _longest_backticks(content))
-                self._write(f"{fence}{_language(node)}\n{content}\n{fence}")
+                self._write(code_block(content, _language(node)))
 
         self._leaving.append(close)
         return True
@@ -428,38 +429,24 @@ class _Writer:
         if self._verbatim or self._flat or node.css_first(_NOT_IN_CELLS):
             self._leaving.append(self._open_block)
             return True
-        rows = self._rows(node)
-        if max(map(len, rows), default=0) < 2:
-            for row in rows:
-                for cell in filter(None, row):
-                    self._write(cell)
-        else:
-            caption = node.css_first("caption")
-            said = _Writer(flat=True).render(caption) if caption else ""
-            if said:
-                self._write(said)
-            self._write(_markdown_table(rows))
+        caption = node.css_first("caption")
+        said = _Writer(flat=True).render(caption) if caption else ""
+        for block in (said, table(self._rows(node))):
+            if block:
+                self._write(block)
         return False
 
-    def _rows(self, table: Any) -> list[list[str]]:
-        rows: list[list[str]] = []
-        spanning: dict[int, tuple[int, str]] = {}  # by column: rows still to come, what they say
-        for line in table.css("tr"):
-            row: list[str] = []
-            for cell in line.iter():
-                if cell.tag not in ("td", "th") or (not self._everything and _is_furniture(cell)):
-                    continue
-                _fill(row, spanning)
-                said = _Writer(everything=self._everything, flat=True).render(cell).replace("|", "\\|")
-                attributes = cell.attributes
-                across, down = _span(attributes.get("colspan")), _span(attributes.get("rowspan"))
-                if down > 1:
-                    spanning[len(row)] = (down - 1, said)
-                row += [said, *[""] * (across - 1)]
-            _fill(row, spanning)
-            if any(row):
-                rows.append(row)
-        return rows
+    def _rows(self, node: Any) -> Iterator[list[Cell]]:
+        for row in node.css("tr"):
+            yield [
+                Cell(
+                    _Writer(everything=self._everything, flat=True).render(cell),
+                    _span(cell.attributes.get("colspan")),
+                    _span(cell.attributes.get("rowspan")),
+                )
+                for cell in row.iter()
+                if cell.tag in ("td", "th") and (self._everything or not _is_furniture(cell))
+            ]
 
     def _formula(self, node: Any) -> bool:
         source = node.css_first("annotation")
@@ -495,25 +482,6 @@ def _paragraphs(text: str) -> list[str]:
     return [paragraph for paragraph in lines if paragraph]
 
 
-def _in_brackets(said: str) -> str:
-    return said.replace("[", "\\[").replace("]", "\\]").replace("\\\\[", "\\[")
-
-
-def _target(address: str) -> str:
-    address = _SPACE.sub("%20", address).replace("<", "%3C").replace(">", "%3E")
-    return f"<{address}>" if "(" in address or ")" in address else address
-
-
-def _longest_backticks(content: str) -> int:
-    return max(map(len, _BACKTICKS.findall(content)), default=0)
-
-
-def _code_span(content: str) -> str:
-    fence = "`" * (1 + _longest_backticks(content))
-    space = " " if "`" in content else ""
-    return f"{fence}{space}{content}{space}{fence}"
-
-
 def _language(node: Any) -> str:
     """The language that a block of code says it is in, or the empty string."""
     code = node.css_first("code")
@@ -530,19 +498,4 @@ def _language(node: Any) -> str:
 
 
 def _span(value: str | None) -> int:
-    return min(int(value), 50) if value and value.isdecimal() and len(value) < 5 else 1
-
-
-def _fill(row: list[str], spanning: dict[int, tuple[int, str]]) -> None:
-    """Append the cells that reach down into this row at its end."""
-    while len(row) in spanning:
-        left, said = spanning.pop(len(row))
-        if left > 1:
-            spanning[len(row)] = (left - 1, said)
-        row.append(said)
-
-
-def _markdown_table(rows: list[list[str]]) -> str:
-    width = max(map(len, rows))
-    lines = [f"| {' | '.join([*row, *[''] * (width - len(row))])} |" for row in rows]
-    return "\n".join([lines[0], f"|{' --- |' * width}", *lines[1:]])
+    return max(1, int(value)) if value and value.isdecimal() and len(value) < 4 else 1

@@ -51,13 +51,17 @@ def stream_xml(path: Path, root: str, elements: Elements) -> Iterator[None]:
 
     def start_root(name: str, attributes: dict[str, str]) -> None:
         if name != root:
-            raise InputError(f"line {parser.CurrentLineNumber}: is <{name}>, not <{root}>. Name another file.")
+            raise InputError(
+                f"line {parser.CurrentLineNumber}: is <{name}>, not <{root}>. Name another file."
+            )
         parser.StartElementHandler = elements.start
         elements.start(name, attributes)
 
     def refuse(*_: object) -> NoReturn:
         # Entities that hold entities grow without bound, and no dump declares any.
-        raise InputError(f"line {parser.CurrentLineNumber}: declares an XML entity, which dumps do not. Remove it.")
+        raise InputError(
+            f"line {parser.CurrentLineNumber}: declares an XML entity, which dumps do not. Remove it."
+        )
 
     parser.StartElementHandler = start_root
     parser.EndElementHandler = elements.end
@@ -82,4 +86,6 @@ def _read(file: BinaryIO) -> bytes:
     try:
         return file.read(_CHUNK_BYTES)
     except (EOFError, lzma.LZMAError, gzip.BadGzipFile, zlib.error) as error:
-        raise InputError(f"damaged or cut-off compressed file ({error}). Copy or download it again.") from error
+        raise InputError(
+            f"damaged or cut-off compressed file ({error}). Copy or download it again."
+        ) from error
