@@ -27,6 +27,14 @@ if TYPE_CHECKING:
 LEAST_QUESTION, LEAST_ANSWER = 3, 30
 # A question that a document answers more often than this is none: its heading stands over everything.
 _ANSWERS_PER_QUESTION = 2
+# An answer of this `weight` or more that begins as a referral says something besides.
+_LONGEST_REFERRAL = 120
+_REFERRAL = re.compile(
+    r"(?:please )?(?:see|refer to|read|check out|visit|learn (?:more )?(?:about|how))\b|for (?:more |further |detailed )?"
+    r"(?:details|information)\b|(?:具体|详细|更多)?(?:内容|信息|详情|用法)?(?:请|可以|可)?(?:参[阅见考照看]|查看|阅读|访问|详见)"
+    r"|(?:有关|关于|如需).{0,40}(?:请|可)?(?:参[阅见考]|查看)|.{0,4}同上|待(?:补充|续|完善)|tbd\b|todo\b|coming soon",
+    re.IGNORECASE,
+)
 
 _JOINT = " \t\n:：,，.。;；-—–、|!！?？"
 _ENGLISH_WORD = re.compile(r"(?<![\w.:/])[A-Za-z][a-z]{1,}(?![\w:/(])")
@@ -75,6 +83,8 @@ class PairMaker:
             known = answers.setdefault(key_a, set())
             if weight(text_a) < LEAST_QUESTION or weight(text_b) < candidate.least:
                 reason = "says too little"
+            elif weight(text_b) < _LONGEST_REFERRAL and _REFERRAL.match(text_b):
+                reason = "only refers"
             elif key_a == key_b:
                 reason = "same on both sides"
             elif key_b in known or key_a + "\n" + key_b in seen:
@@ -136,6 +146,9 @@ def passage(question: str, blocks: Sequence[CleanBlock], longest: int) -> tuple[
     """The answering text of at most `longest` characters, and where its last block ends in the document."""
     taken: list[str] = []
     size, end = 0, -1
+    asked = match_key(question)
+    while len(blocks) > 1 and match_key(blocks[0].text) in asked:
+        blocks = blocks[1:]
     for block in blocks:
         taken.append(block.text)
         size, end = size + len(block.text) + 1, block.end

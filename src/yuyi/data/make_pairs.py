@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import sqlite3
 from collections import Counter
+from contextlib import closing
 from dataclasses import dataclass, field, fields, replace
 from itertools import groupby, islice
 from operator import attrgetter
@@ -13,10 +15,11 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from pydantic import Field
 
 from yuyi.config import REFUSE_UNKNOWN
-from yuyi.data import rules
+from yuyi.data import rules, thread_rules
 from yuyi.data.blocks import read_blocks
 from yuyi.data.candidates import PairMaker, pair_id
 from yuyi.data.clean import clean
+from yuyi.data.linked_rules import Links, anchor_target, find_links, join_links, parallel_documents, twins_of
 from yuyi.data.sections import read_sections
 from yuyi.data.step import run_step
 from yuyi.errors import InputError
@@ -34,33 +37,71 @@ if TYPE_CHECKING:
     from yuyi.records import Pair
     from yuyi.text.tokenizer import BatchTokenizer
 
+_RULES: dict[str, Callable[[Reading], Iterator[Candidate]]] = {
+    rule.__name__: rule
+    for rule in (
+        *(rules.question_answer, rules.title_lead, rules.path_section, rules.title_best),
+        *(rules.term_definition, rules.table_row, rules.first_rest, rules.neighbours),
+    )
+}
+_THREAD_RULES: dict[str, Callable[[Reading, float], Iterator[Candidate]]] = {
+    rule.__name__: rule
+    for rule in (
+        *(thread_rules.qa, thread_rules.post_comment, thread_rules.duplicate_questions),
+        *(thread_rules.summary_content, thread_rules.keywords_abstract, thread_rules.parallel),
+    )
+}
+
 # A text is never cut shorter than a sentence or two.
 Characters = Annotated[int, Field(ge=100)]
 
 # Pairs whose tokens are counted at a time.
 _BATCH = 2_000
 _CODE = (
-    *("data/blocks.py", "data/candidates.py", "data/clean.py", "data/headings.py", "data/make_pairs.py"),
-    *("data/rules.py", "data/sections.py", "data/sentences.py", "records.py"),
+    *("data/alignment.py", "data/blocks.py", "data/candidates.py", "data/clean.py", "data/headings.py"),
+    *("data/likeness.py", "data/linked_rules.py", "data/make_pairs.py", "data/rules.py", "data/sections.py"),
+    *("data/sentences.py", "data/thread_rules.py", "records.py"),
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """Which rules make pairs; of two that give one pair, the one further up names it.
+    """Which rules make pairs; where two give one pair, the one further up names it.
 
     Attributes:
+        qa: the question of a thread, and an answer.
+        post_comment: a post, and a comment on it.
+        duplicate_questions: a question, and one that was asked before.
+        summary_content: a summary, and what it sums up.
+        keywords_abstract: a line of keywords, and the abstract.
+        parallel: a block, and its translation in the document or in the one of its name in another language.
         question_answer: a heading or text that asks, and what answers it.
         title_lead: a title, and the first text under it.
-        path_section: a heading, and the text under it.
+        path_section: a heading, with its title where it is not clear alone, and the text under it.
+        title_best: a title, and the passage of the body most like it.
+        anchor_target: the text of a link, and the first text of where it leads within the source.
+        term_definition: a term in a list, and what is said of it.
+        table_row: the first cell of a row, and the others.
+        first_rest: the first sentence of a paragraph, and the rest.
         neighbours: a paragraph, and the next.
     """
 
     __pydantic_config__: ClassVar = REFUSE_UNKNOWN
 
+    qa: bool = True
+    post_comment: bool = True
+    duplicate_questions: bool = True
+    summary_content: bool = True
+    keywords_abstract: bool = True
+    parallel: bool = True
     question_answer: bool = True
     title_lead: bool = True
     path_section: bool = True
+    title_best: bool = True
+    anchor_target: bool = True
+    term_definition: bool = True
+    table_row: bool = True
+    first_rest: bool = True
     neighbours: bool = True
 
 
@@ -71,6 +112,7 @@ class PairsConfig:
     Attributes:
         rules: which rules are on.
         longest: characters of a text; longer ones are cut at the end of a sentence.
+        least_score: votes that an answer or comment needs, where votes were counted.
         tokenizer: a `tokenizer.json` that counts the tokens of each text; empty for the embedded model's.
     """
 
@@ -78,15 +120,8 @@ class PairsConfig:
 
     rules: Rules = field(default_factory=Rules)
     longest: Characters = 1_000
+    least_score: float = 0.0
     tokenizer: str = ""
-
-
-_RULES: dict[str, Callable[[Reading], Iterator[Candidate]]] = {
-    "question_answer": rules.question_answer,
-    "title_lead": rules.title_lead,
-    "path_section": rules.path_section,
-    "neighbours": rules.neighbours,
-}
 
 
 def make_pairs(
@@ -114,11 +149,20 @@ def make_pairs(
         _tokenizer(config.tokenizer)
 
     def make(place: Workplace) -> Counts:
+        blocks = folder.parts("blocks")
+        links = None
+        if config.rules.anchor_target or config.rules.parallel:
+            parts = {
+                part: Links(folder.path / "documents" / path.name, path) for part, path in blocks.items()
+            }
+            place.each(parts, find_links, scratch=True)
+            found = [place.scratch / f"{part}.links.jsonl" for part in parts]
+            links = place.once("links.sqlite", lambda path: join_links(path, found))
         jobs = {
-            part: _Job(path, folder.path / "documents" / path.name, config)
-            for part, path in folder.parts("blocks").items()
+            part: _Job(path, folder.path / "documents" / path.name, blocks, links, config)
+            for part, path in blocks.items()
         }
-        ready = {part: _Job(path, None, config) for part, path in folder.ready_pairs().items()}
+        ready = {part: _Job(path, None, {}, None, config) for part, path in folder.ready_pairs().items()}
         return place.each(dict(sorted({**jobs, **ready}.items())), _make_part)
 
     return run_step(
@@ -134,10 +178,20 @@ def make_pairs(
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """One part: its blocks and its documents, or ready pairs, which have none."""
+    """One part: its blocks, or ready pairs.
+
+    Attributes:
+        path: the file of blocks or of pairs.
+        documents: the documents of the blocks; ready pairs have none.
+        blocks: the files of all blocks, by part.
+        links: what the parts know of each other, where a rule needs it.
+        config: the settings.
+    """
 
     path: Path
     documents: Path | None
+    blocks: dict[str, Path]
+    links: Path | None
     config: PairsConfig
 
 
@@ -147,18 +201,43 @@ def _make_part(name: str, job: _Job, folder: Path) -> Counts:
     if job.documents is None:
         pairs = _ready(job.path, maker.dropped)
     else:
-        pairs = _of_documents(job.documents, job.path, job.config.rules, maker)
+        pairs = _of_documents(name, job.documents, job, maker)
     pairs = _with_tokens(pairs, _tokenizer(job.config.tokenizer))
     rows = write_pairs(folder / f"{name}.parquet", _counted(pairs, made))
     return {"rows": rows, "pairs": _nested(made), "dropped": _nested(maker.dropped)}
 
 
-def _of_documents(documents: Path, blocks: Path, chosen: Rules, maker: PairMaker) -> Iterator[Pair]:
-    switched_on = [(name, rule) for name, rule in _RULES.items() if getattr(chosen, name)]
-    for document, its_blocks in read_parts(documents, blocks):
-        reading = read_sections(document, its_blocks)
-        found = ((name, candidate) for name, rule in switched_on for candidate in rule(reading))
-        yield from maker.pairs(document, found)
+def _of_documents(name: str, documents: Path, job: _Job, maker: PairMaker) -> Iterator[Pair]:
+    with closing(sqlite3.connect(job.links or ":memory:")) as base:
+        parallel = job.links is not None and job.config.rules.parallel
+        twins = twins_of(base, name, job.blocks) if parallel else {}
+        for document, blocks in read_parts(documents, job.path):
+            twin = twins.pop(blocks[0].document, [])
+            yield from maker.pairs(document, _candidates(document, blocks, twin, base, job.config))
+
+
+def _candidates(
+    document: Document,
+    blocks: list[CleanBlock],
+    twin: list[CleanBlock],
+    base: sqlite3.Connection,
+    config: PairsConfig,
+) -> Iterator[tuple[str, Candidate]]:
+    """What each rule that is on finds in a document, with its name."""
+    reading = read_sections(document, blocks)
+    for each in fields(Rules):
+        found: Iterable[Candidate] = ()
+        if not getattr(config.rules, each.name):
+            continue
+        if each.name in _THREAD_RULES:
+            found = _THREAD_RULES[each.name](reading, config.least_score) if document.parts else ()
+        elif each.name == "anchor_target":
+            found = anchor_target(reading, base)
+        else:
+            found = _RULES[each.name](reading)
+        yield from ((each.name, candidate) for candidate in found)
+        if each.name == "parallel" and twin:
+            yield from (("parallel", one) for one in parallel_documents(blocks, twin, document.doc_id))
 
 
 def read_parts(documents: Path, blocks: Path) -> Iterator[tuple[Document, list[CleanBlock]]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from yuyi.data.clean import clean, match_key, weight
@@ -20,7 +21,10 @@ _LEAST_BESIDE_LINKS = 12
 _ROLES_APART = ("keywords", "duplicate", "translation", "comment")
 
 _TAG = re.compile(r"</?[a-zA-Z][^<>]*>")
-_FILE_NAME = re.compile(r"[\w.]+(?:[-_][\w.]+)+|[\w-]+\.\w{1,4}", re.ASCII)
+# Three words or more that are joined; a command has two.
+_FILE_NAME = re.compile(r"[\w.]+(?:[-_][\w.]+){2,}", re.ASCII)
+# The name of a place in the text, as documentation generators write it on a line of its own.
+_LABEL = re.compile(r"\w+(?:[_:-]\w+)+", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +78,7 @@ def read_sections(document: Document, blocks: Iterable[CleanBlock]) -> Reading:
                 stack.pop()
             stack.append(block)
             found.append(Section(_below(title, stack), block))
-        elif not is_list_of_links(block):
+        elif not (is_list_of_links(block) or _LABEL.fullmatch(block.text)):
             found[-1].blocks.append(block)
     return Reading(document, title, kept, tuple(found))
 
@@ -94,8 +98,8 @@ def is_list_of_links(block: CleanBlock) -> bool:
 def _title(document: Document, blocks: Sequence[CleanBlock]) -> str:
     title = clean(_TAG.sub("", document.title))
     if not title or _FILE_NAME.fullmatch(title):
-        first = next((block for block in blocks if block.kind == "heading" and block.level == 1), None)
-        return first.text if first else title
+        headings = [block for block in blocks if block.kind == "heading"]
+        return min(headings, key=attrgetter("level")).text if headings else title
     return title
 
 
