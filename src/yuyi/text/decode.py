@@ -1,9 +1,11 @@
-"""Bytes of a file to text: UTF-8, UTF-16 with its mark, and GB18030, the encodings people really have."""
+"""Bytes of a file to text: UTF-8, UTF-16, GB18030 and Big5, the encodings people really have."""
 
 from __future__ import annotations
 
 import codecs
 import contextlib
+from functools import cache
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from yuyi.errors import InputError
@@ -16,8 +18,27 @@ if TYPE_CHECKING:
 # A stray one is found in real documents; a zero, or more than this share of them, means that it is no text.
 _CONTROLS = bytes({*range(0x20), 0x7F} - {*b"\t\n\v\f\r\x1b"})
 _BINARY_SHARE = 0.01
-# A GB18030 decoder accepts much that is not Chinese; this share of the result must be what people write.
+# Of bytes in UTF-16 without a mark, which any bytes may seem to be.
+_UTF16_SHARE = 0.98
+# Of bytes in another encoding a wrong decoder makes characters too; this share must be what people write.
 _PLAUSIBLE_SHARE = 0.9
+# Running text in Chinese is a third to a half made of the characters in `_FREQUENT`; bytes of another
+# language that happen to decode hold them as often as any others. Lists of names are the hard case.
+_FREQUENT_SHARE = 0.05
+_JUDGED_SHARE_FROM = 100
+# Looking at more characters would not change the judgment.
+_LOOKED_AT = 4096
+# Of ambiguous bytes the first wins.
+_CHINESE = ("gb18030", "cp950", "big5hkscs")
+_FREQUENT = frozenset(
+    "的一是不了在人有我他这個个们們中来來上大为為和国國地到以说說时時要就出会會可也你对對生能而子那得于於着著下自之年过過"
+    "发發后後作里裡用道行所然家种種事成方多经經么麼去法学學如都同现現当當没沒动動面起看定天分还還进進好小部其些主样樣理心"
+    "她本前开開但因只从從想实實日军軍者意无無力它与與长長把机機十民第公此已工使情明性知全三又关關点點正业業外将將两兩高间間"
+    "由问問很最重并並物手应應战戰向头頭文体體政美相见見被利什二等产產新己制身果加西斯月话話合回特代内內信表化老给給世位次"
+    "度门門任常先海通教儿兒原东東声聲提立及比员員解水名真论論处處走义義各入几幾口认認条條平系气氣题題活尔爾更别別打女变變"
+    "四神总總何电電数數安少报報才结結反受目太量再感建务務做接必场場件计計管期市直德资資命山金指克许許统統区區保至队隊形社"
+    "便空决決治展马馬科司五基眼书書非则則听聽白却卻界达達光放强強即像难難且权權思王象完设設式色路记記南品住告类類求据據程"
+)  # fmt: skip
 
 
 def read_text(path: Path) -> str:
@@ -57,49 +78,119 @@ def decode(data: bytes) -> str:
     Raises:
         InputError: `data` is binary or in no known encoding.
     """
-    return recognise(data)[1]
+    text = recognise(data)[1]
+    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 
 
 def recognise(data: bytes) -> tuple[str, str]:
-    """The encoding of `data` (a codec name) and its text, as `decode` gives it.
+    """The encoding of `data` (a codec name) and its text with its line ends, without a byte order mark.
+
+    What is valid UTF-8 is UTF-8, and what has a mark is what that says; of other encodings the one whose
+    text is most like what people write.
 
     Raises:
         InputError: `data` is binary or in no known encoding.
     """
-    encoding, text = _recognise(data)
-    return encoding, text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
-
-
-def _recognise(data: bytes) -> tuple[str, str]:
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+    encoding = recognise_utf16(data)
+    if encoding:
         try:
-            return "utf-16", data.decode("utf-16")
+            return encoding, data.decode(encoding).removeprefix("\ufeff")
         except UnicodeDecodeError as error:
             raise InputError("starts like UTF-16 text but is damaged. Save it as UTF-8.") from error
+    refuse_binary(data)
+    try:
+        return "utf-8", data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        failure = error
+    found = {name: text for name in _CHINESE if (text := _decoded(data, name)) is not None}
+    if not found:
+        raise InputError(
+            f"is neither UTF-8 (byte {failure.start} does not fit) nor GB18030 nor Big5. Save it as UTF-8."
+        ) from failure
+    best = max(found, key=lambda name: _likeness(found[name]))
+    return best, found[best]
+
+
+def recognise_utf16(data: bytes) -> str | None:
+    """The codec of text in UTF-16 that begins with `data`, by its mark or by what it says; else None."""
+    for mark, encoding in ((codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be")):
+        if data.startswith(mark):
+            return encoding
+    # Without a mark it is told by its zeros: the upper halves of ASCII characters, line ends among them.
+    head = data[: 2 * _LOOKED_AT]
+    if b"\0" not in head or (len(data) % 2 and len(data) <= len(head)):
+        return None
+    shares = {name: _written_share(head, name) for name in ("utf-16-le", "utf-16-be")}
+    best = max(shares, key=lambda name: shares[name])
+    return best if shares[best] >= _UTF16_SHARE else None
+
+
+def _written_share(data: bytes, encoding: str) -> float:
+    text = data[: len(data) // 2 * 2].decode(encoding, errors="replace")
+    if "\0" in text:
+        return 0.0
+    written = sum(
+        char in "\t\n\r" or " " <= char <= "~" or "\xa0" <= char < "\u0250" or _is_written(char)
+        for char in text
+    )
+    return written / len(text)
+
+
+def refuse_binary(data: bytes) -> None:
+    """Return where `data` may be text in an encoding whose ASCII is ASCII.
+
+    Raises:
+        InputError: it holds what only binary files hold.
+    """
     controls = len(data) - len(data.translate(None, _CONTROLS))
     if b"\0" in data or controls > _BINARY_SHARE * len(data):
         raise InputError("holds binary data, not text. Give a text or Markdown file.")
+
+
+def _decoded(data: bytes, encoding: str) -> str | None:
+    """The text of `data` in this encoding where it is all valid and reads as Chinese, else None."""
     try:
-        return "utf-8", data.decode("utf-8-sig")
-    except UnicodeDecodeError as failure:
-        position = failure.start
-    try:
-        text = data.decode("gb18030")
+        text = data.decode(encoding)
     except UnicodeDecodeError:
-        text = ""
-    if not _is_plausible(text):
-        raise InputError(
-            f"is neither UTF-8 (byte {position} does not fit) nor GB18030 text. Save it as UTF-8."
-        )
-    return "gb18030", text
+        return None
+    foreign = _foreign(text)
+    written = sum(map(_is_written, foreign))
+    ideographs = [char for char in foreign if "\u4e00" <= char <= "\u9fff"]
+    frequent = sum(char in _FREQUENT for char in ideographs)
+    judged = len(ideographs) >= _JUDGED_SHARE_FROM
+    if not written or written < _PLAUSIBLE_SHARE * len(foreign):
+        return None
+    return None if judged and frequent < _FREQUENT_SHARE * len(ideographs) else text
 
 
-def _is_plausible(text: str) -> bool:
-    """Whether text that came out of the GB18030 decoder reads as Chinese rather than as mangled bytes."""
-    foreign = [char for char in text if char > "\x7f"]
-    written = sum(
+def _likeness(text: str) -> tuple[float, float]:
+    """How much text that a decoder made is like what people write."""
+    foreign = _foreign(text)
+    common = sum(char in _common() or not "\u4e00" <= char <= "\u9fff" for char in foreign)
+    return (sum(char in _FREQUENT for char in foreign) + common) / len(foreign), common
+
+
+def _foreign(text: str) -> list[str]:
+    return list(islice((char for char in text if char > "\x7f"), _LOOKED_AT))
+
+
+def _is_written(char: str) -> bool:
+    """Whether a character beyond ASCII is one that a Chinese text holds."""
+    return (
         "\u4e00" <= char <= "\u9fff" or "\u3000" <= char <= "\u303f" or "\uff00" <= char <= "\uffef"
-        or "\u2010" <= char <= "\u2026" or char in "·°±×÷"
-        for char in foreign
+        or "\u2010" <= char <= "\u2026" or "\u3105" <= char <= "\u3129" or char in "·°±×÷‧﹏﹑﹔﹕"
     )  # fmt: skip
-    return written > 0 and written >= _PLAUSIBLE_SHARE * len(foreign)
+
+
+@cache
+def _common() -> frozenset[str]:
+    """The characters in everyday use: the first level of GB 2312 and that of Big5, about 6,800."""
+    levels = (("gb2312", range(0xB0, 0xD8)), ("big5", range(0xA4, 0xC7)))
+    return frozenset(
+        char
+        for encoding, rows in levels
+        for row in rows
+        for cell in (*range(0x40, 0x7F), *range(0xA1, 0xFF))
+        for char in bytes((row, cell)).decode(encoding, errors="ignore")
+        if char > "\x7f"
+    )
