@@ -13,6 +13,7 @@ TEXT = st.text(
     st.one_of(
         st.characters(exclude_categories=("Cs",)),
         st.sampled_from("ＡＢ１２，。！　\u200b\ufeff\n\r\t中文ab½㎡é\u0301"),
+        st.sampled_from("Ã©Â\xa0â€™ä¸\xad鐨勬枃锛銆\ufffd\x80\x9d"),
     )
 )
 
@@ -33,6 +34,25 @@ TEXT = st.text(
 )
 def test_clean(text: str, expected: str) -> None:
     assert clean(text) == expected
+
+
+@pytest.mark.parametrize(
+    "written", ["中文的说明，写得很清楚。", "It’s a café — “naïve” résumé", "数据库的 API 文档。"]
+)
+@pytest.mark.parametrize("read_as", ["latin-1", "cp1252", "gb18030"])
+def test_text_that_was_decoded_wrongly_is_put_right(written: str, read_as: str) -> None:
+    if read_as == "gb18030" and written.startswith("It"):
+        return  # A lone byte beyond ASCII takes the letter behind it along.
+    read = written.encode().decode(read_as, "replace")
+    if "\ufffd" not in read:
+        assert clean(read) == clean(written)
+
+
+@pytest.mark.parametrize(
+    "text", ["鏄字很少见，銆也是。", "Ångström, façade", "São Paulo – Ñandú", "锛和鐨都是乱码里的字"]
+)
+def test_text_that_only_looks_unusual_stays(text: str) -> None:
+    assert clean(text) == text
 
 
 @given(TEXT)

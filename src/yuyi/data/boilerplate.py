@@ -139,7 +139,7 @@ def _is_broken(raw: str) -> bool:
     """Whether characters of the text were lost when it was decoded: two or more, and one of fifty."""
     if raw.isascii():
         return False
-    lost = sum(map(len, _BROKEN.findall(raw)))
+    lost = len(_BROKEN.findall(raw))
     return lost >= 2 and 50 * lost >= len(raw)
 
 

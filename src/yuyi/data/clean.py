@@ -95,12 +95,11 @@ def _decoded_again(text: str) -> str:
     """The text that was written, where it was UTF-8 and was read as GBK; else the text itself.
 
     An odd number of bytes before a Latin letter cannot be read as GBK, so that some characters are lost; a
-    tenth may be. Real Chinese hardly ever makes three characters of UTF-8.
+    fifth may be. Real Chinese hardly ever makes three characters of UTF-8.
     """
-    read = text.encode("gb18030").decode("utf-8", "replace")
+    read = text.replace("\ufffd", "").encode("gb18030").decode("utf-8", "replace")
     found = ideographs(read)
-    lost = read.count("\ufffd")
-    return read.replace("\ufffd", "") if found >= 3 and found > 10 * lost else text
+    return read.replace("\ufffd", "") if found >= 3 and found > 5 * read.count("\ufffd") else text
 
 
 def without_links(text: str) -> str:

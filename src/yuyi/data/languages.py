@@ -20,7 +20,7 @@ _WORD = re.compile(
 )
 # Letters that English writes in names and borrowed words only.
 _MARKED = re.compile("[\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f\u1e00-\u1eff]")
-_FORMULA = re.compile(r"\$\$[^$]+\$\$|\$[^$\n]{1,200}\$")
+_FORMULA = re.compile(r"\$\$[^$]+(?:\$\$|\Z)|\$[^$\n]{1,200}\$")
 
 # The commonest function words. One that English texts are full of too is no foreign one (`die`, `on`, `no`).
 _ENGLISH = frozenset(
@@ -45,8 +45,8 @@ _FOREIGN = (
     les une et dans que qui avec pas ce cette ces sont vous nous elle aux ou mais comme être leur peut votre
     le la du de las los en por con del una se como más pero sus este esta está puede cuando sin también
     gli che è sono della dei delle nel alla anche più questo questa può essere uma não com são mais ao pelo
-    pela você isso dos os em na no het een van niet dat zijn voor aan ook maar wordt worden deze naar och att
-    det som är inte på till ett jag ikke til av nie jest się że tym przez są za w z lub için olarak olan çok
+    pela você isso dos em het een niet dat zijn voor aan ook maar wordt worden deze naar och att
+    det som är inte på till ett jag ikke til av nie jest się że tym przez są lub için olarak olan çok
     và của là các có cho không một được trong với này những người để khi từ đã yang untuk dengan ini itu tidak
     dari adalah akan atau
     """,
@@ -69,9 +69,9 @@ def language_of(text: str) -> str:
     are `other`, and so are Latin letters with more of the commonest words of other languages, and of letters
     with marks, than of the commonest words of English.
     """
-    text = text[:_ENOUGH]
     if "$" in text:
         text = _FORMULA.sub(" ", text)
+    text = text[:_ENOUGH]
     if text.isascii():
         return _of_latin(text)
     chinese = len(text) - len(_IDEOGRAPHS.sub("", text))
@@ -82,7 +82,7 @@ def language_of(text: str) -> str:
         return "other"
     if chinese and 10 * chinese >= chinese + latin:
         return "zh"
-    if chinese >= 3 and not any(word.lower() in _ENGLISH for word in _WORD.findall(text)):
+    if chinese and not any(word.lower() in _ENGLISH for word in _WORD.findall(text)):
         return "zh"
     return _of_latin(text)
 
@@ -97,7 +97,7 @@ def _of_latin(text: str) -> str:
             foreign += 1
     if foreign > 2 * english and (foreign >= 2 or len(words) >= _TELLING_WORDS) and 6 * foreign >= len(words):
         return "other"
-    return "en" if english or len(words) >= _TELLING_WORDS else ""
+    return "en" if (english and len(words) > 1) or len(words) >= _TELLING_WORDS else ""
 
 
 def script_of(text: str) -> str:
