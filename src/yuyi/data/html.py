@@ -17,7 +17,7 @@ from yuyi.data.markup import Cell, code_block, code_span, escape, escape_starts,
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-# Where sites put their content, most exact first; an element that says less than `_LEAST_MAIN` is passed over.
+# Where sites put their content, most exact first; what says less than `_LEAST_MAIN` is passed over.
 _MAIN = (
     ".theme-doc-markdown",
     ".vp-doc",
@@ -36,27 +36,33 @@ _LEAST_MAIN = 60
 _MOST_OF_IT = 0.6
 _LEAST_PIECE = 10
 
-_UNSEEN = frozenset(
-    "script style noscript template svg iframe object embed canvas audio video head nav footer button select "
-    "option input textarea dialog menu rt rp img".split()
-)
-_BLOCKS = frozenset(
-    "address article aside blockquote body center dd details div dl dt fieldset figcaption figure footer form "
-    "h1 h2 h3 h4 h5 h6 header hr html li main ol p pre section summary table tbody td tfoot th thead tr ul "
-    "caption".split()
-)
+_UNSEEN = frozenset((
+    "script", "style", "noscript", "template", "svg", "iframe", "object", "embed", "canvas", "audio",
+    "video", "head", "nav", "footer", "button", "select", "option", "input", "textarea", "dialog", "menu",
+    "rt", "rp", "img",
+))  # fmt: skip
+_BLOCKS = frozenset((
+    "address", "article", "aside", "blockquote", "body", "caption", "center", "dd", "details", "div", "dl",
+    "dt", "fieldset", "figcaption", "figure", "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6",
+    "header", "hr", "html", "li", "main", "ol", "p", "pre", "section", "summary", "table", "tbody", "td",
+    "tfoot", "th", "thead", "tr", "ul",
+))  # fmt: skip
 _CODE = frozenset(("code", "tt", "samp", "kbd"))
 # Words of a class or id by which sites mark what is no content.
 _FURNITURE = re.compile(
-    r"(?:^|\s)(?:\S*(?:cookie|consent|gdpr|breadcrumb|sidebar|navbar|pagination|advert|share-|social|newsletter"
-    r"|paywall|skip-?link|skip-to|table-of-contents|edit-this-page|back-to-top|prev-?next|copyright|toolbar)\S*"
-    r"|nav|toc|(?:page|site|doc|article|post)-(?:nav|footer|toc|edit|meta)|footer|menu|ads?|share|related|sphinxsidebar"
-    r"|headerlink|header-anchor|hash-link|anchor(?:-link|js-link)?|permalink|linenos|linenodiv|lineno|gutter"
-    r"|line-numbers(?:-wrapper|-rows)?|theme-doc-(?:toc|footer|version)\S*|tocCollapsible\S*|rst-footer-buttons"
-    r"|mw-editsection|reflist|references|reference|navbox|catlinks|noprint|metadata|hidden|sr-only"
-    r"|visually-hidden|screen-reader-text|comments?|comment-list|recommend\S*|related-\S+|相关阅读)(?=\s|$)",
+    r"(?:^|\s)(?:(?!has-|with|no-|is-)\S*(?:cookie|consent|gdpr|breadcrumb|sidebar|navbar|pagination|advert"
+    r"|newsletter|paywall|skip-?link|skip-to|table-?of-?contents|edit-this-page|back-to-top|prev-?next|copyright"
+    r"|related-|recommend)\S*|(?:page|site|doc|article|post)-(?:nav|footer|toc|edit|meta)|share-\S+|nav|toc"
+    r"|footer|menu|toolbar|ads?|share|social|related|linenos|linenodiv|lineno|gutter"
+    r"|line-numbers(?:-wrapper|-rows)|theme-doc-(?:toc|footer|version)\S*|tocCollapsible\S*|rst-footer-buttons"
+    r"|mw-editsection|reflist|navbox|catlinks|noprint|sr-only|visually-hidden|screen-reader-text|comments?"
+    r"|comment-list)(?=\s|$)",
     re.IGNORECASE,
 )
+# Targets that are no page of their own.
+_NOT_PAGES = ("#", "javascript:", "mailto:", "data:")
+# What a heading's link to itself shows.
+_PERMALINK = frozenset(("", "#", "¶", "§", "🔗", "\u200b"))
 _CALLOUT = re.compile(r"admonition|callout|aside|note|tip|warning|topic", re.IGNORECASE)
 _LANGUAGE = re.compile(
     r"(?:^|\s)(?:language|lang|highlight(?:-source)?|brush:)[-\s]?([\w+#.-]+)", re.IGNORECASE
@@ -89,7 +95,7 @@ def html_to_markdown(html: str) -> tuple[str, str]:
         found = [node for node in tree.css(selector) if not _is_furniture(node)]
         if len(found) == 1 and weight(text := _Writer().render(found[0])) >= _LEAST_MAIN:
             return _title(tree, text), text
-    text = _Writer(headers=False).render(_most_of(body)) or _Writer().render(body)
+    text = _Writer(whole_page=True).render(_most_of(body)) or _Writer().render(body)
     return _title(tree, text), text
 
 
@@ -136,7 +142,7 @@ def _most_of(body: Any) -> Any:
             for above in open_ids if size >= _LEAST_PIECE else ():
                 sizes[above] = sizes.get(above, 0) + size
             return False
-        if tag == "a" or tag in _UNSEEN or tag in ("header", "aside") or _is_furniture(node):
+        if tag == "a" or tag in _UNSEEN or tag in ("header", "aside") or _is_furniture(node, by_id=True):
             return False
         open_ids.append(node.mem_id)
         return True
@@ -169,10 +175,19 @@ def _walk(root: Any, enter: Callable[[Any], bool], leave: Callable[[], object]) 
         node = following
 
 
-def _is_furniture(node: Any) -> bool:
+def _is_furniture(node: Any, *, by_id: bool = False) -> bool:
     attributes = node.attributes
-    named = f"{attributes.get('class') or ''} {attributes.get('id') or ''}"
-    return "hidden" in attributes or attributes.get("aria-hidden") == "true" or _is_furniture_name(named)
+    if not attributes:
+        return False
+    named = attributes.get("class") or ""
+    # Inside the content an id is that of a section, which may well be about cookies.
+    if by_id and attributes.get("id"):
+        named += f" {attributes['id']}"
+    return (
+        (named != "" and _is_furniture_name(named))
+        or "hidden" in attributes
+        or attributes.get("aria-hidden") == "true"
+    )
 
 
 @lru_cache(maxsize=10_000)
@@ -185,17 +200,17 @@ class _Writer:
 
     Args:
         everything: whether nothing is furniture.
-        headers: whether `<header>` is content, as it is inside an article.
+        whole_page: whether more than the content may be there, so that `<header>` and telling ids are left out.
         flat: whether blocks end in a space instead of a line, as in a cell of a table.
     """
 
-    def __init__(self, *, everything: bool = False, headers: bool = True, flat: bool = False) -> None:
-        self._everything, self._headers, self._flat = everything, headers, flat
+    def __init__(self, *, everything: bool = False, whole_page: bool = False, flat: bool = False) -> None:
+        self._everything, self._whole_page, self._flat = everything, whole_page, flat
         self._written: list[str] = []
         self._inline: list[str] = []
         self._blocks = 0  # how many blocks have begun: tells whether a link spans several
-        self._verbatim = 0
-        self._in_link = 0
+        self._verbatim = False
+        self._in_link = False
         self._prefixes: list[list[str]] = []  # of the lists and quotes that are open: first line, other lines
         self._tight = False
         self._held = False
@@ -241,11 +256,13 @@ class _Writer:
         return self._held and not "".join(self._inline[1:]).strip()
 
     def _is_left_out(self, tag: str, node: Any) -> bool:
-        if tag == "header" and not self._headers:
+        if tag == "header" and self._whole_page:
             return True
         if tag == "aside" and not _CALLOUT.search(node.attributes.get("class") or ""):
             return True
-        return _is_furniture(node)
+        if tag == "sup" and "reference" in (node.attributes.get("class") or ""):
+            return True
+        return _is_furniture(node, by_id=self._whole_page)
 
     def _open_block(self) -> None:
         if self._verbatim:
@@ -366,24 +383,21 @@ class _Writer:
 
     def _link(self, node: Any) -> bool:
         target = (node.attributes.get("href") or "").strip()
-        if (
-            self._verbatim
-            or self._in_link
-            or not target
-            or target.startswith(("#", "javascript:", "mailto:", "data:"))
-        ):
+        if self._verbatim or self._in_link or not target:
             self._leaving.append(None)
             return True
         at, block = len(self._inline), self._blocks
-        self._in_link = 1
+        self._in_link = True
 
         def close() -> None:
-            self._in_link = 0
+            self._in_link = False
             if block != self._blocks:  # it holds whole blocks
                 return
             text = "".join(self._inline[at:])
-            said = " ".join(text.replace(_BREAK, " ").split())
-            if said:
+            said = " ".join(text.split())
+            if target.startswith("#") and said in _PERMALINK:
+                del self._inline[at:]
+            elif said and not target.startswith(_NOT_PAGES):
                 before, after = text[: len(text) - len(text.lstrip())], text[len(text.rstrip()) :]
                 self._inline[at:] = [before, link(said, target), after]
 
@@ -395,10 +409,10 @@ class _Writer:
             self._leaving.append(None)
             return True
         at = len(self._inline)
-        self._verbatim = 1
+        self._verbatim = True
 
         def close() -> None:
-            self._verbatim = 0
+            self._verbatim = False
             self._inline[at:] = [code_span("".join(self._inline[at:]))]
 
         self._leaving.append(close)
@@ -410,10 +424,10 @@ class _Writer:
             return True
         self._open_block()
         outer, self._inline = self._inline, []
-        self._verbatim = 1
+        self._verbatim = True
 
         def close() -> None:
-            self._verbatim = 0
+            self._verbatim = False
             content, self._inline = "".join(self._inline), outer
             content = content.replace("\r\n", "\n").strip("\n").rstrip()
             if self._flat:

@@ -32,7 +32,7 @@ def escape(text: str) -> str:
 
 
 def escape_starts(text: str) -> str:
-    """The text with a backslash before what would read as a heading, quote, ruler or table at a line's start."""
+    """The text with a backslash before what at the start of a line would read as a heading, quote or ruler."""
     return _LINE_START.sub(r"\\", text)
 
 

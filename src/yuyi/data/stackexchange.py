@@ -114,9 +114,7 @@ def _files(path: Path) -> list[tuple[Path, str, Callable[[dict[str, str]], tuple
         return [(path, "posts", _post)]
     names = {file.name.lower(): file for file in path.iterdir()}
     if "posts.xml" not in names:
-        raise InputError(
-            f"{path}: holds no Posts.xml. Name the folder that a Stack Exchange dump was unpacked in."
-        )
+        raise InputError(f"{path}: holds no Posts.xml. Name a folder with an unpacked Stack Exchange dump.")
     kinds = (("posts", _post), ("comments", _comment), ("postlinks", _link))
     return [(names[f"{root}.xml"], root, place) for root, place in kinds if f"{root}.xml" in names]
 

@@ -16,7 +16,7 @@ from yuyi.records import Document, Part
 from yuyi.text.lines import read_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from yuyi.records import Role
@@ -29,8 +29,8 @@ _KEYS: dict[str, tuple[str, ...]] = {
     "title": ("title", "subject", "topic", "标题", "主题"),
     "question": ("question", "query", "问题", "提问"),
     "post": (
-        "body", "post", "content", "text", "selftext", "description", "desc", "detail", "正文", "内容", "描述",
-        "帖子", "主贴",
+        "body", "post", "content", "text", "selftext", "description", "desc", "detail", "正文", "内容",
+        "描述", "帖子", "主贴",
     ),
     "said": (
         "text", "body", "content", "answer", "comment", "reply", "message", "value", "title", "question",

@@ -6,7 +6,7 @@ import bz2
 import gzip
 import lzma
 import zlib
-from typing import TYPE_CHECKING, BinaryIO, NoReturn, Protocol, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, Protocol, cast
 from xml.parsers import expat
 
 from yuyi.errors import InputError
@@ -51,23 +51,19 @@ def stream_xml(path: Path, root: str, elements: Elements) -> Iterator[None]:
 
     def start_root(name: str, attributes: dict[str, str]) -> None:
         if name != root:
-            raise InputError(
-                f"line {parser.CurrentLineNumber}: is <{name}>, not <{root}>. Name another file."
-            )
+            raise InputError(f"line {parser.CurrentLineNumber}: is <{name}>, not <{root}>. Check the file.")
         parser.StartElementHandler = elements.start
         elements.start(name, attributes)
 
     def refuse(*_: object) -> NoReturn:
         # Entities that hold entities grow without bound, and no dump declares any.
-        raise InputError(
-            f"line {parser.CurrentLineNumber}: declares an XML entity, which dumps do not. Remove it."
-        )
+        raise InputError(f"line {parser.CurrentLineNumber}: declares an entity, as no dump does. Remove it.")
 
     parser.StartElementHandler = start_root
     parser.EndElementHandler = elements.end
     parser.CharacterDataHandler = elements.data
     parser.EntityDeclHandler = refuse
-    with reading(path), cast("BinaryIO", _OPENERS.get(path.suffix.lower(), open)(path, "rb")) as file:
+    with reading(path), _open(path) as file:
         while True:
             chunk = _read(file)
             try:
@@ -80,6 +76,11 @@ def stream_xml(path: Path, root: str, elements: Elements) -> Iterator[None]:
             yield
             if not chunk:
                 return
+
+
+def _open(path: Path) -> BinaryIO:
+    opener: Any = _OPENERS.get(path.suffix.lower(), open)
+    return cast("BinaryIO", opener(path, "rb"))
 
 
 def _read(file: BinaryIO) -> bytes:
