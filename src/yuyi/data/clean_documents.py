@@ -274,9 +274,11 @@ def _counted_documents(folder: DataFolder, place: Workplace, names: Sequence[str
     texts = [np.load(place.scratch / f"{name}.npz")["whole"] for name in names]
     counted = np.zeros(sum(map(len, texts)), bool)
     counted[np.unique(np.concatenate([*texts, np.empty(0, "i8")]), return_index=True)[1]] = True
-    parts = dict(zip(names, np.split(counted, np.cumsum([len(text) for text in texts])[:-1]), strict=True))
-    for name in names if marked else ():
-        parts[name][list(folder.dropped_rows(name, on="documents"))] = False
+    parts: dict[str, np.ndarray] = {}
+    for name, text in zip(names, texts, strict=True):
+        parts[name], counted = counted[: len(text)], counted[len(text) :]
+        if marked:
+            parts[name][list(folder.dropped_rows(name, on="documents"))] = False
     return parts
 
 
