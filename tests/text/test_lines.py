@@ -28,7 +28,7 @@ def test_lines_are_those_of_the_whole_text(text: str, encoding: str) -> None:
     assert lines_of(data) == (whole[:-1] if whole[-1] == "" else whole)
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "gb18030", "utf-16"])
+@pytest.mark.parametrize("encoding", ["utf-8", "gb18030", "utf-16", "utf-16-be"])
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_blocks_leave_no_seam(encoding: str, end: str) -> None:
     texts = [f"第{number}行，后面还有字" for number in range(100_000)]
@@ -62,6 +62,54 @@ def test_lines_come_before_the_end_is_read() -> None:
 def test_what_is_no_text_is_refused(data: bytes, cause: str) -> None:
     with pytest.raises(InputError, match=cause):
         lines_of(data)
+
+
+def test_the_line_of_a_strange_byte_is_named() -> None:
+    data = "第一句。\n".encode() * 500_000 + b"\xff\xfe\n" + "第二句。\n".encode() * 9
+    with pytest.raises(InputError, match="line 500001 is not utf-8, as the lines before it are"):
+        lines_of(data)
+    with pytest.raises(InputError, match="line 3 is neither UTF-8 nor GB18030 nor Big5"):
+        lines_of(b"one\ntwo\n\xff\xff\nfour\n")
+
+
+def test_big5_is_read_in_blocks() -> None:
+    texts = [f"第{number}行，後面還有字，這是繁體中文。" for number in range(100_000)]
+    assert lines_of("\r\n".join(texts).encode("big5")) == texts
+
+
+class Endless(io.RawIOBase):
+    """A file of one line that never ends, in blocks; counts what was read of it."""
+
+    def __init__(self, unit: bytes, first: bytes = b"") -> None:
+        self.unit, self.first, self.total = unit, first, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:
+        data = (self.first + self.unit * (len(buffer) // len(self.unit) + 1))[: len(buffer)]
+        buffer[: len(data)] = data
+        self.first = b""
+        self.total += len(data)
+        return len(data)
+
+
+@pytest.mark.parametrize(
+    ("unit", "first"),
+    [(b"a", b"one\ntwo\n"), ("国".encode("utf-16-le"), "﻿one\ntwo\n".encode("utf-16-le"))],
+)
+def test_an_endless_line_is_refused_before_it_fills_the_memory(unit: bytes, first: bytes) -> None:
+    endless = Endless(unit, first)
+    with pytest.raises(InputError, match="line 3 is longer than 32 MiB"):
+        for _ in decode_lines(io.BufferedReader(endless)):
+            pass
+    assert endless.total < 80 << 20
+
+
+def test_utf16_is_not_read_whole() -> None:
+    file = io.BytesIO("一行\n".encode("utf-16-le") * 1_000_000)
+    assert next(decode_lines(file)) == "一行"
+    assert file.tell() < 3_000_000
 
 
 def test_the_file_is_named(tmp_path: Path) -> None:

@@ -22,10 +22,10 @@ _BINARY_SHARE = 0.01
 _UTF16_SHARE = 0.98
 # Of bytes in another encoding a wrong decoder makes characters too; this share must be what people write.
 _PLAUSIBLE_SHARE = 0.9
-# Running text in Chinese is a third to a half made of the characters in `_FREQUENT`; bytes of another
-# language that happen to decode hold them as often as any others. Lists of names are the hard case.
-_FREQUENT_SHARE = 0.05
-_JUDGED_SHARE_FROM = 100
+# Of the Chinese characters in running text at least a quarter is in `_FREQUENT`; bytes of another language
+# that happen to decode hold far fewer. A list of names may too, so few characters are not judged.
+_FREQUENT_SHARE = 0.15
+_JUDGED_FROM = 100
 # Looking at more characters would not change the judgment.
 _LOOKED_AT = 4096
 # Of ambiguous bytes the first wins.
@@ -103,11 +103,11 @@ def recognise(data: bytes) -> tuple[str, str]:
     except UnicodeDecodeError as error:
         failure = error
     found = {name: text for name in _CHINESE if (text := _decoded(data, name)) is not None}
-    if not found:
+    best = max(found, key=lambda name: _likeness(found[name]), default="")
+    if not best or not _is_plausible(found[best]):
         raise InputError(
             f"is neither UTF-8 (byte {failure.start} does not fit) nor GB18030 nor Big5. Save it as UTF-8."
         ) from failure
-    best = max(found, key=lambda name: _likeness(found[name]))
     return best, found[best]
 
 
@@ -148,26 +148,28 @@ def refuse_binary(data: bytes) -> None:
 
 
 def _decoded(data: bytes, encoding: str) -> str | None:
-    """The text of `data` in this encoding where it is all valid and reads as Chinese, else None."""
     try:
-        text = data.decode(encoding)
+        return data.decode(encoding)
     except UnicodeDecodeError:
         return None
+
+
+def _is_plausible(text: str) -> bool:
+    """Whether what a decoder made reads as Chinese rather than as mangled bytes."""
     foreign = _foreign(text)
     written = sum(map(_is_written, foreign))
     ideographs = [char for char in foreign if "\u4e00" <= char <= "\u9fff"]
     frequent = sum(char in _FREQUENT for char in ideographs)
-    judged = len(ideographs) >= _JUDGED_SHARE_FROM
-    if not written or written < _PLAUSIBLE_SHARE * len(foreign):
-        return None
-    return None if judged and frequent < _FREQUENT_SHARE * len(ideographs) else text
+    if len(ideographs) >= _JUDGED_FROM and frequent < _FREQUENT_SHARE * len(ideographs):
+        return False
+    return written > 0 and written >= _PLAUSIBLE_SHARE * len(foreign)
 
 
-def _likeness(text: str) -> tuple[float, float]:
-    """How much text that a decoder made is like what people write."""
+def _likeness(text: str) -> float:
+    """How much text that a decoder made is like what people write, from 0 to 2."""
     foreign = _foreign(text)
-    common = sum(char in _common() or not "\u4e00" <= char <= "\u9fff" for char in foreign)
-    return (sum(char in _FREQUENT for char in foreign) + common) / len(foreign), common
+    common = sum(char in _common() if "\u4e00" <= char <= "\u9fff" else _is_written(char) for char in foreign)
+    return (sum(char in _FREQUENT for char in foreign) + common) / len(foreign)
 
 
 def _foreign(text: str) -> list[str]:
@@ -178,7 +180,9 @@ def _is_written(char: str) -> bool:
     """Whether a character beyond ASCII is one that a Chinese text holds."""
     return (
         "\u4e00" <= char <= "\u9fff" or "\u3000" <= char <= "\u303f" or "\uff00" <= char <= "\uffef"
-        or "\u2010" <= char <= "\u2026" or "\u3105" <= char <= "\u3129" or char in "·°±×÷‧﹏﹑﹔﹕"
+        or "\u2010" <= char <= "\u2027" or "\u3105" <= char <= "\u3129" or "\ufe30" <= char <= "\ufe6b"
+        # Arrows, frames, ticks, circled numbers and emoji; spaces that do not break.
+        or "\u2190" <= char <= "\u27bf" or "\U0001f300" <= char <= "\U0001faff" or char in "\xa0·°±×÷"
     )  # fmt: skip
 
 
