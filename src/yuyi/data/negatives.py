@@ -1,0 +1,427 @@
+"""Hard negatives: texts that resemble what a query looks for, and very likely do not answer it.
+
+Candidates are the best passages by BM25 and by vectors, fused by their ranks (Cormack et al., 2009). One is
+taken only where it scores clearly below the pair's own text: at most 95 % of its score, as NV-Retriever found
+best (Moreira et al., 2024, section 4). What the pair's query is known to be answered by, near-copies of the
+answer and texts of its document are never taken.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
+
+from yuyi.config import REFUSE_UNKNOWN
+from yuyi.data.clean import match_key
+from yuyi.data.dense import open_encoder, scores_of
+from yuyi.data.false_negatives import judge_part, write_estimate, write_samples
+from yuyi.data.mining_groups import (
+    PartJob,
+    count_part,
+    encode_part,
+    gather_part,
+    kept_pairs,
+    number_passages,
+    open_group,
+    read_numbers,
+)
+from yuyi.data.second_opinion import open_judge, too_close
+from yuyi.data.step import add_counts, run_step
+from yuyi.machine import available_cores
+from yuyi.records import write_records
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from yuyi.data.folder import DataFolder
+    from yuyi.data.mining_groups import Group, Integers
+    from yuyi.data.step import Counts, StepRecord, Workplace
+    from yuyi.progress import Done
+
+_STEP = "negatives"
+# Pairs whose candidates are weighed at a time.
+_PAIRS = 4_096
+# Of reciprocal rank fusion, as in its paper.
+_FUSION = 60
+Share = Annotated[float, Field(gt=0, le=1)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NegativesConfig:
+    """What decides which texts become negatives.
+
+    Attributes:
+        encoder: name or folder of the model that searches; empty for the embedded one.
+        scope: whether a pair's negatives come from its own source or from all.
+        count: most negatives of a pair.
+        lexical: candidates by BM25, 0 for none.
+        dense: candidates by vectors, 0 for none.
+        longest: a term in more passages than this is not looked up by BM25; lower is faster.
+        rank_from: best fused rank that is taken, counted without known positives; higher means easier
+            negatives, fewer of which answer the query.
+        rank_to: worst fused rank that is taken.
+        most: a negative's score is at most this share of the positive's.
+        margin: a negative's score is at least this much below the positive's.
+        near_copy: a passage is a near-copy of the positive from this cosine on; it is not taken.
+        same_document: whether passages of the positive's own document are taken.
+        check_model: folder or name of a second model that looks over the negatives; empty for none.
+        check_kind: `encoder`, or `cross-encoder` for a folder that sentence-transformers opens as one.
+        check_most: a negative that the second model scores above this share of the positive is dropped.
+        sample: negatives in each part that the estimate of false negatives looks at.
+    """
+
+    __pydantic_config__: ClassVar = REFUSE_UNKNOWN
+
+    encoder: str = ""
+    scope: Literal["source", "all"] = "source"
+    count: PositiveInt = 8
+    lexical: NonNegativeInt = 50
+    dense: NonNegativeInt = 50
+    longest: PositiveInt = 10_000
+    rank_from: PositiveInt = 1
+    rank_to: PositiveInt = 100
+    most: Share = 0.95
+    margin: NonNegativeFloat = 0.0
+    near_copy: Share = 0.95
+    same_document: bool = False
+    check_model: str = ""
+    check_kind: Literal["encoder", "cross-encoder"] = "encoder"
+    check_most: Share = 0.95
+    sample: PositiveInt = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Negative:
+    """A text that resembles the positive and does not answer.
+
+    Attributes:
+        pair_id: of the first pair that has it as `text_b`.
+        text: itself.
+        score: its cosine to the query, by the model that searched.
+        lexical_rank: its rank by BM25 from 1 on, or 0 where it is not among the candidates.
+        dense_rank: its rank by vectors, or 0.
+    """
+
+    pair_id: str
+    text: str
+    score: float
+    lexical_rank: int
+    dense_rank: int
+
+
+@dataclass(frozen=True, slots=True)
+class Negatives:
+    """The negatives of a pair.
+
+    Attributes:
+        row: number of the pair in its part.
+        pair_id: its name.
+        positive_score: cosine of its two texts, by the model that searched.
+        negatives: best fused rank first; none for some pairs.
+    """
+
+    row: int
+    pair_id: str
+    positive_score: float
+    negatives: tuple[Negative, ...] = field(default=(), metadata={"rows": Negative})
+
+
+def mine_negatives(
+    folder: DataFolder,
+    config: NegativesConfig,
+    *,
+    workers: int | None = None,
+    on_done: Done = lambda texts, tokens=0: None,
+) -> StepRecord:
+    """The record of `negatives/`: for each pair without marks and label, its hard negatives.
+
+    Beside the parts stands `estimate.json`: how many of the negatives may be false, by which measure, with
+    examples, as `yuyi.data.false_negatives` explains.
+
+    Args:
+        folder: holds pairs and marks.
+        config: what decides.
+        workers: processes that count words; None for one a core. Vectors keep all cores busy by themselves.
+        on_done: called with numbers of pairs as they are done.
+
+    Raises:
+        InputError: there are no pairs, or the place cannot be written.
+        ModelError: a model cannot be opened.
+    """
+    marks = folder.mark_steps()
+    encoder = open_encoder(config.encoder)
+    judge = open_judge(config.check_kind, config.check_model)
+
+    def make(place: Workplace) -> Counts:
+        alone = replace(place, workers=1)
+        jobs = {
+            name: PartJob(
+                number,
+                path,
+                frozenset(mark.row for mark in folder.marks(name, marks)),
+                config.scope,
+                config.encoder,
+            )
+            for number, (name, path) in enumerate(folder.parts("pairs").items())
+        }
+        place.each({f"{name}.gather": job for name, job in jobs.items()}, gather_part, scratch=True)
+        parts = tuple(jobs)
+        place.once("numbers.npz", lambda path: number_passages(place.scratch, list(parts), path))
+        alone.each({f"{name}.vectors": job for name, job in jobs.items()}, encode_part, scratch=True)
+        place.each({f"{name}.terms": job for name, job in jobs.items()}, count_part, scratch=True)
+        mining = {name: _Mining(job, parts, place.scratch, config) for name, job in jobs.items()}
+        counts = alone.each(mining, _mine_part)
+        write_estimate(place.folder / "estimate.json", place.scratch, parts, counts)
+        return counts
+
+    return run_step(
+        folder.path / _STEP,
+        make,
+        settings=config,
+        inputs={
+            "pairs": folder.need("pairs").digest,
+            "encoder": encoder.fingerprint,
+            **({"check_model": judge.fingerprint} if judge else {}),
+            **{step: folder.need(step).digest for step in marks},
+        },
+        code=tuple(
+            f"data/{name}.py"
+            for name in (
+                "negatives",
+                "mining_groups",
+                "false_negatives",
+                "second_opinion",
+                "dense",
+                "lexical",
+            )
+        )
+        + ("search/flat.py",),
+        workers=workers,
+        on_done=on_done,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Mining:
+    job: PartJob
+    parts: tuple[str, ...]
+    scratch: Path
+    config: NegativesConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """Candidates of several pairs, one after another, of each the best fused rank first.
+
+    Attributes:
+        pair: position of the pair among those that were asked about.
+        passage: number in the group.
+        score: cosine to the query.
+        lexical_rank: from 1 on, or 0.
+        dense_rank: from 1 on, or 0.
+    """
+
+    pair: Integers
+    passage: Integers
+    score: NDArray[np.float32]
+    lexical_rank: Integers
+    dense_rank: Integers
+
+    def where(self, kept: NDArray[np.bool_]) -> Candidates:
+        """Those that are kept."""
+        return Candidates(*(getattr(self, name)[kept] for name in self.__slots__))
+
+    def ranks(self) -> Integers:
+        """The place of each among those of its pair, from 1 on."""
+        return np.arange(len(self.pair)) - np.searchsorted(self.pair, self.pair) + 1
+
+
+def find_candidates(
+    group: Group, vectors: NDArray[np.int16], terms: Any, config: NegativesConfig
+) -> Candidates:
+    """The passages of a group that resemble the queries with these vectors and terms."""
+    places = len(group.vectors)
+    lexical = np.empty((len(vectors), 0), np.int64)
+    dense = np.empty((len(vectors), 0), np.int64)
+    if config.lexical:
+        lexical = group.lexical.search(terms, min(config.lexical, places), threads=available_cores())
+    if config.dense:
+        dense = group.dense.search(vectors.astype(np.float32), config.dense)[1]
+    found = [np.nonzero(rows >= 0) for rows in (lexical, dense)]
+    codes = [at[0] * places + rows[at] for rows, at in zip((lexical, dense), found, strict=True)]
+    distinct, place = np.unique(np.concatenate(codes), return_inverse=True)
+    ranks = np.zeros((2, len(distinct)), np.int64)
+    ranks[0, place[: len(codes[0])]] = found[0][1] + 1
+    ranks[1, place[len(codes[0]) :]] = found[1][1] + 1
+    fused = np.where(ranks > 0, 1 / (_FUSION + ranks), 0).sum(axis=0)
+    order = np.lexsort((distinct, -fused, distinct // places))
+    pair, passage = distinct[order] // places, distinct[order] % places
+    scores = scores_of(vectors[pair], group.vectors[passage])
+    return Candidates(pair, passage, scores, *ranks[:, order])
+
+
+def guard(
+    group: Group,
+    found: Candidates,
+    known: NDArray[np.bool_],
+    positives: Integers,
+    documents: NDArray[np.uint64],
+    positive_scores: NDArray[np.float32],
+    config: NegativesConfig,
+) -> tuple[Candidates, Counter[str]]:
+    """The candidates that may be negatives, and how many were refused, by reason.
+
+    Args:
+        group: their passages.
+        found: the candidates.
+        known: which of them are known to answer.
+        positives: passage of each pair.
+        documents: of each pair.
+        positive_scores: of each pair.
+        config: what decides.
+    """
+    rest = found.where(~known)
+    rank = rest.ranks()
+    limit = np.minimum(config.most * positive_scores, positive_scores - np.float32(config.margin))[rest.pair]
+    document = group.documents[rest.passage]
+    copies = scores_of(group.vectors[rest.passage], group.vectors[positives[rest.pair]]) >= config.near_copy
+    same = (document == documents[rest.pair]) & (document != 0)
+    reasons = {
+        "outside the ranks": (rank < config.rank_from) | (rank > config.rank_to),
+        "near copy of the positive": copies,
+        "same document": same & (not config.same_document),
+        "scores too close to the positive": rest.score > limit,
+    }
+    kept = np.ones(len(rank), bool)
+    refused = Counter({"known positive": int(known.sum())})
+    for reason, bad in reasons.items():
+        refused[reason] = int((kept & bad).sum())
+        kept &= ~bad
+    return rest.where(kept), refused
+
+
+def _mine_part(name: str, job: _Mining, folder: Path) -> Counts:
+    """Write the negatives of a part's pairs, and what the estimate needs of them."""
+    numbers = read_numbers(job.scratch / "numbers.npz")
+    here = np.flatnonzero(numbers.part == job.job.part)
+    pairs = [pair for _, pair in kept_pairs(job.job)]
+    mined: dict[int, Negatives] = {}
+    counts: Counts = {"rows": len(pairs), "pairs": {}, "mined": {}, "refused": {}, "hidden": Counter()}
+    vectors = np.load(job.scratch / f"{name}.vectors.queries.npy", mmap_mode="r")
+    terms = _load_terms(job.scratch / f"{name}.terms.queries.npz")
+    samples: list[dict[str, Any]] = []
+    for number in np.unique(numbers.group[here]):
+        group = open_group(job.scratch, job.parts, int(number), job.config.longest)
+        places = np.flatnonzero(numbers.group[here] == number)
+        source = str(numbers.names[number]) or "all"
+        found: list[tuple[int, Negatives, Integers]] = []
+        refused: Counter[str] = Counter()
+        for start in range(0, len(places), _PAIRS):
+            block = places[start : start + _PAIRS]
+            asked = _Asked(
+                block, numbers.query[here[block]], numbers.passage[here[block]], numbers.document[here[block]]
+            )
+            more, why, hidden = _mine_block(group, asked, vectors[block], terms[block], pairs, job.config)
+            found += more
+            refused += why
+            counts["hidden"] += hidden
+        samples += judge_part(group, source, pairs, found, numbers.passage[here], job.config.sample)
+        mined |= {place: negatives for place, negatives, _ in found}
+        add_counts(counts["pairs"], {source: len(places)})
+        add_counts(counts["mined"], {source: sum(len(one.negatives) for _, one, _ in found)})
+        add_counts(counts["refused"], {source: refused})
+    rows = numbers.row[here].tolist()
+    write_records(
+        folder / f"{name}.parquet",
+        (replace(mined[place], row=row) for place, row in enumerate(rows)),
+        Negatives,
+    )
+    write_samples(job.scratch / f"{name}.samples.json", samples)
+    return counts
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Pairs of one group: their places in the part, and numbers of their queries, passages and documents."""
+
+    places: Integers
+    queries: Integers
+    positives: Integers
+    documents: NDArray[np.uint64]
+
+
+def _mine_block(
+    group: Group, asked: _Asked, vectors: NDArray[np.int16], terms: Any, pairs: list[dict[str, Any]],
+    config: NegativesConfig,
+) -> tuple[list[tuple[int, Negatives, Integers]], Counter[str], Counter[str]]:  # fmt: skip
+    """The negatives of some pairs with their places and passages, why others were refused, what was hidden."""
+    scores = scores_of(vectors, group.vectors[asked.positives])
+    found = find_candidates(group, vectors, terms, config)
+    known = group.knows(asked.queries[found.pair], found.passage)
+    own = found.passage == asked.positives[found.pair]
+    kept, refused = guard(group, found, known, asked.positives, asked.documents, scores, config)
+    blind, _ = guard(group, found, own, asked.positives, asked.documents, scores, config)
+    hidden = _count_hidden(group, blind, asked, config.count)
+    # Some more than wanted, since the text itself or a second model may yet refuse one.
+    near = kept.where(kept.ranks() <= 2 * config.count)
+    texts = group.read(near.passage)
+    answers = [pairs[place]["text_b"] for place in asked.places.tolist()]
+    good = np.array(
+        [not _contains(answers[pair], one["text"]) for pair, one in zip(near.pair, texts, strict=True)], bool
+    )
+    refused["copy of the positive"] = int((~good).sum())
+    if config.check_model:
+        judge = open_judge(config.check_kind, config.check_model)
+        questions = [pairs[place]["text_a"] for place in asked.places.tolist()]
+        close = too_close(
+            judge, questions, answers, near.pair, [one["text"] for one in texts], config.check_most
+        )
+        refused["second model"] = int((good & close).sum())
+        good &= ~close
+    starts = np.searchsorted(near.pair, np.arange(len(answers) + 1))
+    mined = []
+    for pair, place in enumerate(asked.places.tolist()):
+        chosen = [i for i in range(starts[pair], starts[pair + 1]) if good[i]][: config.count]
+        negatives = tuple(
+            Negative(
+                texts[i]["pair_id"], texts[i]["text"], round(float(near.score[i]), 4),
+                int(near.lexical_rank[i]), int(near.dense_rank[i]),
+            )
+            for i in chosen
+        )  # fmt: skip
+        own_score = round(float(scores[pair]), 4)
+        mined.append(
+            (place, Negatives(0, pairs[place]["pair_id"], own_score, negatives), near.passage[chosen])
+        )
+    return mined, refused, hidden
+
+
+def _count_hidden(group: Group, blind: Candidates, asked: _Asked, count: int) -> Counter[str]:
+    """How often known answers would have been mined, had nobody known them."""
+    answers = group.answers_of(asked.queries)
+    several = answers > 1
+    taken = blind.where((blind.ranks() <= count) & several[blind.pair])
+    false = group.knows(asked.queries[taken.pair], taken.passage)
+    return Counter(
+        pairs=int(several.sum()),
+        answers=int((answers[several] - 1).sum()),
+        mined=len(false),
+        returned=int(false.sum()),
+    )
+
+
+def _contains(answer: str, text: str) -> bool:
+    one, other = match_key(answer), match_key(text)
+    return one in other or other in one
+
+
+def _load_terms(path: Path) -> Any:
+    from scipy import sparse
+
+    return sparse.load_npz(path)
