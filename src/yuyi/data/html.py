@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from yuyi.data.clean import IDEOGRAPHS, match_key, weight
-from yuyi.data.markup import Cell, code_block, code_span, escape, escape_starts, link, table
+from yuyi.data.markup import Cell, code_block, code_span, escape, escape_starts, link, table, term
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -59,6 +60,10 @@ _FURNITURE = re.compile(
     r"|comment-list)(?=\s|$)",
     re.IGNORECASE,
 )
+# Whatever their class is called.
+_NEVER_LEFT_OUT = frozenset(
+    ("h1", "h2", "h3", "h4", "h5", "h6", "p", "pre", "code", "b", "em", "i", "strong", "tr")
+)
 # Targets that are no page of their own.
 _NOT_PAGES = ("#", "javascript:", "mailto:", "data:")
 # What a heading's link to itself shows.
@@ -68,13 +73,18 @@ _LANGUAGE = re.compile(
     r"(?:^|\s)(?:language|lang|highlight(?:-source)?|brush:)[-\s]?([\w+#.-]+)", re.IGNORECASE
 )
 
-_SPACES = re.compile(r"[^\S\n\xa0]*\n\s*|[^\S\xa0]+|\xa0+")
 _BROKEN_CHINESE = re.compile(rf"(?<=[{IDEOGRAPHS}，。！？：；、])[^\S\n]*\n\s*(?=[{IDEOGRAPHS}])")
 _SPACE = re.compile(r"\s+")
-_BREAK, _BREAKS = "\v", re.compile(r"[ \n]*\v[ \v\n]*")
+_BREAK, _BREAKS = "\v", re.compile(r"\v\s*\v[\s\v]*")
+# The parser takes time by the square of the depth. Elements that end where the next begins are not counted.
+_DEEPEST_TREE = 1_000
+_NESTING = re.compile(
+    r"<(/?)(?!(?:p|li|d[td]|t[drh]|tbody|thead|br|hr|img|input|link|meta|wbr|option|source|col)\b)[a-z]\w*",
+    re.IGNORECASE,
+)
 _TITLE_END = re.compile(r"\s+[-|–—·»:]{1,2}\s+|\s*[|_｜]\s*")
-# A table with one of these in a cell lays out a page.
-_NOT_IN_CELLS = "tr table, pre, h1, h2, h3, h4, li p, dl"
+# A table with one of these, or with another table, in a cell lays out a page.
+_NOT_IN_CELLS = "pre, h1, h2, h3, h4, dl"
 # Deeper lists and quotes than these are written at this depth.
 _DEEPEST = 12
 
@@ -87,7 +97,7 @@ def html_to_markdown(html: str) -> tuple[str, str]:
     """
     from selectolax.lexbor import LexborHTMLParser
 
-    tree = LexborHTMLParser(html)
+    tree = LexborHTMLParser(_not_too_deep(html))
     body = tree.body
     if body is None:
         return _title(tree, ""), ""
@@ -103,8 +113,25 @@ def fragment_to_markdown(html: str) -> str:
     """The Markdown of a piece of HTML, such as the body of a post, all of it content."""
     from selectolax.lexbor import LexborHTMLParser
 
-    body = LexborHTMLParser(html).body
+    body = LexborHTMLParser(_not_too_deep(html)).body
     return "" if body is None else _Writer(everything=True).render(body)
+
+
+def _not_too_deep(html: str) -> str:
+    """The page without the tags that would open an element deeper than `_DEEPEST_TREE`."""
+    if html.count("<") <= _DEEPEST_TREE:
+        return html
+    steps = accumulate(-1 if closing else 1 for closing in _NESTING.findall(html))
+    if max(steps, default=0) <= _DEEPEST_TREE:
+        return html
+    depth = 0
+
+    def keep(tag: re.Match[str]) -> str:
+        nonlocal depth
+        depth = max(0, depth - 1) if tag[1] else depth + 1
+        return tag[0] if depth <= _DEEPEST_TREE else "<wbr "
+
+    return _NESTING.sub(keep, html)
 
 
 def _title(tree: Any, text: str) -> str:
@@ -152,7 +179,8 @@ def _most_of(body: Any) -> Any:
     while True:
         inside = [child for child in node.iter() if child.tag in _BLOCKS and child.tag != "p"]
         largest = max(inside, key=lambda child: sizes.get(child.mem_id, 0), default=None)
-        if largest is None or sizes.get(largest.mem_id, 0) < _MOST_OF_IT * max(1, sizes.get(node.mem_id, 0)):
+        whole = max(1, sizes.get(node.mem_id, 0))
+        if largest is None or sizes.get(largest.mem_id, 0) < _MOST_OF_IT * whole:
             return node
         node = largest
 
@@ -200,7 +228,7 @@ class _Writer:
 
     Args:
         everything: whether nothing is furniture.
-        whole_page: whether more than the content may be there, so that `<header>` and telling ids are left out.
+        whole_page: whether more than content may be there, so that `<header>` and telling ids are left out.
         flat: whether blocks end in a space instead of a line, as in a cell of a table.
     """
 
@@ -260,6 +288,8 @@ class _Writer:
             return True
         if tag == "aside" and not _CALLOUT.search(node.attributes.get("class") or ""):
             return True
+        if tag in _NEVER_LEFT_OUT:
+            return False
         if tag == "sup" and "reference" in (node.attributes.get("class") or ""):
             return True
         return _is_furniture(node, by_id=self._whole_page)
@@ -373,10 +403,9 @@ class _Writer:
         return True
 
     def _explanation(self, node: Any) -> bool:
-        term = "".join(self._inline).strip()
-        if term and not self._flat and not self._verbatim:
-            colon = "：" if re.search(f"[{IDEOGRAPHS}]$", term) else ": "
-            self._inline = [term if term.endswith((":", "：")) else term + colon]
+        words = "".join(self._inline).strip()
+        if words and not self._flat and not self._verbatim:
+            self._inline = [term(words)]
             self._held = True
         self._leaving.append(self._open_block)
         return True
@@ -440,7 +469,7 @@ class _Writer:
 
     def _table(self, node: Any) -> bool:
         self._open_block()
-        if self._verbatim or self._flat or node.css_first(_NOT_IN_CELLS):
+        if self._verbatim or self._flat or _lays_out(node):
             self._leaving.append(self._open_block)
             return True
         caption = node.css_first("caption")
@@ -485,15 +514,24 @@ _TAGS: dict[str, Callable[[_Writer, Any], bool]] = {
 }
 
 
+def _lays_out(table: Any) -> bool:
+    """Whether a table lays out a page instead of holding data."""
+    return len(table.css("table")) > 1 or table.css_first(_NOT_IN_CELLS) is not None
+
+
 def _paragraphs(text: str) -> list[str]:
     """The paragraphs that a run of text makes, its white space collapsed; two breaks end one."""
-    text = _BROKEN_CHINESE.sub("", text)
-    text = " ".join(text.split(" "))
-    parts = re.split(r"\s*\v\s*\v[\s\v]*", text) if _BREAK in text else [text]
-    lines = (
-        "\n".join(filter(None, (" ".join(line.split()) for line in part.split(_BREAK)))) for part in parts
-    )
-    return [paragraph for paragraph in lines if paragraph]
+    if "\n" in text:
+        text = _BROKEN_CHINESE.sub("", text)
+    if _BREAK not in text:
+        text = " ".join(text.split())
+        return [text] if text else []
+    paragraphs = []
+    for part in _BREAKS.split(text):
+        lines = (" ".join(line.split()) for line in part.split(_BREAK))
+        if paragraph := "\n".join(filter(None, lines)):
+            paragraphs.append(paragraph)
+    return paragraphs
 
 
 def _language(node: Any) -> str:

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 _MARKUP = re.compile(
     r"[\\`*]|<(?=[a-zA-Z/!?])|&(?=#?\w{1,32};)|(?<![^\W_])_|_(?![^\W_])|\[(?=[^\[\]]{0,200}\][(:\[])"
 )
+_MAYBE_MARKUP = re.compile(r"[\\`*<&_\[]")
+_STARTS = "#>=-~|"
 _LINE_START = re.compile(r"^(?=#{1,6}(?:\s|$)|##|>|=+\s*$|-+\s*$|~~~|\|)", re.MULTILINE)
 _BRACKET = re.compile(r"(?<!\\)[\[\]]")
 _BACKTICKS = re.compile("`+")
@@ -28,11 +30,13 @@ class Cell(NamedTuple):
 
 def escape(text: str) -> str:
     """The text with a backslash before what would read as markup inside a line."""
-    return _MARKUP.sub(r"\\\g<0>", text)
+    return _MARKUP.sub(_escaped, text) if _MAYBE_MARKUP.search(text) else text
 
 
 def escape_starts(text: str) -> str:
-    """The text with a backslash before what at the start of a line would read as a heading, quote or ruler."""
+    """The text with a backslash before what at the start of a line would read as heading, quote or ruler."""
+    if text[:1] not in _STARTS and "\n" not in text:
+        return text
     return _LINE_START.sub(r"\\", text)
 
 
@@ -50,6 +54,14 @@ def link(text: str, target: str) -> str:
 
 def _escaped(match: re.Match[str]) -> str:
     return f"\\{match[0]}"
+
+
+def term(words: str) -> str:
+    """A term, with what stands between it and its explanation: a colon, full-width after Chinese."""
+    words = words.strip()
+    if words.endswith((":", "：")):
+        return f"{words} " if words.endswith(":") else words
+    return f"{words}：" if words[-1:] > "\u2e80" else f"{words}: "
 
 
 def code_span(content: str) -> str:

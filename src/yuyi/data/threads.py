@@ -7,6 +7,7 @@ table, in English and Chinese; bodies may be Markdown, plain text or HTML.
 from __future__ import annotations
 
 import json
+import math
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -242,12 +243,13 @@ def _with_closed_fence(text: str) -> str:
 
 def _score(value: Any) -> float | None:
     score = _value(value, "score") if isinstance(value, dict) else None
-    if isinstance(score, bool):
+    if not isinstance(score, (int, float, str)) or isinstance(score, bool):
         return None
     try:
-        return float(score)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+        number = float(score)
+    except (OverflowError, ValueError):
         return None
+    return number if math.isfinite(number) else None
 
 
 def _first_line(text: str) -> str:

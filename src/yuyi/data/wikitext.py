@@ -12,7 +12,7 @@ import html
 import re
 from typing import TYPE_CHECKING
 
-from yuyi.data.markup import Cell, code_block, code_span, escape, escape_starts, link, table
+from yuyi.data.markup import Cell, code_block, code_span, escape, escape_starts, link, table, term
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -245,11 +245,11 @@ def _add_item(items: list[str], counts: list[int], marks: str, words: str) -> No
     if not said:
         return
     if last == ";":
-        term, colon, rest = said.partition(": ")
-        items.append(f"- {_joined(term, rest)}" if colon else f"- {said}")
+        words, colon, rest = said.partition(": ")
+        items.append(f"- {term(words)}{rest}" if colon else f"- {said}")
     elif last == ":":
         # The explanation of a term; without one, a line that is set in.
-        items[-1:] = [_joined(items[-1], said)] if items else [said]
+        items[-1:] = [f"{term(items[-1])}{said}"] if items else [said]
     else:
         depth = len(marks.replace(":", ""))
         del counts[depth:]
@@ -257,13 +257,6 @@ def _add_item(items: list[str], counts: list[int], marks: str, words: str) -> No
         counts[-1] = counts[-1] + 1 if last == "#" else 0
         marker = f"{counts[-1]}." if last == "#" else "-"
         items.append(f"{'   ' * (depth - 1)}{marker} {said}")
-
-
-def _joined(term: str, explanation: str) -> str:
-    term = term.rstrip()
-    if term.endswith((":", "：")):
-        return f"{term} {explanation}"
-    return f"{term}：{explanation}" if term[-1:] > "\u2e80" else f"{term}: {explanation}"
 
 
 def _inline(text: str) -> str:
