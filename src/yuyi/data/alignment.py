@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from difflib import SequenceMatcher
 from typing import TYPE_CHECKING
 
 from yuyi.data.clean import ideographs, weight
@@ -12,13 +11,13 @@ if TYPE_CHECKING:
 
     from yuyi.data.blocks import CleanBlock
 
-# An ideograph weighs two Latin letters, and stands for about three: of a block and its translation, English to
-# Chinese, the weights are one and a half to one; these are the extremes that are let pass.
+# An ideograph weighs two Latin letters and stands for about three, so that English weighs one and a half
+# times its Chinese; these are the extremes that are let pass.
 _LEAST_RATIO, _MOST_RATIO = 0.7, 3.0
 # Texts of at most this weight vary more, and are let pass within twice the bounds.
 _SHORT = 30
-# Blocks of one document that are compared: `SequenceMatcher` is quadratic.
-_MOST_BLOCKS = 5_000
+# Least share of Chinese in the weight of a Chinese block; with less it is a command or a formula.
+_LEAST_CHINESE = 0.4
 
 
 def aligned(
@@ -26,19 +25,16 @@ def aligned(
 ) -> Iterator[tuple[CleanBlock, CleanBlock]]:
     """The blocks of two documents that stand in the same place and are of similar length.
 
-    Both are cut at their headings. Sections pair off where the levels of the headings agree, and the blocks of
-    two such sections where they are of the same kinds in the same order.
+    Both are cut at their headings, and must have the same levels of headings in the same order. The blocks of
+    two sections pair off where they are of the same kinds in the same order.
     """
-    left, right = _by_heading(first[:_MOST_BLOCKS]), _by_heading(second[:_MOST_BLOCKS])
-    matcher = SequenceMatcher(
-        None, [_shape(one) for one in left], [_shape(one) for one in right], autojunk=False
-    )
-    for at_left, at_right, size in matcher.get_matching_blocks():
-        for offset in range(size):
-            blocks = list(zip(left[at_left + offset], right[at_right + offset], strict=True))
-            # A section in which one block does not fit is not a translation of the other.
-            if all(_alike(one, other) for one, other in blocks):
-                yield from (pair for pair in blocks if _differ(*pair))
+    left, right = _by_heading(first), _by_heading(second)
+    if [_shape(one)[:1] for one in left[1:]] != [_shape(one)[:1] for one in right[1:]]:
+        return
+    for one, other in zip(left, right, strict=True):
+        # A section in which one block does not fit is not a translation of the other.
+        if _shape(one) == _shape(other) and all(map(_alike, one, other)):
+            yield from (pair for pair in zip(one, other, strict=True) if _differ(*pair))
 
 
 def _by_heading(blocks: Sequence[CleanBlock]) -> list[list[CleanBlock]]:
@@ -64,11 +60,10 @@ def _alike(first: CleanBlock, second: CleanBlock) -> bool:
 
 
 def _differ(first: CleanBlock, second: CleanBlock) -> bool:
-    """Whether the two are text in two languages; a name or a heading that was not translated is not."""
-    return (
-        first.kind not in ("code", "table")
-        and not (first.drop or second.drop)
-        and bool(first.lang and second.lang)
-        and first.lang != second.lang
-        and first.text != second.text
-    )
+    """Whether the two are text in two languages, not a name or a command that was not translated."""
+    if first.kind in ("code", "table") or first.drop or second.drop or first.lang == second.lang:
+        return False
+    english, chinese = sorted((first.text, second.text), key=ideographs)
+    return 2 * ideographs(chinese) >= _LEAST_CHINESE * weight(chinese) > 0 and 2 * ideographs(
+        english
+    ) < weight(english)

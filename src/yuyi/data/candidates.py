@@ -13,7 +13,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from yuyi.data.clean import ideographs, match_key, weight
+from yuyi.data.clean import ideographs, match_key
 from yuyi.data.sentences import last_end
 from yuyi.records import Pair
 
@@ -30,9 +30,11 @@ _ANSWERS_PER_QUESTION = 2
 # An answer of this `weight` or more that begins as a referral says something besides.
 _LONGEST_REFERRAL = 120
 _REFERRAL = re.compile(
-    r"(?:please )?(?:see|refer to|read|check out|visit|learn (?:more )?(?:about|how))\b|for (?:more |further |detailed )?"
-    r"(?:details|information)\b|(?:具体|详细|更多)?(?:内容|信息|详情|用法)?(?:请|可以|可)?(?:参[阅见考照看]|查看|阅读|访问|详见)"
-    r"|(?:有关|关于|如需).{0,40}(?:请|可)?(?:参[阅见考]|查看)|.{0,4}同上|待(?:补充|续|完善)|tbd\b|todo\b|coming soon",
+    r"(?:please )?(?:see|refer to|read|check out|visit|learn (?:more )?(?:about|how))\b"
+    r"|for (?:more |further |detailed )?(?:details|information)\b"
+    r"|(?:具体|详细|更多)?(?:内容|信息|详情|用法)?(?:请|可以|可)?(?:参[阅见考照看]|查看|阅读|访问|详见)"
+    r"|(?:有关|关于|如需).{0,40}(?:请|可)?(?:参[阅见考]|查看)|.{0,4}同上|待(?:补充|续|完善)|tbd\b|todo\b"
+    r"|coming soon",
     re.IGNORECASE,
 )
 
@@ -81,9 +83,11 @@ class PairMaker:
             text_b, end = passage(candidate.question, candidate.answer, self._longest)
             key_a, key_b = match_key(text_a), match_key(text_b)
             known = answers.setdefault(key_a, set())
-            if weight(text_a) < LEAST_QUESTION or weight(text_b) < candidate.least:
+            # As `weight` has it, without going through the texts again.
+            weight_a, weight_b = (len(key) + ideographs(key) for key in (key_a, key_b))
+            if weight_a < LEAST_QUESTION or weight_b < candidate.least:
                 reason = "says too little"
-            elif weight(text_b) < _LONGEST_REFERRAL and _REFERRAL.match(text_b):
+            elif weight_b < _LONGEST_REFERRAL and _REFERRAL.match(text_b):
                 reason = "only refers"
             elif key_a == key_b:
                 reason = "same on both sides"

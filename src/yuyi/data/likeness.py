@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from operator import add
 
 from yuyi.data.clean import IDEOGRAPHS
 
-_RUN = re.compile(rf"[{IDEOGRAPHS}]+|[A-Za-z0-9][A-Za-z0-9_+#.-]*[A-Za-z0-9+#]")
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+#.-]*[A-Za-z0-9+#]")
+_CHINESE = re.compile(rf"[{IDEOGRAPHS}]{{2,}}")
 # Words that stand in texts of every kind; Chinese pairs that hold such a character say as little.
 _WORDS = """
 a about after all also an and any are as at be been but by can could do does each every for from get has have
@@ -16,8 +18,8 @@ used using very want was way we were what when where which while who why will wi
 example see first via yet here
 """
 _COMMON_WORDS = frozenset(_WORDS.split())
-_COMMON_CHARACTERS = frozenset(
-    "的了是在和与或及等就也都而把被对于不有这那其中个们为以我你他它她会可要到从此将让"
+_WITHOUT_COMMON = str.maketrans(
+    dict.fromkeys("的了是在和与或及等就也都而把被对于不有这那其中个们为以我你他它她会可要到从此将让", " ")
 )
 
 
@@ -27,21 +29,12 @@ def terms(text: str) -> frozenset[str]:
     >>> sorted(terms("Redis 的缓存穿透"))
     ['redis', '存穿', '穿透', '缓存']
     """
-    found: set[str] = set()
-    for run in _RUN.findall(text):
-        if run[0].isascii():
-            word = run.lower()
-            if word not in _COMMON_WORDS:
-                # A plural is the same word.
-                found.add(
-                    word[:-1] if len(word) > 3 and word.endswith("s") and word[-2] not in "sui" else word
-                )
-        else:
-            found.update(
-                run[at : at + 2]
-                for at in range(len(run) - 1)
-                if run[at] not in _COMMON_CHARACTERS and run[at + 1] not in _COMMON_CHARACTERS
-            )
+    words = set(_WORD.findall(text.lower())) - _COMMON_WORDS
+    # A plural is the same word.
+    found = {word[:-1] if word.endswith("s") and word[-2] not in "sui" else word for word in words}
+    if not text.isascii():
+        for run in _CHINESE.findall(text.translate(_WITHOUT_COMMON)):
+            found.update(map(add, run, run[1:]))
     return frozenset(found)
 
 

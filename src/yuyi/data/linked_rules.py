@@ -21,7 +21,9 @@ from yuyi.data.alignment import aligned
 from yuyi.data.blocks import CleanBlock
 from yuyi.data.candidates import LEAST_QUESTION, Candidate
 from yuyi.data.clean import match_key, weight
+from yuyi.data.headings import is_empty, is_generic
 from yuyi.data.likeness import terms
+from yuyi.data.sections import lead
 from yuyi.records import read_batches, read_rows
 
 if TYPE_CHECKING:
@@ -35,13 +37,18 @@ if TYPE_CHECKING:
 _LEAST_ANCHOR, _ANCHORS_PER_TARGET = 6, 3
 
 _GENERIC_ANCHOR = re.compile(
-    r"(?:(?:请)?(?:点击|单击|点|戳)?(?:这里|此处|这儿|这篇文章|本文|该文|此文|这个|该|此)(?:链接|页面|文章|文档)?|查看|详情|详见"
-    r"|更多(?:信息|内容)?|了解更多|(?:点击|单击)?(?:查看|阅读|下载|访问)(?:全文|原文|更多|详情|文档)?|(?:教程)?链接|(?:官方)?文档|文章"
-    r"|原文|译文|源码|示例|代码|教程|参考|说明|[上下前后]一[章节页篇].*|返回.*|回到.*|目录|首页|主页|中文版?|英文版?"
-    r"|(?:第\s*)?[\d.一二三四五六七八九十]+\s*(?:[章节篇]|小节)?|图\s*\d+|\W*"
-    r"|(?:click )?here|(?:this|the|that|these) (?:\w+ )?(?:page|link|post|article|document|section|guide|example|one|file)"
-    r"|links?|docs?|documentation|more(?: info| information)?|read more|learn more|see more|details|source|demo|example"
-    r"|edit|next|prev(?:ious)?|back|home|top|index|download|website|english|chinese|readme(?:\.md)?"
+    r"(?:(?:请)?(?:点击|单击|点|戳)?(?:这里|此处|这儿|这篇文章|本文|该文|此文|这个|该|此)(?:链接|页面|文章"
+    r"|文档)?|查看|详情|详见"
+    r"|更多(?:信息|内容)?|了解更多|(?:点击|单击)?(?:查看|阅读|下载|访问)(?:全文|原文|更多|详情|文档)?"
+    r"|(?:教程)?链接"
+    r"|(?:官方|api ?)?(?:参考)?(?:文档|手册)|文章|原文|译文|源码|示例|代码|教程|参考|说明"
+    r"|[上下前后]一[章节页篇].*|返回.*|回到.*"
+    r"|目录|首页|主页|中文版?|英文版?|(?:第\s*)?[\d.一二三四五六七八九十]+\s*(?:[章节篇期]|小节)?|图\s*\d+"
+    r"|\W*|(?:click )?here"
+    r"|(?:this|the|that|these) (?:\w+ )?(?:page|link|post|article|document|section|guide|example|one|file)"
+    r"|links?|docs?|documentation|more(?: info| information)?|read more|learn more|see more|details|source"
+    r"|demo"
+    r"|example|edit|next|prev(?:ious)?|back|home|top|index|download|website|english|chinese|readme(?:\.md)?"
     r"|(?:chapter|section|figure|fig\.?|appendix|part|step) [\w.]+)",
     re.IGNORECASE,
 )
@@ -58,7 +65,8 @@ _INDEXES = """
 CREATE INDEX names_by_name ON names(source, lang, name);
 CREATE INDEX documents_by_id ON documents(source, doc_id);
 DELETE FROM names WHERE rowid IN (
-    SELECT one.rowid FROM names one JOIN names other USING (source, lang, name) WHERE one.doc_id <> other.doc_id
+    SELECT one.rowid FROM names one JOIN names other USING (source, lang, name)
+    WHERE one.doc_id <> other.doc_id
 );
 CREATE TABLE resolved AS
     SELECT source, lang, fragment, text, doc_id AS doc_a, start, end, block_lang, COALESCE(
@@ -128,6 +136,8 @@ def is_telling(anchor: str) -> bool:
         and _GENERIC_ANCHOR.fullmatch(anchor) is None
         and _ADDRESS.match(anchor) is None
         and any(map(str.isalpha, anchor))
+        and not is_generic(anchor)
+        and not is_empty(anchor)
     )
 
 
@@ -206,9 +216,10 @@ def anchor_target(reading: Reading, base: sqlite3.Connection) -> Iterator[Candid
 
 def _lead(reading: Reading, fragment: str) -> tuple[list[CleanBlock], str]:
     """The first blocks of a document, or of the section that the fragment names, and what stands above."""
+    if not fragment:
+        return lead(reading), reading.title
     for section in reading.sections:
-        names = bool(section.heading) and match_key(section.path[-1]) == fragment
-        if section.blocks and (names if fragment else True):
+        if section.heading and section.blocks and match_key(section.path[-1]) == fragment:
             return section.blocks, "\n".join(section.path)
     return [], ""
 

@@ -11,7 +11,8 @@ from yuyi.data.candidates import Candidate
 from yuyi.data.clean import ideographs, weight
 from yuyi.data.headings import is_empty, is_generic, is_question, question_of
 from yuyi.data.likeness import held, overlap, terms
-from yuyi.data.sentences import has_sentence, sentences
+from yuyi.data.sections import lead
+from yuyi.data.sentences import sentences
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -19,11 +20,8 @@ if TYPE_CHECKING:
     from yuyi.data.blocks import CleanBlock
     from yuyi.data.sections import Reading, Section
 
-# Least `weight` of a document's lead (it goes on into the next section if the first says less), and of a
-# neighbour.
-_LEAST_LEAD, _LEAST_NEIGHBOUR = 120, 60
-# Least `weight` of a first sentence, and of the longest cell beside a row's first.
-_LEAST_SENTENCE, _LEAST_CELL = 24, 20
+# Least `weight` of a first sentence, of the rest, and of the longest cell beside a row's first.
+_LEAST_SENTENCE, _LEAST_REST, _LEAST_CELL = 24, 60, 20
 # Least share of terms that neighbours, or a sentence and its rest, have in common: without any, the second
 # often begins something new.
 _LEAST_OVERLAP = 0.08
@@ -41,25 +39,37 @@ _ANSWERS = re.compile(r"(?:answer|a|答[案复]?|回答)\s*\d{0,3}\s*[:：]\s*(?
 _ANSWERS_AFTER = re.compile(rf"(?<=[?？。.!！\s])\s*{_ANSWERS.pattern}", re.IGNORECASE)
 # A first sentence that begins so is about what stands before it.
 _LEANS_ON_OTHERS = re.compile(
-    r"(?:例如|比如|此外|另外|因此|所以|但是?|然而|不过|同样|其次|最后|然后|接着|同时|并且|而且|这|那|其|它|他|她|上述|上面|前者"
-    r"|后者|换句话说|总之|当然|也就是说|于是|注意|and\b|but\b|however|therefore|thus\b|also\b|for (?:example|instance)"
-    r"|in addition|this\b|that\b|these\b|those\b|it\b|its\b|they\b|he\b|she\b|then\b|so\b|note\b|otherwise|finally"
-    r"|the (?:former|latter|above|following)|similarly|as a result|in other words)",
+    r"例如|比如|此外|另外|因此|所以|但是?|然而|不过|同样|其次|最后|然后|接着|同时|并且|而且|这|那|其|它|他"
+    r"|她|上述|上面|前者|后者"
+    r"|换句话说|总之|当然|也就是说|于是|注意|(?:and|but|however|therefore|thus|also|for (?:example"
+    r"|instance)|in addition"
+    r"|this|that|these|those|it|its|they|he|she|then|so|note|otherwise|finally|the (?:former|latter|above"
+    r"|following)"
+    r"|similarly|as a result|in other words)\b",
     re.IGNORECASE,
 )
 _TERM = re.compile(r"([^:：，。；？！,;?!\n]{2,60}?)\s*(?:[:：](?![:：/\\\d])| [-–—]{1,2} |——)\s*(?=\S)")
 _NO_TERM = re.compile(
-    r"^(?:注|注意.*|说明|例|例子|例如|比如|如|提示|警告|重要.*|步骤.*|第.{1,3}步|默认.*|类型|作者|译者|时间|日期|来源|原文"
-    r"|答案?|问题?|优点|缺点|优势|劣势|原因|结果|输出|输入|参考.*|参见|详见|更多.*|链接|地址|网址|解释|分析|思路|题目|其他|必需|可选"
-    r"|(?:时间|空间)?复杂度|difficulty|note|tip|warning|caution|important|example|e\.g\.?|i\.e\.?|see.*|default.*|type"
-    r"|optional|required|returns?|author|date|source|time|url|link|answer|question|a|q|pros|cons|result|output|input"
-    r"|step.*|todo|ps|update|edit|reason|yes|no)$"
-    r"|^(?:如果|若|当|可以|可|我们|你|您|这|那|它|在|对于?|为了|通过|使用|其中|以下|下面|因此|所以|但是?|首先|然后|最后|接下来"
+    r"^(?:注|注意.*|说明|例|例子|例如|比如|如|提示|警告|重要.*|步骤.*|第.{1,3}步|默认.*|类型|作者|译者"
+    r"|时间|日期|来源|原文"
+    r"|答案?|问题?|优点|缺点|优势|劣势|原因|结果|输出|输入|参考.*|参见|详见|更多.*|链接|地址|网址|解释"
+    r"|分析|思路|题目|其他|必需|可选"
+    r"|(?:时间|空间)?复杂度|difficulty|note|tip|warning|caution|important|example|e\.g\.?|i\.e\.?|see.*"
+    r"|default.*|type"
+    r"|optional|required|returns?|author|date|source|time|url|link|answer|question|a|q|pros|cons|result"
+    r"|output|input"
+    r"|step.*|todo|ps|教程|tutorial|(?:方式|方法|选项|方案|option|method|way)\s*[\d一二三四五六]|update"
+    r"|edit|reason|yes|no)$"
+    r"|^(?:如果|若|当|可以|可|我们|你|您|这|那|它|在|对于?|为了|通过|使用|其中|以下|下面|因此|所以|但是?"
+    r"|首先|然后|最后|接下来"
     r"|一是|二是|请|要|需要|有关|关于|根据)"
-    r"|^(?:if|when|to|for|in|you|we|this|that|these|it|as|or|and|but|then|there|please|https?|www|the following)\b"
-    r"|[`{}()=<>|]|^\d|[.。]$|的是$|如下$|包括$",
+    r"|^(?:if|when|to|for|in|you|we|this|that|these|it|as|or|and|but|then|there|please|https?|www"
+    r"|the following)\b"
+    r"|[`{}()=<>|]|^\d|[.。]$|的是$|如下$|为下$|包括$|[(（][^)）]*$",
     re.IGNORECASE,
 )
+# What goes on below, or is a formula, explains nothing by itself.
+_NO_DEFINITION = re.compile(r"[:：]\W*$|\*\*")
 _IS_NUMBERING = re.compile(r"#|no\.?|id|序号|编号|№", re.IGNORECASE)
 
 
@@ -89,13 +99,7 @@ def title_lead(reading: Reading) -> Iterator[Candidate]:
     title = next((section.path[:1] for section in reading.sections if section.path), None)
     if title is None:
         return
-    lead: list[CleanBlock] = []
-    for section in reading.sections:
-        if section.blocks and not (section.path and is_empty(section.path[-1])):
-            lead += section.blocks
-            if sum(weight(block.text) for block in lead) >= _LEAST_LEAD:
-                break
-    yield Candidate(question_of(title), lead)
+    yield Candidate(question_of(title), lead(reading))
 
 
 def path_section(reading: Reading) -> Iterator[Candidate]:
@@ -119,14 +123,14 @@ def _under_heading(section: Section, answer: Sequence[CleanBlock]) -> Candidate:
 def title_best(reading: Reading) -> Iterator[Candidate]:
     """The title, and the passage below the lead that holds most of its words.
 
-    GTE (Li et al. 2023, appendix A) takes the most relevant of some passages drawn from the body; here they are
-    drawn evenly.
+    GTE (Li et al. 2023, appendix A) takes the most relevant of some passages drawn from the body; here they
+    are drawn evenly.
     """
     title = question_of((reading.title,)) if reading.title else ""
     asked = terms(title)
     if len(asked) < _LEAST_TERMS:
         return
-    prose = [block for section in reading.sections for block in section.blocks if _is_passage(block)]
+    prose = [section.blocks[number] for section in reading.sections for number in section.prose]
     drawn = prose[1 :: len(prose) // _DRAWN + 1]
     scored = [(held(asked, terms(block.text)), -number) for number, block in enumerate(drawn)]
     if scored and max(scored)[0] >= _LEAST_HELD:
@@ -136,14 +140,12 @@ def title_best(reading: Reading) -> Iterator[Candidate]:
 def first_rest(reading: Reading) -> Iterator[Candidate]:
     """The first sentence of a paragraph, and the rest of it."""
     for section in reading.sections:
-        for block in section.blocks:
-            if not _is_passage(block):
-                continue
+        for block in map(section.blocks.__getitem__, section.prose):
             first, *rest = sentences(block.text)
             answer = "".join(rest)
             if (
                 weight(first) >= _LEAST_SENTENCE
-                and weight(answer) >= _LEAST_NEIGHBOUR
+                and weight(answer) >= _LEAST_REST
                 and not _LEANS_ON_OTHERS.match(first)
                 and overlap(terms(first), terms(answer)) >= _LEAST_OVERLAP
             ):
@@ -151,30 +153,20 @@ def first_rest(reading: Reading) -> Iterator[Candidate]:
 
 
 def neighbours(reading: Reading) -> Iterator[Candidate]:
-    """A paragraph, and the next paragraph of the same section with words of its own; none serves twice."""
+    """A paragraph, and the next of the same section, where they share words; none serves twice."""
     for section in reading.sections:
-        first: CleanBlock | None = None
-        for block in section.blocks:
-            if not _is_passage(block):
-                first = None
-            elif (
-                first is None
-                or block.start - first.end > _WIDEST_GAP
-                or overlap(terms(first.text), terms(block.text)) < _LEAST_OVERLAP
-            ):
-                first = block
-            else:
-                yield Candidate(first.text, [block], (first.start, first.end))
-                first = None
-
-
-def _is_passage(block: CleanBlock) -> bool:
-    """Whether a block is prose of some length."""
-    return (
-        block.kind in ("paragraph", "quote")
-        and weight(block.text) >= _LEAST_NEIGHBOUR
-        and has_sentence(block.text)
-    )
+        known: dict[int, frozenset[str]] = {}
+        for number in section.prose:
+            block = section.blocks[number]
+            said = terms(block.text)
+            before = known.pop(number - 1, None)
+            if before is not None:
+                first = section.blocks[number - 1]
+                near = block.start - first.end <= _WIDEST_GAP
+                if near and overlap(before, said) >= _LEAST_OVERLAP:
+                    yield Candidate(first.text, [block], (first.start, first.end))
+                    continue
+            known[number] = said
 
 
 def term_definition(reading: Reading) -> Iterator[Candidate]:
@@ -185,11 +177,10 @@ def term_definition(reading: Reading) -> Iterator[Candidate]:
     for section in reading.sections:
         for block in section.blocks:
             match = _TERM.match(block.text) if block.kind == "list_item" else None
-            if match is None or not _is_term(match[1]):
+            if match is None or not _is_term(match[1]) or _NO_DEFINITION.search(block.text, match.end()):
                 continue
-            answer = replace(block, text=block.text[match.end() :])
-            asks = question_of((*section.path, match[1]), common=True)
-            yield Candidate(asks, [answer])
+            asks = question_of((*section.path, match[1].strip("* ")), common=True)
+            yield Candidate(asks, [replace(block, text=block.text[match.end() :])])
 
 
 def _is_term(text: str) -> bool:

@@ -8,6 +8,8 @@ from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from yuyi.data.clean import clean, match_key, weight
+from yuyi.data.headings import is_empty
+from yuyi.data.sentences import has_sentence
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
 # A block that says less than this (by `weight`) beside its links is a list of links.
 _LEAST_BESIDE_LINKS = 12
+# Least `weight` of prose, and of a document's lead.
+_LEAST_PROSE, _LEAST_LEAD = 60, 120
 # Its text is put together from others' or of another language, so that none of the document's headings hold.
 _ROLES_APART = ("keywords", "duplicate", "translation", "comment")
 
@@ -35,11 +39,13 @@ class Section:
         path: the headings down to this one, title first; empty before any heading of an untitled document.
         heading: its own heading; None where it stands under the title alone.
         blocks: what stands in it, without what is dropped and lists of links.
+        prose: numbers of those of them that are prose of some length.
     """
 
     path: tuple[str, ...]
     heading: CleanBlock | None = None
     blocks: list[CleanBlock] = field(default_factory=list)
+    prose: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +85,29 @@ def read_sections(document: Document, blocks: Iterable[CleanBlock]) -> Reading:
             stack.append(block)
             found.append(Section(_below(title, stack), block))
         elif not (is_list_of_links(block) or _LABEL.fullmatch(block.text)):
+            if _is_prose(block):
+                found[-1].prose.append(len(found[-1].blocks))
             found[-1].blocks.append(block)
     return Reading(document, title, kept, tuple(found))
+
+
+def lead(reading: Reading) -> list[CleanBlock]:
+    """The first text of a document; where a section says little, the next one's too."""
+    found: list[CleanBlock] = []
+    for section in reading.sections:
+        if section.blocks and not (section.path and is_empty(section.path[-1])):
+            found += section.blocks
+            if sum(weight(block.text) for block in found) >= _LEAST_LEAD:
+                break
+    return found
+
+
+def _is_prose(block: CleanBlock) -> bool:
+    return (
+        block.kind in ("paragraph", "quote")
+        and weight(block.text) >= _LEAST_PROSE
+        and has_sentence(block.text)
+    )
 
 
 def is_apart(parts: Sequence[Part], number: int) -> bool:

@@ -10,7 +10,8 @@ _CLOSING = "”’」』）)\\]】》\"'*_"
 _END = re.compile(rf"(?:[。！？!?]+|…{{1,2}}|[.．]+)[{_CLOSING}]*|；|\n")
 # A full stop after these ends no sentence.
 _ABBREVIATION = re.compile(
-    r"(?:^|[\s(（“\"])(?:e\.g|i\.e|etc|cf|vs|al|approx|dept|est|fig|figs|inc|ltd|co|corp|no|nos|vol|vols|pp?|ch|sec|eq"
+    r"(?:^|[\s(（“\"])(?:e\.g|i\.e|etc|cf|vs|al|approx|dept|est|fig|figs|inc|ltd|co|corp|no|nos|vol|vols"
+    r"|pp?|ch|sec|eq"
     r"|jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec|mr|mrs|ms|dr|prof|sr|jr|st|gen|rev|u\.s|u\.k|a\.m|p\.m"
     r"|[a-z]|(?:[a-z]\.)+[a-z]|\d{1,2})$",
     re.IGNORECASE,
