@@ -37,7 +37,6 @@ _DIGITS = re.compile(r"\d+")
 _IDEOGRAPHS = re.compile(f"[{IDEOGRAPHS}]+")
 # Letters of scripts that are neither Latin nor Chinese: Greek to Hangul but for the ideographs and symbols.
 _OTHER_SCRIPT = re.compile(r"[\u0370-\u1eff\u3040-\u30ff\u3131-\u318e\uac00-\ud7af]+")
-_LATIN = re.compile(r"[A-Za-z\u00c0-\u024f]+")
 # What English prose cannot do without, and names, titles and commands can.
 _FUNCTION_WORDS = re.compile(
     r"\b(?:the|a|an|of|to|in|is|are|was|and|or|for|with|that|this|it|you|your|we|be|on|by|as|from|can|if|not)\b",
@@ -51,7 +50,9 @@ _TRADITIONAL = re.compile(
     "務動勵勞勢匯區醫華協單壓厭縣參雙變敘號嘆嗎聽員響啟嘗團園圍圖圓聖場壞塊堅壇聲處備復夠頭誇奪奮獎婦媽]"
 )
 _URL = re.compile(r"(?:https?://|ftp://|www\.)[^\s\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]+", re.IGNORECASE)
-_CODE_SIGN = re.compile(r"[{}();=<>$\\|&#@`\[\]*+^~]|->|::|[A-Za-z0-9]_[A-Za-z0-9]|/(?=\w)")
+# Formulas between dollars are no code.
+_FORMULA = re.compile(r"\$\$[^$]{1,2000}\$\$|\$[^$\n]{1,300}\$")
+_CODE_SIGN = re.compile(r"(?<!\{)\{(?!\{)|(?<!\})\}(?!\})|[();=<>]|->|::|[A-Za-z0-9]_[A-Za-z0-9]")
 _DANGLING = re.compile(
     r"(?:[:：,，、]|(?:\bas follows|\bfollowing|\bfor example|\bsuch as|如下(?:所示)?|例如|比如|以下)[.。]?)"
     r"\s*$",
@@ -60,23 +61,32 @@ _DANGLING = re.compile(
 # Characters at the end that are searched for it.
 _LONGEST_DANGLING = 40
 _SENTENCE = re.compile(r"[^。！？!?\n]+?(?:[。！？!?\n]+|\.(?=\s)|$)")
+_JOINTS = " \t\n:：,，、.。"
+_CLAUSE_END = re.compile(r"[。！？!?\n,，；;]|\.(?=\s)")
+# A sentence ends here: titles and names do not.
+_ENDED = re.compile(r"[.!?][\"')]*(?:\s|$)")
+# Characters that a phrase makes boilerplate of, where a sentence is longer.
+_AROUND_PHRASE = 120
 # C4 drops lines with such phrases ("javascript", "terms of use", "lorem ipsum"); the rest is what Chinese and
-# English sites say to every reader.
+# English sites say to every reader, in words that nobody uses to write about such sentences.
 _BOILERPLATE = re.compile(
-    r"扫码|扫描?.{0,8}二维码|长按.{0,6}识别|关注.{0,12}(?:公众号|微信|微博)|公众号.{0,8}(?:关注|回复)"
-    r"|微信公众号|点击(?:查看|阅读|下载|展开|右上角|上方|下方|文末).{0,4}(?:原文|全文|更多|详情|大图|蓝字|关注)"
-    r"|阅读原文|转载请(?:注明|联系)|转载自|版权(?:所有|声明|归)|未经.{0,8}(?:许可|授权|允许)|侵权.{0,8}删"
-    r"|免责声明|欢迎(?:关注|转发|订阅|点赞|加入|star)|点个?赞.{0,6}(?:关注|收藏|支持|转发)|求点?赞|(?:加|进|QQ|微信|交流)群|加.{0,4}微信|责任编辑"
-    r"|本文(?:作者|译者|首发)|(?:上|下)一篇|返回(?:顶部|首页|目录)|登录后(?:查看|评论|可见)|敬请期待|未完待续"
-    r"|待补充|全文完|暂无(?:内容|描述|数据)"
-    r"|(?:此|本)(?:页面?|文档|内容|文)(?:正在|尚未|还没有?|有待).{0,6}(?:翻译|完善|编写|建设|更新)"
-    r"|\bsubscribe (?:to|now|for)|\bsign up (?:for|to)|\bnewsletter|\ball rights reserved|\bcookies? policy"
-    r"|\bprivacy policy|\bterms of (?:use|service)|\buses? cookies|\benable javascript|\blorem ipsum"
-    r"|\bfollow (?:us|me) on|\bedit this page|\bback to top|\bwas this (?:page|article|helpful)"
-    r"|\bpage not found|\bthanks for reading|\blog ?in to (?:view|comment|reply)|\badvertisement\b"
-    r"|\bno results found|\bskip to (?:main )?content|\bclick here to|\bread more\b|\bcoming soon\b"
-    r"|\bto be (?:written|done|added)\b|\bshare (?:this|on) (?:post|article|page|facebook|twitter)"
-    r"|\bplease do not (?:edit|modify|remove)|\bauto(?:matically)?[- ]generated\b",
+    r"扫码(?:关注|添加|加入|进群|领取|报名)|(?:扫描|长按|识别).{0,6}(?:下方|下面|下图|上方|图中)?.{0,4}二维码.{0,12}"
+    r"(?:关注|添加|加入|进群|领取|报名)|关注.{0,12}公众号|公众号.{0,8}(?:关注|回复)|微信公众号[:：「“]"
+    r"|点击(?:查看|阅读|下载|展开|右上角|上方|下方|文末).{0,4}(?:原文|全文|更多|详情|大图|蓝字|关注)"
+    r"|点击.{0,6}阅读原文|转载请(?:注明|联系)|转载自[:：]|版权(?:所有|归.{1,40}所有)|侵权.{0,8}(?:请|必|即)删"
+    r"|欢迎(?:关注|转发|订阅|点赞|加入|star)|点个?赞.{0,4}(?:关注|收藏|支持|转发)|求点?赞"
+    r"|(?:QQ|微信|交流)群[:：]|(?:添加|加)(?:我的?)?(?:个人)?微信|责任编辑|本文(?:首发|译者)"
+    r"|(?:上|下)一篇[:：]|返回(?:顶部|首页)|登录后(?:查看|评论|可见)|敬请期待|未完待续|待补充|全文完"
+    r"|(?:此|本)(?:页面?|文档|文)(?:正在|尚未|还没有?|有待).{0,6}(?:翻译|完善|编写|建设)"
+    r"|\bsubscribe (?:to|now|for) (?:our|my|the)\b|\b(?:our|my) newsletter|\ball rights reserved"
+    r"|\b(?:we|site|website) uses? cookies|\benable javascript to"
+    r"|\bplease enable javascript|\blorem ipsum dolor"
+    r"|\b(?:see|read|agree to|accept) (?:our|the) (?:privacy policy|terms of (?:use|service))"
+    r"|\bfollow (?:us|me) on|\bedit this page|\bback to top\b|\bwas this (?:page|article) helpful"
+    r"|\bthanks for reading|\blog ?in to (?:view|comment|reply)|\bskip to (?:main )?content"
+    r"|\bclick here to (?:subscribe|download|read|view|see|learn)|\bcoming soon[.!]|^to be (?:written|done)\b"
+    r"|\bshare (?:this|on) (?:post|article|page|facebook|twitter)"
+    r"|\bthis (?:file|page|document(?:ation)?) (?:is|was) (?:auto(?:matically)?[- ]?)generated",
     re.IGNORECASE,
 )
 
@@ -117,14 +127,15 @@ class Side:
 
     @cached_property
     def language(self) -> str:
-        """`zh`, `en` or `other`; empty where nothing in it tells, as in names, commands and formulas."""
+        """`zh`, `en` or `other`; empty where it is no prose: a name, title or command is at home in both."""
         letters = len(self.letters)
         other = sum(map(len, _OTHER_SCRIPT.findall(self.letters)))
         if 2 * other > letters:
             return "other"
         if self.ideographs:
             return "zh" if 5 * self.ideographs >= letters else ""
-        return "en" if len(_FUNCTION_WORDS.findall(self.text)) >= 3 else ""
+        prose = _ENDED.search(self.text) and len(_FUNCTION_WORDS.findall(self.text)) >= 3
+        return "en" if prose else ""
 
 
 Rule: TypeAlias = "Callable[[Pair, Side, Side, FiltersConfig], Found]"
@@ -197,11 +208,9 @@ def _stretches(text: str, length: int) -> list[str]:
 
 
 def symbols(pair: Pair, a: Side, b: Side, config: FiltersConfig) -> Found:
-    """A side of signs: neither letters nor digits."""
-    if config.symbols is not None:
-        for side in (a, b):
-            if side.size and (share := 1 - len(side.letters) / side.size) >= config.symbols:
-                return "symbols", share
+    """An answer of signs: neither letters nor digits."""
+    if config.symbols is not None and b.size and (share := 1 - len(b.letters) / b.size) >= config.symbols:
+        return "symbols", share
     return None
 
 
@@ -218,7 +227,7 @@ def boilerplate(pair: Pair, a: Side, b: Side, config: FiltersConfig) -> Found:
     """An answer whose sentences speak to every reader of the site instead of about the subject."""
     if config.boilerplate is None or _BOILERPLATE.search(b.text) is None:
         return None
-    said = sum(len(one) for one in _SENTENCE.findall(b.text) if _BOILERPLATE.search(one))
+    said = sum(min(len(one), _AROUND_PHRASE) for one in _SENTENCE.findall(b.text) if _BOILERPLATE.search(one))
     share = said / len(b.text)
     return ("boilerplate", share) if share >= config.boilerplate else None
 
@@ -233,8 +242,8 @@ def unwanted_language(pair: Pair, a: Side, b: Side, config: FiltersConfig) -> Fo
 
 
 def language_mismatch(pair: Pair, a: Side, b: Side, config: FiltersConfig) -> Found:
-    """Sides in two languages, where they are no translations."""
-    if not config.language_mismatch or pair.kind in config.translations or "-" in pair.lang:
+    """Sides of prose in two languages."""
+    if not config.language_mismatch or "-" in pair.lang:
         return None
     differ = a.language and b.language and a.language != b.language
     return ("language mismatch", 1.0) if differ else None
@@ -253,19 +262,17 @@ def script(pair: Pair, a: Side, b: Side, config: FiltersConfig) -> Found:
 
 def incomplete(pair: Pair, a: Side, b: Side, config: FiltersConfig) -> Found:
     """An answer that announces what does not follow ("as follows:", "如下："), and says little before."""
-    if config.incomplete is None or pair.kind in config.translations:
+    if config.incomplete is None or _DANGLING.search(b.text[-_LONGEST_DANGLING:]) is None:
         return None
-    if _DANGLING.search(b.text[-_LONGEST_DANGLING:]) is None:
-        return None
-    sentences = _SENTENCE.findall(b.text)
-    before = Side("".join(sentences[:-1])).tokens
+    ends = [match.end() for match in _CLAUSE_END.finditer(b.text.rstrip(_JOINTS))]
+    before = Side(b.text[: ends[-1]]).tokens if ends else 0.0
     return ("incomplete", before) if before < config.incomplete else None
 
 
 def code(pair: Pair, a: Side, b: Side, config: FiltersConfig) -> Found:
     """An answer in a programming language, by the share of the signs that prose does not use."""
     if config.code is not None and b.size:
-        share = len(_CODE_SIGN.findall(b.text)) / b.size
+        share = len(_CODE_SIGN.findall(_FORMULA.sub("", b.text))) / b.size
         if share >= config.code:
             return "code", share
     return None
@@ -285,19 +292,24 @@ def links(pair: Pair, a: Side, b: Side, config: FiltersConfig) -> Found:
 
 # For pairs that were judged: their sides are short on purpose.
 RULES_FOR_JUDGED: tuple[Rule, ...] = (empty, unwanted_language)
-RULES: tuple[Rule, ...] = (
+# A translation of a fragment, a command or a notice is still one.
+RULES_FOR_TRANSLATIONS: tuple[Rule, ...] = (
     empty,
     too_short,
     too_long,
+    copied,
+    unwanted_language,
+    script,
+)
+# Cheap ones first.
+RULES: tuple[Rule, ...] = (
+    *RULES_FOR_TRANSLATIONS,
     links,
     incomplete,
-    copied,
     symbols,
     digits,
     code,
-    unwanted_language,
     language_mismatch,
-    script,
     boilerplate,
     repetition,
 )

@@ -14,7 +14,7 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from yuyi.artifacts import hash_file
 from yuyi.config import REFUSE_UNKNOWN
-from yuyi.data.filter_rules import RULES, RULES_FOR_JUDGED, Side
+from yuyi.data.filter_rules import RULES, RULES_FOR_JUDGED, RULES_FOR_TRANSLATIONS, Side
 from yuyi.data.step import add_counts, run_step
 from yuyi.errors import InputError
 from yuyi.records import Mark, read_pairs, write_marks
@@ -51,14 +51,14 @@ class FiltersConfig:
         longest_b: most tokens of `text_b`.
         copied: least share of stretches of three letters that two sides have in common.
         repetition: least share of a side's stretches of five words that are repetitions.
-        symbols: least share of signs among a side's characters, white space not counted.
+        symbols: least share of signs among the characters of `text_b`, white space not counted.
         digits: least share of digits among the characters of `text_b`.
         boilerplate: least share of the characters of `text_b` in sentences with a phrase such as `扫码关注`.
         languages: languages that are wanted; `other` is every script but Latin and Chinese. None for all.
-        language_mismatch: whether sides in two languages are marked.
-        translations: kinds of pairs whose sides may be in two languages.
+        language_mismatch: whether sides of prose in two languages are marked.
+        translations: kinds of pairs that translate; only length, copies and unwanted languages count there.
         traditional: least share of traditional characters among a side's ideographs.
-        incomplete: fewest tokens before a last sentence that announces what does not follow.
+        incomplete: fewest tokens before a last clause that announces what does not follow.
         code: least share of the signs of programming languages among the characters of `text_b`.
         links: least share of a side's characters in web addresses.
         blocklist: path of a list of words, one a line, or `module:function` of a Python function that takes a
@@ -71,10 +71,10 @@ class FiltersConfig:
     __pydantic_config__: ClassVar = REFUSE_UNKNOWN
 
     shortest_a: NonNegativeFloat | None = 1.0
-    shortest_b: NonNegativeFloat | None = 10.0
+    shortest_b: NonNegativeFloat | None = 6.0
     shortest_of: dict[str, NonNegativeFloat | None] = field(
         default_factory=lambda: {
-            "parallel": 2.0,
+            "parallel": 1.0,
             "paraphrase": 2.0,
             "duplicate_question": 2.0,
             "idiom_definition": 1.0,
@@ -84,17 +84,17 @@ class FiltersConfig:
     longest_a: PositiveInt | None = 1024
     longest_b: PositiveInt | None = 8192
     copied: Share | None = 0.9
-    repetition: Share | None = 0.4
-    symbols: Share | None = 0.5
-    digits: Share | None = 0.4
+    repetition: Share | None = 0.6
+    symbols: Share | None = 0.55
+    digits: Share | None = 0.55
     boilerplate: Share | None = 0.5
     languages: tuple[Language, ...] | None = None
     language_mismatch: bool = True
     translations: tuple[str, ...] = ("parallel",)
     traditional: Share | None = None
-    incomplete: NonNegativeFloat | None = 10.0
+    incomplete: NonNegativeFloat | None = 12.0
     code: Share | None = 0.25
-    links: Share | None = 0.5
+    links: Share | None = 0.7
     blocklist: str | None = None
     blocked: PositiveFloat = 1.0
     judged: Literal["few", "all"] = "few"
@@ -109,7 +109,8 @@ def marks_of(pair: Pair, config: FiltersConfig) -> list[tuple[str, float]]:
     a, b = Side(pair.text_a, pair.tokens_a), Side(pair.text_b, pair.tokens_b)
     if pair.label is not None and config.judged == "few":
         return _found(RULES_FOR_JUDGED, pair, a, b, config)
-    found = _found(RULES, pair, a, b, config)
+    rules = RULES_FOR_TRANSLATIONS if pair.kind in config.translations else RULES
+    found = _found(rules, pair, a, b, config)
     if config.blocklist is not None:
         judge = _judge(config.blocklist)
         if (value := max(judge(pair.text_a), judge(pair.text_b))) >= config.blocked:
