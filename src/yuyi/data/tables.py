@@ -12,6 +12,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from yuyi.data.clean import language
+from yuyi.data.text_files import first_language
 from yuyi.data.threads import Thread
 from yuyi.errors import InputError
 from yuyi.records import Document, Pair, Role, read_batches, read_columns
@@ -61,6 +62,8 @@ _TARGETS: dict[Role, tuple[Role, ...]] = {
     "translation": ("original",),
     "comment": ("answer", "question", "content"),
 }
+# What makes more of a row than a text.
+_BESIDE: tuple[ColumnRole, ...] = ("question", "answer", "summary", "keywords", "translation", "comment")
 
 # Rows whose columns are looked at; a later row of JSONL may have others.
 _LOOK = 100
@@ -226,10 +229,10 @@ def _document(row: Row, source: str, name: str, lang: str) -> Document | None:
     title = _text(row.get("title"), "title").strip()
     doc_id = _text(row.get("doc_id"), "doc_id") or name
     lang = lang or _text(row.get("lang"), "lang")
-    pieces = _pieces(row)
-    if {role for role, _, _ in pieces} <= {"content"}:
+    if not any(row.get(role) for role in _BESIDE):
         text = _text(row.get("content") or row.get("text"), "text")
-        return Document(source, doc_id, title, text, lang or language(text)) if text.strip() else None
+        return Document(source, doc_id, title, text, lang or first_language(text)) if text.strip() else None
+    pieces = _pieces(row)
     thread = Thread(title)
     places = {role: number for number, (role, _, _) in reversed([*enumerate(pieces)])}
     for role, text, score in pieces:

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 # A longer file becomes several documents, so that no file, however large, has to be held.
 _WHOLE_BYTES = 12 << 20
 _PIECE_CHARACTERS = 4_000_000
-# A title stands at the beginning; looking for it in the whole text would take longer than reading it.
-_TITLE_CHARACTERS = 10_000
+# A title stands at the beginning, and the language shows there; looking at the whole text would take longer
+# than reading it.
+_HEAD_CHARACTERS = 20_000
 
 
 def read_text_file(path: Path, *, name: str, source: str, lang: str = "") -> Iterator[Document]:
@@ -40,13 +41,13 @@ def read_text_file(path: Path, *, name: str, source: str, lang: str = "") -> Ite
     if path.stat().st_size <= _WHOLE_BYTES:
         text = read_text(path)
         if text.strip():
-            yield Document(source, name, _title(text) or path.stem, text, lang or language(text))
+            yield Document(source, name, _title(text) or path.stem, text, lang or first_language(text))
         return
     title = ""
     for number, text in enumerate(_pieces(read_lines(path)), 1):
         if text.strip():
             title = title or _title(text) or path.stem
-            yield Document(source, f"{name}#{number}", title, text, lang or language(text))
+            yield Document(source, f"{name}#{number}", title, text, lang or first_language(text))
 
 
 def read_html_file(path: Path, *, name: str, source: str, lang: str = "") -> Iterator[Document]:
@@ -70,12 +71,16 @@ def read_html_file(path: Path, *, name: str, source: str, lang: str = "") -> Ite
         )
     title, text = html_to_markdown(read_text(path))
     if text.strip():
-        yield Document(source, name, title.strip() or path.stem, text, lang or language(text))
+        yield Document(source, name, title.strip() or path.stem, text, lang or first_language(text))
+
+
+def first_language(text: str) -> str:
+    """The language that the beginning of a document is in, as `clean.language` tells it."""
+    return language(text[:_HEAD_CHARACTERS])
 
 
 def _title(text: str) -> str:
-    head = text[:_TITLE_CHARACTERS]
-    return next((block.text for block in parse(head) if block.kind == "heading"), "")
+    return next((block.text for block in parse(text[:_HEAD_CHARACTERS]) if block.kind == "heading"), "")
 
 
 def _pieces(lines: Iterator[str]) -> Iterator[str]:
