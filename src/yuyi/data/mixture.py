@@ -21,7 +21,7 @@ from yuyi.data.draw import by_source, draw
 from yuyi.data.manifest import manifest_of
 from yuyi.data.mixture_rows import drawn_table, negatives_by_row, write_jsonl, write_parquet
 from yuyi.data.reasons import Reasons
-from yuyi.data.step import run_step
+from yuyi.data.step import add_counts, run_step
 from yuyi.errors import InputError, RecipeError
 from yuyi.extras import require
 from yuyi.records import read_batches
@@ -214,7 +214,7 @@ def _find_free(name: str, job: _Job, scratch: Path) -> Counts:
     for code, reason in enumerate(marks.names):
         rows = np.unique(marks.rows[marks.codes == code])
         for source, count in Counter(sources[row] for row in rows).items():
-            seen.setdefault(source, {})[reason] = count
+            add_counts(seen, {source: {reason: count}})
     obeyed = marks.without(frozenset(job.config.ignore))
     free = np.ones(len(groups), bool)
     free[obeyed.rows] = False

@@ -27,13 +27,15 @@ class PartReasons:
     """The marks of one part of pairs, in arrays.
 
     Attributes:
-        names: reasons that occur, sorted.
+        names: reasons that occur, sorted; one that two steps give occurs twice.
+        steps: the step that gave each, such as `marks/filters`.
         rows: row of the marked pair, one number a mark.
         codes: the mark's reason, as a number of `names`.
         values: the number that decided.
     """
 
     names: tuple[str, ...]
+    steps: tuple[str, ...]
     rows: NDArray[np.int64]
     codes: NDArray[np.int64]
     values: NDArray[np.float64]
@@ -43,7 +45,7 @@ class PartReasons:
         if not ignored.intersection(self.names):
             return self
         kept = ~np.isin(self.codes, [code for code, name in enumerate(self.names) if name in ignored])
-        return PartReasons(self.names, self.rows[kept], self.codes[kept], self.values[kept])
+        return PartReasons(self.names, self.steps, self.rows[kept], self.codes[kept], self.values[kept])
 
 
 class Reasons:
@@ -68,29 +70,27 @@ class Reasons:
 
     def of_part(self, part: str) -> PartReasons:
         """The marks of a part of pairs."""
-        columns: list[tuple[Any, Any, Any]] = []
+        found: list[tuple[str, Any, Any, Any]] = []
         for step in self.on_pairs:
             file = self._folder.path / step / f"{part}.parquet"
-            if file.exists():
-                columns.extend(
-                    tuple(batch.column(name).to_numpy(zero_copy_only=False) for name in _MARK_COLUMNS)
-                    for batch in read_batches(file, _MARK_COLUMNS)
+            for batch in read_batches(file, _MARK_COLUMNS) if file.exists() else ():
+                rows, reasons, values = (
+                    batch.column(name).to_numpy(zero_copy_only=False) for name in _MARK_COLUMNS
                 )
-        inherited = list(self._inherited(part))
-        rows = np.concatenate(
-            [*(each[0] for each in columns), np.array([row for row, _ in inherited], np.int64)]
-        )
-        reasons = [
-            *(reason for each in columns for reason in each[1]),
-            *(mark.reason for _, mark in inherited),
-        ]
-        values = np.concatenate(
-            [*(each[2] for each in columns), np.array([mark.value for _, mark in inherited])]
-        )
-        names = tuple(sorted(set(reasons)))
+                found.append((step, rows, reasons, values))
+        for step in self.on_documents:
+            for row, mark in self._inherited(part, step):
+                found.append((step, [row], [mark.reason], [mark.value]))
+        both = [(reason, step) for step, _, reasons, _ in found for reason in reasons]
+        names = sorted(set(both))
         numbers = {name: code for code, name in enumerate(names)}
-        codes = np.array([numbers[reason] for reason in reasons], np.int64)
-        return PartReasons(names, rows, codes, values)
+        return PartReasons(
+            tuple(reason for reason, _ in names),
+            tuple(step for _, step in names),
+            np.concatenate([np.zeros(0, np.int64), *(rows for _, rows, _, _ in found)]),
+            np.array([numbers[each] for each in both], np.int64),
+            np.concatenate([np.zeros(0), *(values for *_, values in found)]),
+        )
 
     def marks(self, part: str, rows: Container[int]) -> dict[int, list[Mark]]:
         """The marks on some rows of a part of pairs, with ids and notes."""
@@ -100,14 +100,15 @@ class Reasons:
             for mark in read_marks(file) if file.exists() else ():
                 if mark.row in rows:
                     found.setdefault(mark.row, []).append(mark)
-        for row, mark in self._inherited(part):
-            if row in rows:
-                found.setdefault(row, []).append(mark)
+        for step in self.on_documents:
+            for row, mark in self._inherited(part, step):
+                if row in rows:
+                    found.setdefault(row, []).append(mark)
         return found
 
-    def _inherited(self, part: str) -> Iterator[tuple[int, Mark]]:
+    def _inherited(self, part: str, step: str) -> Iterator[tuple[int, Mark]]:
         """The row of each pair whose document is marked, and the mark, as one of the pair."""
-        marked = {mark.row: mark for mark in self._folder.marks(part, self.on_documents)}
+        marked = {mark.row: mark for mark in self._folder.marks(part, (step,))}
         documents = self._folder.path / "documents" / f"{part}.parquet"
         if not marked or not documents.exists():
             return

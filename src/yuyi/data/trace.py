@@ -192,11 +192,10 @@ def _find(folder: DataFolder, pair_id: str) -> tuple[str, int]:
             if place >= 0:
                 return part, begin + place
             alike = ids.filter(pc.starts_with(ids, pair_id[:4])) if pair_id else ids[:0]
-            likely = set(
-                sorted({*likely, *alike.to_pylist()}, key=lambda each: _apart(each, pair_id))[:_OFFERED]
-            )
+            nearest = sorted({*likely, *alike.to_pylist()}, key=lambda each: _apart(each, pair_id))
+            likely = nearest[:_OFFERED]
             begin += batch.num_rows
-    offered = ", ".join(sorted(likely, key=lambda each: _apart(each, pair_id)))
+    offered = ", ".join(likely)
     raise InputError(
         f"{pair_id!r}: no pair of {folder.path} has this id. "
         + (

@@ -1,0 +1,410 @@
+"""`report.html`: what was made, what was kept and why the rest was not, on one page that needs no network.
+
+All texts are strangers' and may hold anything. Each is escaped, control characters are shown as such, its
+direction of writing cannot leak, and the page forbids itself scripts and everything from elsewhere.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from yuyi.artifacts import publish_file
+from yuyi.data import svg
+from yuyi.data.statistics import LENGTH_EDGES, find_statistics
+from yuyi.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from yuyi.data.folder import DataFolder
+    from yuyi.data.statistics import ReasonFigures, Statistics, Tally
+    from yuyi.data.step import StepRecord
+    from yuyi.data.trace import Sample
+
+# Longer tables begin with this many rows; the others can be opened.
+_SHOWN = 25
+# Characters of a text, and of a name.
+_LONGEST, _LONGEST_NAME = 700, 120
+# Controls, surrogates, and what turns the direction of writing; tabs and line ends may stay.
+_UNSEEN = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
+)
+_STEP_NAMES = {
+    "pairs": ("made", "生成"),
+    "marks/documents": ("documents without duplicates", "文档去重"),
+    "marks/filters": ("filters", "规则过滤"),
+    "marks/duplicates": ("duplicates", "去重"),
+    "marks/evaluation": ("evaluation texts", "评测去污染"),
+    "marks/consistency": ("consistency", "一致性"),
+    "marks/quality": ("quality", "质量"),
+}
+_LANGUAGES = {"zh": "中文", "en": "English"}
+
+
+def write_report(folder: DataFolder, statistics: Statistics | None = None) -> Path:
+    """The path of `report.html` in a data folder, after writing it.
+
+    Args:
+        folder: holds finished `pairs`, and whatever other steps were done.
+        statistics: of the folder; None to find them.
+
+    Raises:
+        InputError: there are no pairs, marks belong to other pairs than are there now, or the page cannot be
+            written.
+    """
+    page = page_of(statistics or find_statistics(folder), folder.path.resolve().name, _manifest(folder))
+    path = folder.path / "report.html"
+    with publish_file(path) as temporary:
+        temporary.write_text(page, "utf-8")
+    return path
+
+
+def page_of(statistics: Statistics, name: str, manifest: Mapping[str, Any] | None = None) -> str:
+    """The whole page, as HTML.
+
+    Args:
+        statistics: what it shows.
+        name: of the data folder.
+        manifest: of the mixture; None where there is none.
+    """
+    sections = [
+        ("kept", "What is kept", "保留情况", _funnel(statistics)),
+        ("sources", "Sources", "来源", _sources(statistics)),
+        ("rules", "Rules", "规则", _tallies(statistics.rules, "rule", "规则")),
+        ("reasons", "Reasons", "剔除原因", _reasons(statistics)),
+        ("lengths", "Lengths", "长度", _lengths(statistics)),
+        ("languages", "Languages", "语言与字体", _languages(statistics)),
+        ("examples", "Kept pairs", "保留样例", _kept_samples(statistics)),
+        ("mixture", "Training set", "训练集", _mixture(manifest) if manifest else ""),
+        ("steps", "Steps", "步骤", _steps(statistics.steps)),
+    ]
+    shown = [section for section in sections if section[3]]
+    links = "".join(f'<a href="#{key}">{title} {chinese}</a>' for key, title, chinese, _ in shown)
+    body = "".join(
+        f'<h2 id="{key}">{title}<i lang="zh">{chinese}</i></h2>{content}'
+        for key, title, chinese, content in shown
+    )
+    style = Path(__file__).with_name("report.css").read_text("utf-8")
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<meta http-equiv="Content-Security-Policy" '
+        "content=\"default-src 'none'; style-src 'unsafe-inline'\">"
+        f"<title>{_safe(name)} · yuyi</title><style>{style}</style></head><body><main>"
+        f"<h1>{_safe(name)}</h1><p>Training pairs, and why others were dropped. "
+        '<span lang="zh">训练句对，以及每条剔除的理由。</span></p>'
+        f"<nav>{links}</nav>{_tiles(statistics)}{body}"
+        f"<footer>yuyi {__version__} · random examples, the same at every run</footer></main></body></html>\n"
+    )
+
+
+def _tiles(statistics: Statistics) -> str:
+    pairs = statistics.pairs
+    dropped = pairs.made - pairs.kept
+    kept_by_language = [(lang, tally.kept) for lang, tally in statistics.languages.items() if tally.kept]
+    kept_by_language.sort(key=lambda item: -item[1])
+    shares = " · ".join(
+        f"{_safe(_language(lang))} {_percent(count, pairs.kept)}" for lang, count in kept_by_language[:3]
+    )
+    documents = sum(statistics.documents.values())
+    marked = f"{statistics.documents_marked:,} marked" if statistics.documents_marked else "from "
+    about = f"{marked}{'; ' if statistics.documents_marked else ''}{len(statistics.sources):,} sources"
+    tiles = [
+        ("", "Documents", "文档", f"{documents:,}", about),
+        ("", "Pairs made", "生成句对", f"{pairs.made:,}", f"by {len(statistics.rules):,} rules"),
+        (
+            "main",
+            "Pairs kept",
+            "保留句对",
+            f"{pairs.kept:,}",
+            f"{_percent(pairs.kept, pairs.made)} of all",
+        ),
+        ("", "Dropped", "剔除", f"{dropped:,}", f"for {len(statistics.reasons):,} reasons"),
+    ]
+    cells = "".join(
+        f'<div class="tile {kind}">{name} <i lang="zh">{chinese}</i><b>{number}</b>'
+        f"<small>{note}</small></div>"
+        for kind, name, chinese, number, note in tiles
+        if number != "0" or name != "Documents"
+    )
+    bar = f'<div class="card"><h3>Kept by language <i lang="zh">语言占比</i> <i>{shares}</i></h3>'
+    return f'<div class="tiles">{cells}</div>{bar}{svg.shares(kept_by_language)}</div>'
+
+
+def _funnel(statistics: Statistics) -> str:
+    made = statistics.pairs.made
+    rows, before = [], made
+    for step, left in statistics.funnel.items():
+        name, chinese = _STEP_NAMES.get(step, (step.removeprefix("marks/"), ""))
+        lost = f"−{before - left:,}" if step != "pairs" else ""
+        rows.append(
+            f'<tr><td class="name">{_safe(name)} <span class="dim" lang="zh">{chinese}</span></td>'
+            f'<td class="wide">{svg.bar(before, left, made)}</td><td class="num">{left:,}</td>'
+            f'<td class="num dim">{lost}</td><td class="num dim">{_percent(left, made)}</td></tr>'
+        )
+        before = left
+    text = "Steps mark pairs, in this order, and delete none. A pair is counted where it is first marked."
+    head = _head(
+        ("after <i>经过</i>", ""),
+        ("", "wide"),
+        ("left <i>剩余</i>", "num"),
+        ("lost <i>剔除</i>", "num"),
+        ("", "num"),
+    )
+    return f'<p>{text}</p><div class="card">{_key()}<table>{head}{"".join(rows)}</table></div>'
+
+
+def _sources(statistics: Statistics) -> str:
+    documents = {name: f"{count:,}" for name, count in statistics.documents.items()}
+    licences = {name: origin.licence for name, origin in statistics.origins.items() if origin.licence}
+    extra = [("documents <i>文档</i>", "num", documents)]
+    if licences:
+        extra.append(("licence <i>许可</i>", "", licences))
+    return _tallies(statistics.sources, "source", "来源", extra)
+
+
+def _tallies(
+    tallies: Mapping[str, Tally],
+    what: str,
+    chinese: str,
+    extra: Sequence[tuple[str, str, Mapping[str, str]]] = (),
+) -> str:
+    """A table with a bar for each name."""
+    largest = max((tally.made for tally in tallies.values()), default=1)
+    rows = [
+        f'<tr><td class="name">{_safe(name)}</td>'
+        f'<td class="wide">{svg.bar(tally.made, tally.kept, largest)}</td>'
+        f'<td class="num">{tally.made:,}</td><td class="num">{tally.kept:,}</td>'
+        f'<td class="num dim">{_percent(tally.kept, tally.made)}</td>'
+        + "".join(f'<td class="{kind} dim">{_safe(column.get(name, ""))}</td>' for _, kind, column in extra)
+        + "</tr>"
+        for name, tally in tallies.items()
+    ]
+    head = _head(
+        (f"{what} <i>{chinese}</i>", ""),
+        ("", "wide"),
+        ("made <i>生成</i>", "num"),
+        ("kept <i>保留</i>", "num"),
+        ("", "num"),
+        *((title, kind) for title, kind, _ in extra),
+    )
+    return f'<div class="card">{_key()}{_long_table(head, rows)}</div>'
+
+
+def _long_table(head: str, rows: Sequence[str]) -> str:
+    table = f"<table>{head}{''.join(rows[:_SHOWN])}</table>"
+    if len(rows) > _SHOWN:
+        rest = "".join(rows[_SHOWN:])
+        table += (
+            f"<details><summary>{len(rows) - _SHOWN:,} more</summary><table>{head}{rest}</table></details>"
+        )
+    return table
+
+
+def _head(*cells: tuple[str, str]) -> str:
+    return "<tr>" + "".join(f'<th class="{kind}">{title}</th>' for title, kind in cells) + "</tr>"
+
+
+def _key() -> str:
+    return '<div class="key"><span class="kept">kept 保留</span><span>dropped 剔除</span></div>'
+
+
+def _reasons(statistics: Statistics) -> str:
+    if not statistics.reasons:
+        return "<p>No step has marked a pair.</p>"
+    largest = statistics.reasons[0].pairs
+    rows = "".join(
+        f'<tr><td class="name"><a href="#reason-{number}">{_safe(each.reason)}</a></td>'
+        f'<td class="wide">{svg.bar(each.pairs, each.alone, largest)}</td><td class="num">{each.pairs:,}</td>'
+        f'<td class="num">{each.alone:,}</td>'
+        f'<td class="num dim">{_percent(each.pairs, statistics.pairs.made)}</td></tr>'
+        for number, each in enumerate(statistics.reasons)
+    )
+    head = _head(
+        ("reason <i>原因</i>", ""),
+        ("", "wide"),
+        ("pairs <i>句对</i>", "num"),
+        ("by it alone <i>仅此</i>", "num"),
+        ("of all", "num"),
+    )
+    text = (
+        "A pair may be marked for several reasons. Those marked for one alone, the dark part of a bar, would "
+        "come back if the reason were ignored: <code>--set 'mix.ignore=[\"REASON\"]'</code>."
+    )
+    cards = "".join(_reason(number, each) for number, each in enumerate(statistics.reasons))
+    return f'<p>{text}</p><div class="card"><table>{head}{rows}</table></div>{cards}'
+
+
+def _reason(number: int, figures: ReasonFigures) -> str:
+    sources = list(figures.sources.items())
+    where = ", ".join(f"{_safe(name)} {count:,}" for name, count in sources[:5])
+    more = f" and {len(sources) - 5:,} more" if len(sources) > 5 else ""
+    return (
+        f'<div class="card" id="reason-{number}"><div class="reason"><div><h3>{_safe(figures.reason)}'
+        f'<span class="step">{_safe(figures.step)}</span></h3><dl>'
+        f"<div><dt>pairs <i>句对</i></dt><dd>{figures.pairs:,}</dd></div>"
+        f"<div><dt>by it alone <i>仅此原因</i></dt><dd>{figures.alone:,}</dd></div></dl>"
+        f'<div class="where">{where}{more}</div></div><div>{svg.values(figures.values, figures.limits)}</div>'
+        f"</div>{_details(figures.samples, figures.reason)}</div>"
+    )
+
+
+def _details(samples: Iterable[Sample], reason: str = "") -> str:
+    rows = [_sample(each, reason) for each in samples]
+    if not rows:
+        return ""
+    return f"<details><summary>{len(rows)} random examples · 随机样例</summary>{''.join(rows)}</details>"
+
+
+def _sample(sample: Sample, reason: str) -> str:
+    pair = sample.pair
+    marks = "".join(
+        f'<span class="{"badge" if mark.reason == reason else ""}">{_safe(mark.reason)} {mark.value:.4g}'
+        f"{' · ' + _safe(mark.note) if mark.note else ''}</span>"
+        for mark in sorted(sample.marks, key=lambda each: each.reason != reason)
+    )
+    where = (
+        f"{_safe(pair.doc_id)} [{pair.start:,}–{pair.end:,}]"
+        if pair.doc_id and pair.start >= 0
+        else _safe(pair.doc_id)
+    )
+    tokens = f"<span>{pair.tokens_a:,} / {pair.tokens_b:,} tokens</span>" if pair.tokens_b >= 0 else ""
+    label = f"<span>label {pair.label:g}</span>" if pair.label is not None else ""
+    return (
+        '<div class="sample"><div class="sides">'
+        f'<div class="text ask" dir="auto">{_safe(pair.text_a, _LONGEST)}</div>'
+        f'<div class="text" dir="auto">{_safe(pair.text_b, _LONGEST)}</div></div><div class="meta">{marks}'
+        f"<span>{_safe(pair.source)}</span><span>{_safe(pair.kind)}</span><span>{_safe(pair.lang)}</span>{label}"
+        f"{tokens}<span>{where}</span><code>{_safe(pair.pair_id)}</code></div></div>"
+    )
+
+
+def _lengths(statistics: Statistics) -> str:
+    cards = "".join(
+        f'<div class="card"><h3>{side} <i>{about}</i></h3>{svg.lengths(LENGTH_EDGES, *counts)}</div>'
+        for (side, counts), about in zip(
+            statistics.lengths.items(), ("asks 提问侧", "answers 回答侧"), strict=True
+        )
+    )
+    text = "Pairs by tokens of either side; the axis is logarithmic."
+    return (
+        f'<p>{text} <span lang="zh">横轴为对数刻度的词元数。</span></p>{_key()}<div class="two">{cards}</div>'
+    )
+
+
+def _languages(statistics: Statistics) -> str:
+    named = {_language(lang): tally for lang, tally in statistics.languages.items()}
+    tables = _tallies(named, "language of pairs", "语言")
+    if statistics.blocks:
+        total = sum(statistics.blocks.values())
+        found: dict[tuple[str, str], list[int]] = {}
+        for (lang, script, drop), count in statistics.blocks.items():
+            numbers = found.setdefault((lang, script), [0, 0])
+            numbers[0] += count
+            numbers[1] += 0 if drop else count
+        rows = "".join(
+            f'<tr><td class="name">{_safe(_language(lang) or "unknown")} '
+            f'<span class="dim">{_safe(script)}</span></td>'
+            f'<td class="wide">{svg.bar(made, kept, total)}</td><td class="num">{made:,}</td>'
+            f'<td class="num">{kept:,}</td><td class="num dim">{_percent(made, total)}</td></tr>'
+            for (lang, script), (made, kept) in sorted(found.items(), key=lambda item: -item[1][0])
+        )
+        head = _head(
+            ("writing of documents <i>字体</i>", ""),
+            ("", "wide"),
+            ("characters <i>字符</i>", "num"),
+            ("used <i>可用</i>", "num"),
+            ("", "num"),
+        )
+        tables += f'<div class="card">{_key()}<table>{head}{rows}</table></div>'
+    return tables
+
+
+def _kept_samples(statistics: Statistics) -> str:
+    rules = "".join(
+        f'<details class="rule"><summary><b>{_safe(kind)}</b>'
+        f'<span class="dim">{statistics.rules[kind].kept:,} kept</span></summary>'
+        + "".join(_sample(each, "") for each in statistics.kept_samples[kind])
+        + "</details>"
+        for kind in sorted(statistics.kept_samples, key=lambda kind: -statistics.rules[kind].kept)
+    )
+    text = "Random pairs of each rule that no step marked."
+    return f'<p>{text}</p><div class="card">{rules}</div>' if rules else ""
+
+
+def _mixture(manifest: Mapping[str, Any]) -> str:
+    sources = sorted(manifest["sources"].items(), key=lambda item: -item[1]["taken"])
+    largest = max((max(told["kept"], told["taken"]) for _, told in sources), default=1)
+    rows = [
+        f'<tr><td class="name">{_safe(name)}</td>'
+        f'<td class="wide">{svg.bar(max(told["kept"], told["taken"]), told["taken"], largest)}</td>'
+        f'<td class="num">{told["kept"]:,}</td><td class="num">{told["taken"]:,}</td>'
+        f'<td class="num dim">{told["share"]:.1%}</td></tr>'
+        for name, told in sources
+    ]
+    head = _head(
+        ("source <i>来源</i>", ""),
+        ("", "wide"),
+        ("kept <i>保留</i>", "num"),
+        ("taken <i>选用</i>", "num"),
+        ("share <i>占比</i>", "num"),
+    )
+    about = f"{manifest['rows']:,} rows · alpha {manifest['settings']['alpha']:g} · seed {manifest['seed']}"
+    return (
+        f"<p>{_safe(manifest['file'])}: {about} · sha256 <code>{_safe(manifest['sha256'][:16])}…</code></p>"
+        f'<div class="card"><div class="key"><span class="kept">taken 选用</span><span>left 未选</span></div>'
+        f"{_long_table(head, rows)}</div>"
+    )
+
+
+def _steps(steps: Sequence[StepRecord]) -> str:
+    slowest = max((record.seconds for record in steps), default=1)
+    rows = "".join(
+        f'<tr><td class="name">{_safe(record.step)}</td>'
+        f'<td class="wide">{_seconds_bar(record.seconds, slowest)}</td>'
+        f'<td class="num">{record.seconds:,.1f} s</td>'
+        f'<td class="num">{record.peak_memory / 2**20:,.0f} MiB</td>'
+        f'<td class="num">{record.counts.get("rows", 0):,}</td>'
+        f'<td class="dim"><code>{_safe(record.digest[:12])}</code></td></tr>'
+        for record in steps
+    )
+    head = _head(
+        ("step <i>步骤</i>", ""),
+        ("", "wide"),
+        ("time <i>用时</i>", "num"),
+        ("peak memory <i>内存峰值</i>", "num"),
+        ("rows <i>行数</i>", "num"),
+        ("digest", ""),
+    )
+    return f'<div class="card"><table>{head}{rows}</table></div>'
+
+
+def _seconds_bar(seconds: float, slowest: float) -> str:
+    tenths = round(seconds * 10)
+    return svg.bar(tenths, tenths, round(slowest * 10))
+
+
+def _manifest(folder: DataFolder) -> dict[str, Any] | None:
+    path = folder.path / "mixture" / "manifest.json"
+    if not path.exists():
+        return None
+    found: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    return found
+
+
+def _language(lang: str) -> str:
+    return " + ".join(_LANGUAGES.get(each, each) for each in lang.split("-"))
+
+
+def _percent(part: int, whole: int) -> str:
+    return f"{part / whole:.1%}" if whole else "–"
+
+
+def _safe(text: str, longest: int = _LONGEST_NAME) -> str:
+    """A stranger's text for HTML: cut, its unseen characters shown, and escaped."""
+    cut = text[:longest] + ("…" if len(text) > longest else "")
+    return escape(_UNSEEN.sub(lambda match: f"⟨{ord(match[0]):04X}⟩", cut))
