@@ -137,7 +137,7 @@ if __name__ == "__main__":
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_killed_run_goes_on_to_the_same_bytes(tmp_path: Path, workers: int) -> None:
-    paths = [write_folder(tmp_path / f"in{number}", words=1500) for number in range(4)]
+    paths = [write_folder(tmp_path / f"in{number}", words=500) for number in range(4)]
     config = ExtractConfig(sources=tuple(SourceConfig(path=str(path)) for path in paths))
     whole = extract(DataFolder(tmp_path / "whole"), config, workers=1)
     command = [sys.executable, "-c", KILLED, str(tmp_path / "cut"), str(workers), *map(str, paths)]

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import islice, zip_longest
 from typing import TYPE_CHECKING
-from xml.etree.ElementTree import ParseError, iterparse
 
 from yuyi.data.clean import language
 from yuyi.data.threads import Thread
+from yuyi.data.xml import stream_xml
 from yuyi.errors import InputError
-from yuyi.text.decode import reading
 from yuyi.text.lines import read_lines
 from yuyi.text.rows import read_fields
 
@@ -93,19 +92,37 @@ def _two_columns(path: Path) -> Iterator[Aligned]:
 
 
 def _translation_units(path: Path) -> Iterator[Aligned]:
-    with reading(path), path.open("rb") as file:
-        try:
-            events = iterparse(file, events=("start", "end"))
-            _, root = next(events)
-            body = root
-            for event, element in events:
-                tag = element.tag.rpartition("}")[2]
-                if event == "start" and tag == "body":
-                    body = element
-                elif event == "end" and tag == "tu":
-                    texts = ["".join(seg.itertext()) for seg in element.iter() if seg.tag.endswith("seg")]
-                    body.clear()
-                    if len(texts) >= 2:
-                        yield texts[0], " ".join(texts[1].split("\n"))
-        except ParseError as error:
-            raise InputError(f"is not whole XML ({error}). Write or copy it again.") from error
+    units = _Units()
+    for _ in stream_xml(path, "tmx", units):
+        yield from units.take()
+
+
+class _Units:
+    """The first two texts of each translation unit of TMX."""
+
+    def __init__(self) -> None:
+        self._texts: list[str] = []
+        self._pieces: list[str] | None = None
+        self._found: list[Aligned] = []
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        if name == "seg":
+            self._pieces = []
+
+    def data(self, text: str) -> None:
+        if self._pieces is not None:
+            self._pieces.append(text)
+
+    def end(self, name: str) -> None:
+        if name == "seg" and self._pieces is not None:
+            self._texts.append(" ".join("".join(self._pieces).split()))
+            self._pieces = None
+        elif name == "tu":
+            if len(self._texts) >= 2:
+                self._found.append((self._texts[0], self._texts[1]))
+            self._texts = []
+
+    def take(self) -> list[Aligned]:
+        """The units that have ended since the last call."""
+        found, self._found = self._found, []
+        return found
