@@ -39,7 +39,7 @@ _IDEOGRAPHS = re.compile(f"[{IDEOGRAPHS}]+")
 _OTHER_SCRIPT = re.compile(r"[\u0370-\u1eff\u3040-\u30ff\u3131-\u318e\uac00-\ud7af]+")
 # What English prose cannot do without, and names, titles and commands can.
 _FUNCTION_WORDS = re.compile(
-    r"\b(?:the|a|an|of|to|in|is|are|was|and|or|for|with|that|this|it|you|your|we|be|on|by|as|from|can|if|not)\b",
+    r"\b(?:the|an|of|to|in|is|are|was|and|or|for|with|that|this|it|you|your|we|be|on|by|as|from|can|if|not)\b",
     re.IGNORECASE,
 )
 # Frequent characters that only traditional writing has.
@@ -52,7 +52,7 @@ _TRADITIONAL = re.compile(
 _URL = re.compile(r"(?:https?://|ftp://|www\.)[^\s\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]+", re.IGNORECASE)
 # Formulas between dollars are no code.
 _FORMULA = re.compile(r"\$\$[^$]{1,2000}\$\$|\$[^$\n]{1,300}\$")
-_CODE_SIGN = re.compile(r"(?<!\{)\{(?!\{)|(?<!\})\}(?!\})|[();=<>]|->|::|[A-Za-z0-9]_[A-Za-z0-9]")
+_CODE_SIGN = re.compile(r"(?<!\{)\{(?!\{)|(?<!\})\}(?!\})|[;=<>]|[A-Za-z0-9]\(|->|::|[A-Za-z0-9]_[A-Za-z0-9]")
 _DANGLING = re.compile(
     r"(?:[:：,，、]|(?:\bas follows|\bfollowing|\bfor example|\bsuch as|如下(?:所示)?|例如|比如|以下)[.。]?)"
     r"\s*$",

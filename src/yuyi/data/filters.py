@@ -93,7 +93,7 @@ class FiltersConfig:
     translations: tuple[str, ...] = ("parallel",)
     traditional: Share | None = None
     incomplete: NonNegativeFloat | None = 12.0
-    code: Share | None = 0.25
+    code: Share | None = 0.2
     links: Share | None = 0.7
     blocklist: str | None = None
     blocked: PositiveFloat = 1.0

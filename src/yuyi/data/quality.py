@@ -1,0 +1,414 @@
+"""Quality by language model: any OpenAI-compatible chat endpoint grades pairs, within a budget.
+
+Every answer is written down when it comes, in `quality-cache.sqlite` in the data folder, by model, rubric and
+texts. A run that was killed, or one with another budget or sample, pays for no pair twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+
+from yuyi.artifacts import hash_json
+from yuyi.config import REFUSE_UNKNOWN
+from yuyi.data.chat import Chat, Refused
+from yuyi.data.clean import weight
+from yuyi.data.judgments import Judgments, judgments_in
+from yuyi.data.rubric import HIGHEST, RUBRICS, question_about, rubric_for, scores_in
+from yuyi.data.step import StepRecord, add_counts, run_step
+from yuyi.errors import InputError
+from yuyi.records import Mark, read_marks, read_pairs, write_marks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from concurrent.futures import Future
+
+    from yuyi.data.chat import Answer
+    from yuyi.data.folder import DataFolder
+    from yuyi.data.step import Counts, Workplace
+    from yuyi.progress import Done
+    from yuyi.records import Pair
+
+STEP = "marks/quality"
+CACHE = "quality-cache.sqlite"
+# Not one of the pairs' parts, so that no step takes its rows for marks.
+_SCORES = ".scores.parquet"
+
+# For estimates: tokens of an answer for a pair, and of the braces and ids around a pair.
+_TOKENS_PER_SCORE, _TOKENS_AROUND = 6, 12
+_WEIGHT_PER_TOKEN = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QualityConfig:
+    """Who grades which pairs, for how much.
+
+    Attributes:
+        base_url: of an OpenAI-compatible server, such as `http://localhost:8000/v1`.
+        model: its name there.
+        key_variable: environment variable that holds the key; the key itself is written nowhere.
+        least: pairs that score less are marked; scores go from 0 to 5.
+        sample: below 1 the share of the pairs that are graded, else their number; always the same ones.
+            None for all.
+        batch: pairs in a request.
+        longest: characters of a text that are shown.
+        concurrency: requests at a time.
+        timeout: seconds without a byte after which a request counts as failed.
+        retries: how often a request is sent again after 429, 5xx or no answer.
+        wait: seconds before it is, doubled each time; where the server says how long, that long.
+        attempts: how often pairs are asked about whose score an answer lacks.
+        budget: most money to spend in all on this folder with this model, in the currency of the prices.
+        budget_tokens: most tokens to spend likewise, sent and received together.
+        price_in: of a million tokens sent.
+        price_out: of a million tokens received.
+        options: further fields of each request, such as `temperature`.
+        dry_run: whether to count what a run would ask and cost, and ask nothing.
+    """
+
+    __pydantic_config__: ClassVar = REFUSE_UNKNOWN
+
+    base_url: str
+    model: str
+    key_variable: str = "OPENAI_API_KEY"
+    least: Annotated[float, Field(ge=0, le=HIGHEST)] = 3.0
+    sample: PositiveFloat | None = None
+    batch: PositiveInt = 10
+    longest: PositiveInt = 1_200
+    concurrency: PositiveInt = 4
+    timeout: PositiveFloat = 120.0
+    retries: NonNegativeInt = 6
+    wait: NonNegativeFloat = 1.0
+    attempts: PositiveInt = 3
+    budget: NonNegativeFloat | None = None
+    budget_tokens: NonNegativeInt | None = None
+    price_in: NonNegativeFloat = 0.0
+    price_out: NonNegativeFloat = 0.0
+    options: dict[str, Any] = field(default_factory=lambda: {"temperature": 0})
+    dry_run: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse a budget that nothing would ever exceed."""
+        if self.budget is not None and not (self.price_in or self.price_out):
+            raise ValueError("budget: counts money, and price_in and price_out are 0. Set them too.")
+
+
+@dataclass(frozen=True, slots=True)
+class QualityPlan:
+    """What a run would do.
+
+    Attributes:
+        pairs: pairs to be graded.
+        cached: those of them that are graded already.
+        batches: requests, where all goes well.
+        tokens_in: estimate of the tokens sent.
+        tokens_out: estimate of the tokens received.
+        cost: estimate of the money, in the currency of the prices.
+    """
+
+    pairs: int
+    cached: int
+    batches: int
+    tokens_in: int
+    tokens_out: int
+    cost: float
+
+
+def judge_quality(
+    folder: DataFolder,
+    config: QualityConfig,
+    *,
+    workers: int | None = None,
+    on_done: Done = lambda texts, tokens=0: None,
+) -> StepRecord:
+    """The record of `marks/quality`, once it marks the pairs that score low.
+
+    Pairs with a label, and pairs that another step has marked, are not graded; neither is what no answer
+    gave a score to, or what the budget did not suffice for, and such pairs get no mark. Where the budget ends
+    the step ends, and a greater one goes on from there.
+
+    Its counts are `rows`, those graded by source as `seen`, by source and reason `marked`, by source those
+    left without a score as `ungraded`, and `tokens_in` and `tokens_out` spent on the model so far. With
+    `dry_run` they are those of `plan_quality`, and nothing is written but an empty cache.
+
+    Args:
+        folder: where the pairs are.
+        config: who grades, and what.
+        workers: for likeness to other steps; requests wait for the server, and `concurrency` rules them.
+        on_done: called with numbers of graded pairs.
+
+    Raises:
+        InputError: there are no pairs, the endpoint does not answer, or the folder cannot be written.
+    """
+    if config.dry_run:
+        return _plan_record(plan_quality(folder, config))
+    others = _other_steps(folder)
+    settings = {name: value for name, value in asdict(config).items() if name not in _HOW_NOT_WHAT}
+    return run_step(
+        folder.path / STEP,
+        lambda place: _judge(folder, config, place),
+        settings=settings,
+        inputs={name: folder.need(name).digest for name in ("pairs", *others)},
+        code=("data/quality.py", "data/rubric.py", "data/chat.py"),
+        workers=workers,
+        on_done=on_done,
+    )
+
+
+# These change how long a run takes and not what comes of it.
+_HOW_NOT_WHAT = ("concurrency", "timeout", "retries", "wait", "dry_run", "key_variable")
+
+
+def plan_quality(folder: DataFolder, config: QualityConfig) -> QualityPlan:
+    """What `judge_quality` would ask and what that would cost; nothing is asked.
+
+    Raises:
+        InputError: there are no pairs.
+    """
+    tokens = [0, 0]
+    batches = asked = 0
+    known: Counts = {}
+    with judgments_in(folder.path / CACHE) as judgments:
+        for batch in _batches(folder, config, judgments, known):
+            batches += 1
+            asked += len(batch)
+            for way, count in enumerate(_estimate(batch, config)):
+                tokens[way] += count
+    cached = known.get("cached", 0)
+    return QualityPlan(asked + cached, cached, batches, tokens[0], tokens[1], _cost(tokens, config))
+
+
+def quality_scores(folder: DataFolder, part: str) -> dict[int, float]:
+    """The score of each graded row of a part of the pairs.
+
+    Raises:
+        InputError: the pairs were not graded.
+    """
+    folder.need(STEP)
+    return {mark.row: mark.value for mark in read_marks(folder.path / STEP / f"{part}{_SCORES}")}
+
+
+def _judge(folder: DataFolder, config: QualityConfig, place: Workplace) -> Counts:
+    with judgments_in(folder.path / CACHE) as judgments:
+        known: Counts = {}
+        _Grading(config, judgments, place.on_done).run(_batches(folder, config, judgments, known))
+        counts: Counts = {"rows": 0, "seen": {}, "marked": {}, "ungraded": {}}
+        for part in folder.parts("pairs"):
+            _write_part(folder, part, config, judgments, place, counts)
+        counts["tokens_in"], counts["tokens_out"] = judgments.spent(config.model)
+    return counts
+
+
+def _write_part(
+    folder: DataFolder,
+    part: str,
+    config: QualityConfig,
+    judgments: Judgments,
+    place: Workplace,
+    counts: Counts,
+) -> None:
+    """Write the scores of a part, and the marks that follow from them."""
+    low: list[Mark] = []
+
+    def scores() -> Iterator[Mark]:
+        for row, pair in _chosen(folder, part, _limit(folder, config)):
+            counts["rows"] += 1
+            key = _key(pair, config)
+            score = judgments.scores([key]).get(key)
+            add_counts(counts["ungraded" if score is None else "seen"], {pair.source: 1})
+            if score is None:
+                continue
+            yield Mark(row, pair.pair_id, "score", score)
+            if score < config.least:
+                low.append(Mark(row, pair.pair_id, "low quality", score))
+                add_counts(counts["marked"], {pair.source: {"low quality": 1}})
+
+    write_marks(place.folder / f"{part}{_SCORES}", scores())
+    write_marks(place.folder / f"{part}.parquet", low)
+
+
+class _Grading:
+    """Asks about batches, several at a time, until all are graded or the budget is spent."""
+
+    def __init__(self, config: QualityConfig, judgments: Judgments, on_done: Done) -> None:
+        self._config = config
+        self._judgments = judgments
+        self._on_done = on_done
+        self._stop = threading.Event()
+        self._chat = Chat(
+            base_url=config.base_url,
+            model=config.model,
+            key_variable=config.key_variable,
+            timeout=config.timeout,
+            retries=config.retries,
+            wait=config.wait,
+            options=config.options,
+        )
+
+    def run(self, batches: Iterator[list[Pair]]) -> None:
+        running: dict[Future[None], tuple[int, int]] = {}
+        with ThreadPoolExecutor(self._config.concurrency) as pool:
+            try:
+                for batch in batches:
+                    needs = _estimate(batch, self._config)
+                    while running and (
+                        len(running) >= self._config.concurrency
+                        or not self._affords(needs, *running.values())
+                    ):
+                        self._settle(running)
+                    if not self._affords(needs):
+                        break
+                    running[pool.submit(self._grade, batch)] = needs
+                while running:
+                    self._settle(running)
+            finally:
+                # After an error nothing more is asked; answers that are on their way are still kept.
+                self._stop.set()
+
+    def _settle(self, running: dict[Future[None], tuple[int, int]]) -> None:
+        done, _ = wait(running, return_when=FIRST_COMPLETED)
+        for future in done:
+            del running[future]
+            future.result()
+
+    def _affords(self, *needs: tuple[int, int]) -> bool:
+        spent = self._judgments.spent(self._config.model)
+        tokens = [sum(way) for way in zip(spent, *needs, strict=True)]
+        most, money = self._config.budget_tokens, self._config.budget
+        return (most is None or sum(tokens) <= most) and (
+            money is None or _cost(tokens, self._config) <= money
+        )
+
+    def _grade(self, pairs: list[Pair]) -> None:
+        """Ask about pairs, and again about those that an answer leaves out."""
+        for _ in range(self._config.attempts):
+            if not pairs or self._stop.is_set():
+                return
+            try:
+                answer = self._chat.ask(
+                    RUBRICS[rubric_for(pairs[0])], question_about(pairs, self._config.longest)
+                )
+            except Refused as refused:
+                self._grade_apart(pairs, refused)
+                return
+            found = scores_in(answer.text, len(pairs))
+            scores = {_key(pairs[row], self._config): score for row, score in found.items()}
+            self._judgments.keep(scores, self._config.model, *_spent(answer, pairs, self._config))
+            self._on_done(len(found), max(0, answer.tokens_in) + max(0, answer.tokens_out))
+            pairs = [pair for row, pair in enumerate(pairs) if row not in found]
+
+    def _grade_apart(self, pairs: list[Pair], refused: Refused) -> None:
+        """Ask about the halves of what was refused as a whole; a pair that is refused alone gets no score."""
+        if len(pairs) > 1:
+            middle = len(pairs) // 2
+            self._grade(pairs[:middle])
+            self._grade(pairs[middle:])
+        elif self._judgments.spent(self._config.model) == (0, 0):
+            raise InputError(f"{self._chat.url}: {refused}. Check model ({self._config.model}) and options.")
+
+
+def _spent(answer: Answer, pairs: Sequence[Pair], config: QualityConfig) -> tuple[int, int]:
+    """Tokens of a request, as the endpoint counts them; an estimate where it does not."""
+    guess = _estimate(pairs, config)
+    return (
+        answer.tokens_in if answer.tokens_in >= 0 else guess[0],
+        answer.tokens_out if answer.tokens_out >= 0 else guess[1],
+    )
+
+
+def _estimate(pairs: Sequence[Pair], config: QualityConfig) -> tuple[int, int]:
+    """About how many tokens a request about these pairs sends and receives."""
+    texts = (text[: config.longest] for pair in pairs for text in (pair.text_a, pair.text_b))
+    rubric = weight(RUBRICS[rubric_for(pairs[0])])
+    sent = (rubric + sum(map(weight, texts))) // _WEIGHT_PER_TOKEN
+    return sent + _TOKENS_AROUND * len(pairs), _TOKENS_PER_SCORE * len(pairs)
+
+
+def _cost(tokens: Sequence[int], config: QualityConfig) -> float:
+    return (tokens[0] * config.price_in + tokens[1] * config.price_out) / 1e6
+
+
+def _batches(
+    folder: DataFolder, config: QualityConfig, judgments: Judgments, known: Counts
+) -> Iterator[list[Pair]]:
+    """The pairs that have no score yet, in batches of one language; `known` counts the others as `cached`.
+
+    Texts that come twice are asked about once.
+    """
+    waiting: dict[str, dict[str, Pair]] = {rubric: {} for rubric in RUBRICS}
+    limit = _limit(folder, config)
+    for part in folder.parts("pairs"):
+        rows = _chosen(folder, part, limit)
+        while block := [pair for _, pair in islice(rows, 1_000)]:
+            by_key = {_key(pair, config): pair for pair in block}
+            scores = judgments.scores(by_key)
+            add_counts(known, {"cached": len(scores)})
+            for key, pair in by_key.items():
+                if key in scores:
+                    continue
+                batch = waiting[rubric_for(pair)]
+                batch[key] = pair
+                if len(batch) == config.batch:
+                    yield list(batch.values())
+                    batch.clear()
+    yield from (list(batch.values()) for batch in waiting.values() if batch)
+
+
+def _chosen(folder: DataFolder, part: str, limit: int) -> Iterator[tuple[int, Pair]]:
+    """Row number and pair of what is to be graded in a part: neither judged nor marked, and drawn."""
+    dropped = folder.dropped_rows(part, without=(STEP,))
+    for row, pair in enumerate(read_pairs(folder.parts("pairs")[part])):
+        if pair.label is None and row not in dropped and _draw(pair) <= limit:
+            yield row, pair
+
+
+def _limit(folder: DataFolder, config: QualityConfig) -> int:
+    """The greatest `_draw` of a pair that is in the sample."""
+    greatest = 2**64 - 1
+    if config.sample is None:
+        return greatest
+    if config.sample < 1:
+        return int(config.sample * greatest)
+    import numpy as np
+
+    draws = np.fromiter(
+        (_draw(pair) for part in folder.parts("pairs") for _, pair in _chosen(folder, part, greatest)),
+        np.uint64,
+    )
+    count = int(config.sample)
+    return int(np.partition(draws, count - 1)[count - 1]) if count < len(draws) else greatest
+
+
+def _draw(pair: Pair) -> int:
+    """A number below 2 to the 64 that depends on the texts alone."""
+    texts = f"{pair.text_a}\0{pair.text_b}".encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.blake2b(texts, digest_size=8).digest())
+
+
+def _key(pair: Pair, config: QualityConfig) -> str:
+    """What the cache calls the grading of a pair: its model, rubric and texts as shown."""
+    shown = [text[: config.longest] for text in (pair.text_a, pair.text_b)]
+    return hash_json([config.model, RUBRICS[rubric_for(pair)], *shown])
+
+
+def _other_steps(folder: DataFolder) -> list[str]:
+    return [step for step in folder.mark_steps() if step != STEP]
+
+
+def _plan_record(plan: QualityPlan) -> StepRecord:
+    return StepRecord(
+        step="quality",
+        fingerprint="",
+        settings={"dry_run": True},
+        inputs={},
+        digest="",
+        parts=(),
+        counts=asdict(plan),
+        seconds=0.0,
+        peak_memory=0,
+    )
