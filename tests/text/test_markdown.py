@@ -153,3 +153,37 @@ def test_hostile_input_takes_seconds_at_most(text: str) -> None:
     begin = time.process_time()
     parse(text)
     assert time.process_time() - begin < 5
+
+
+def test_headings_know_their_level() -> None:
+    blocks = parse("---\ntitle: 甲\n---\n## 乙\n\n段落。\n\n####丙\n\n标题\n===\n")
+    assert [(block.text, block.level) for block in blocks] == [
+        ("甲", 1),
+        ("乙", 2),
+        ("段落。", 0),
+        ("丙", 4),
+        ("标题", 1),
+    ]
+
+
+def test_links_keep_their_text_and_their_target() -> None:
+    text = "见 [*安装* 指南](a/安装.md#步骤 '标题')、![图](i.png) 和 [ref][r]，<https://a.b/c%20d>。\n\n"
+    text += "[r]: <../x y.md>\n"
+    assert parse(text)[0].links == (
+        ("安装 指南", "a/安装.md#步骤"),
+        ("ref", "../x y.md"),
+        ("https://a.b/c d", "https://a.b/c%20d"),
+    )
+    assert parse("| 名 | 值 |\n|---|---|\n| [甲](a.md) | [乙](b.md) |\n")[0].links == (
+        ("甲", "a.md"),
+        ("乙", "b.md"),
+    )
+    assert parse("无链接的 `a[0](b)` 段落。")[0].links == ()
+    assert parse("## [标题](t.md)\n")[0].links == (("标题", "t.md"),)
+
+
+def test_a_paragraph_with_code_alone_needs_no_parser() -> None:
+    text = "a `x_y` and ``b ` c`` with ` d ` and `e\nf`, `g`"
+    assert parse(text)[0].text == "a x_y and b ` c with d and e f, g"
+    assert parse("snake_case_name, R&D and a < b \\d")[0].text == "snake_case_name, R&D and a < b \\d"
+    assert parse("_one_ and R&amp;D")[0].text == "one and R&D"
