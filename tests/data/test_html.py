@@ -104,7 +104,8 @@ def test_a_section_about_cookies_is_no_cookie_notice(slug: str) -> None:
         ("<pre><code class='hljs language-c++'>int x;\n\n  y</code></pre>", "```c++\nint x;\n\n  y\n```"),
         ("<pre>a ``` b</pre>", "````\na ``` b\n````"),
         ("<code>a`b</code>", "``a`b``"),
-        ("<a href='/x y'>go [1]</a> <a href='#top'>up</a> <a href='javascript:x()'>run</a>", r"[go \[1\]](</x y>) up run"),
+        ("<a href='/x y'>go [1]</a> <a href='#top'>up</a> <a href='javascript:x()'>run</a>",
+         r"[go \[1\]](</x y>) up run"),
         ("<a href='/card'><h3>Title</h3><p>Text</p></a>", "### Title\n\nText"),
         ("<h2><a href='/x'>A <b>link</b></a></h2>", "## [A link](/x)"),
         ("<ruby>汉<rp>(</rp><rt>hàn</rt><rp>)</rp></ruby>字", "汉字"),
@@ -140,9 +141,19 @@ def test_code_and_cells_read_back(text: str) -> None:
     assert table == ("table", f"x{said} | y")
 
 
-@given(st.recursive(st.text("a中<>&", max_size=3), lambda inner: st.builds(
-    "<{0}>{1}".format, st.sampled_from(("p", "ul", "li", "a href=x", "/p", "table", "td", "dl", "dt", "dd", "pre",
-    "b", "/div", "h1", "blockquote", "tr", "code", "/a", "ol start=2")), st.lists(inner).map("".join)), max_leaves=30))  # fmt: skip
+tags = st.sampled_from(
+    "p,ul,li,a href=x,/p,table,td,dl,dt,dd,pre,b,/div,h1,blockquote,tr,code,/a,ol start=2,br,th rowspan=3".split(
+        ","
+    )
+)
+broken = st.recursive(
+    st.text("a中<>&", max_size=3),
+    lambda inner: st.builds("<{0}>{1}".format, tags, st.lists(inner).map("".join)),
+    max_leaves=30,
+)
+
+
+@given(broken)
 def test_no_broken_html_breaks_the_reader(source: str) -> None:
     title, text = html_to_markdown(source)
     assert isinstance(title, str) and text == text.strip("\n")

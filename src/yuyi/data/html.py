@@ -186,7 +186,7 @@ def _most_of(body: Any) -> Any:
 
 
 def _walk(root: Any, enter: Callable[[Any], bool], leave: Callable[[], object]) -> None:
-    """Call `enter` for each node below `root` in order, and `leave` after what is below it, if it said yes."""
+    """Calls `enter` for each node below `root` and `leave` after what is below it if it said yes."""
     node, depth = root.first_child, 0
     while node is not None:
         if enter(node):

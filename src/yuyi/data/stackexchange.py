@@ -98,7 +98,7 @@ def _fill(database: sqlite3.Connection, path: Path) -> None:
                 except (KeyError, ValueError) as error:
                     shown = ", ".join(f'{name}="{value[:40]}"' for name, value in row.items())
                     raise InputError(
-                        f"{file}: a row has no number where one is needed ({error}): {shown}. Mend or remove it."
+                        f"{file}: a row has no number where one is needed ({error}): {shown}. Mend it."
                     ) from error
                 if where is not None:
                     placed.setdefault(where[0], []).append(where[1])

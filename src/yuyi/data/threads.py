@@ -152,7 +152,7 @@ def _thread(thing: dict[str, Any], where: str) -> Thread:
     thread = Thread(title or _first_line(asked))
     first = thread.add("question", asked, score=_score(thing))
     _add_answers(thread, thing, first)
-    _add_comments(thread, thing, first)
+    _add_comments(thread, _listed(_value(thing, "comments")), first)
     for other in _listed(_value(thing, "duplicates")):
         thread.add("duplicate", _said(other), of=first)
     tags = [said for tag in _listed(_value(thing, "tags")) if (said := _said(tag))]
@@ -165,8 +165,8 @@ def _add_answers(thread: Thread, thing: dict[str, Any], question: int) -> None:
     answers = [*best, *(answer for answer in answers if answer not in best)]
     for answer in sorted(answers, key=lambda answer: (answer not in best, *_rank(answer))):
         number = thread.add("answer", _said(answer), score=_score(answer), of=question)
-        if number >= 0 and isinstance(answer, dict):
-            _add_comments(thread, answer, number)
+        if number >= 0:
+            _add_comments(thread, _replies(answer), number)
 
 
 def _rank(answer: Any) -> tuple[bool, float]:
@@ -175,14 +175,22 @@ def _rank(answer: Any) -> tuple[bool, float]:
     return not accepted, -(_score(answer) or 0.0)
 
 
-def _add_comments(thread: Thread, thing: dict[str, Any], of: int) -> None:
+def _add_comments(thread: Thread, comments: list[Any], of: int) -> None:
     """The comments on a part, each followed by the replies to it."""
-    waiting = [(comment, of) for comment in reversed(_listed(_value(thing, "comments")))]
+    waiting = [(comment, of) for comment in reversed(comments)]
     while waiting:
         comment, parent = waiting.pop()
         number = thread.add("comment", _said(comment), score=_score(comment), of=parent)
-        if number >= 0 and isinstance(comment, dict) and _said_key(comment) not in _KEYS["comments"]:
-            waiting += [(reply, number) for reply in reversed(_listed(_value(comment, "comments")))]
+        if number >= 0:
+            waiting += [(reply, number) for reply in reversed(_replies(comment))]
+
+
+def _replies(post: Any) -> list[Any]:
+    """What stands below an answer or comment, which may itself be called a comment or reply."""
+    if not isinstance(post, dict):
+        return []
+    own = _said_key(post)
+    return _listed(_value({key: value for key, value in post.items() if key != own}, "comments"))
 
 
 def _conversation(thing: dict[str, Any], messages: Any, where: str) -> Thread:

@@ -37,7 +37,7 @@ _BREAK = re.compile(r"<br\b[^<>]*>|<p\b[^<>]*>|</p>", re.IGNORECASE)
 _TAG = re.compile(r"</?[a-zA-Z][^<>]{0,1000}>")
 _QUOTES = re.compile("'{2,}")
 _SWITCH = re.compile(r"__[A-Z]{3,}__|__\w{3,8}__")
-_EMPTY_BRACKETS = re.compile(r"[ ]?[(（][\s，,、；;：:]*[)）]|(?<=[(（])[，,、；;\s]+")
+_EMPTY_BRACKETS = re.compile(r"[ ]?[(（][\s，,、；;：:]*[)）]|(?<=[(（])[，,、；;\s]+|[，,、；;]\s*(?=[)）])")
 _HEADING = re.compile(r"(={1,6})\s*(.*?)\s*\1")
 _ITEM = re.compile(r"([*#;:]+)\s*(.*)")
 _HELD = re.compile("\ue000(\\d+)\ue001")
@@ -48,8 +48,8 @@ _SPAN = re.compile(r"(col|row)span\s*=\s*[\"']?\s*(\d{1,3})")
 
 # Number of the parameter that holds the words of a template that only marks them up.
 _WORDS = {
-    "lang": 2, "langx": 2, "nowrap": 1, "nobr": 1, "nobold": 1, "small": 1, "big": 1, "le": 1, "ill": 1, "tsl": 3,
-    "link-en": 1, "link-ja": 1, "link-de": 1, "link-fr": 1, "internal link helper": 1, "nihongo": 1, "zhi": 1,
+    "lang": 2, "langx": 2, "nowrap": 1, "nobr": 1, "nobold": 1, "small": 1, "big": 1, "le": 1, "ill": 1,
+    "tsl": 3, "link-en": 1, "link-ja": 1, "link-de": 1, "link-fr": 1, "internal link helper": 1, "nihongo": 1,
     "blockquote": 1, "quote": 1, "transl": 2, "abbr": 1, "mvar": 1, "math": 1, "en": 1, "lang-en": 1,
 }  # fmt: skip
 _MAINLAND = ("zh-hans", "zh-cn", "zh-sg", "zh-my", "zh", "zh-hant", "zh-tw", "zh-hk", "zh-mo")
@@ -82,8 +82,7 @@ class _Page:
         text = _repeat(_VARIANT, _variant, text)
         text = _TABLE_MARK.sub(_table_mark, text)
         text = _repeat(_TEMPLATE, _template, _ARGUMENT.sub(_argument, text))
-        text = _repeat(_LINK, self._link, text)
-        text = _EXTERNAL.sub(self._external, text)
+        text = _repeat(_LINK, self._link, _EXTERNAL.sub(self._external, text))
         text = _TAG.sub("", _BREAK.sub("\v", text))
         text = _EMPTY_BRACKETS.sub("", _SWITCH.sub("", _QUOTES.sub("", text)))
         text = _repeat(_TABLE, self._table, text).replace("\x02", "").replace("\x03", "")

@@ -42,7 +42,7 @@ def stream_xml(path: Path, root: str, elements: Elements) -> Iterator[None]:
         elements: is told.
 
     Raises:
-        InputError: the file is missing, cut off, not well-formed, declares entities, or is something else; the
+        InputError: the file is missing, cut off, not well-formed, declares entities, or has another root; the
             message names the line.
     """
     parser = expat.ParserCreate()
@@ -86,7 +86,9 @@ def _open(path: Path) -> BinaryIO:
 def _read(file: BinaryIO) -> bytes:
     try:
         return file.read(_CHUNK_BYTES)
-    except (EOFError, lzma.LZMAError, gzip.BadGzipFile, zlib.error) as error:
+    except (EOFError, OSError, lzma.LZMAError, zlib.error) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the disk's fault, not the file's
         raise InputError(
             f"damaged or cut-off compressed file ({error}). Copy or download it again."
         ) from error
