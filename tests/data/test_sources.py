@@ -113,6 +113,40 @@ def test_a_tree_of_everything(tmp_path: Path) -> None:
     assert [row.text_b for row in rows if isinstance(row, Pair)] == ["why"]
 
 
+POSTS = """<?xml version="1.0" encoding="utf-8"?>
+<posts>
+  <row Id="1" PostTypeId="1" Title="Why does it whistle?" Body="&lt;p&gt;My kettle.&lt;/p&gt;" Score="3" />
+  <row Id="2" PostTypeId="2" ParentId="1" Body="&lt;p&gt;Steam.&lt;/p&gt;" Score="5" />
+</posts>
+"""
+WIKI = """<mediawiki><siteinfo><sitename>百科</sitename></siteinfo>
+<page><title>水壶</title><ns>0</ns><id>7</id><revision><text>水壶是烧水的器具，水开的时候会响。</text></revision></page>
+</mediawiki>
+"""
+
+
+def test_dumps_and_threads_are_recognised(tmp_path: Path) -> None:
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "Posts.xml").write_text(POSTS)
+    (tmp_path / "dump.xml").write_text(WIKI)
+    (tmp_path / "other.xml").write_text("<other/>")
+    (tmp_path / "talk.jsonl").write_text(
+        json.dumps({"title": "T", "body": "Q?", "answers": [{"text": "A."}]})
+    )
+    kinds = {found.format: found for found in find_inputs(SourceConfig(path=str(tmp_path)))}
+    assert kinds["auto"].files[0][1] == "other.xml" and kinds["auto"].skip == "no known format"
+    assert kinds.keys() == {"auto", "stackexchange", "mediawiki", "threads"}
+    documents = [row for row in rows_of(tmp_path, name="all", lang="xx") if isinstance(row, Document)]
+    assert {(document.source, document.lang) for document in documents} == {("all", "xx")}
+    assert {document.title for document in documents} == {"Why does it whistle?", "水壶", "T"}
+    for path in (tmp_path / "site", tmp_path / "site" / "Posts.xml"):
+        (document,) = rows_of(path)
+        assert isinstance(document, Document) and [part.role for part in document.parts] == [
+            "question",
+            "answer",
+        ]
+
+
 def test_small_files_are_read_together_and_order_is_that_of_names(tmp_path: Path) -> None:
     for number in range(40):
         (tmp_path / f"{number:02}.md").write_text(f"# {number}\nText.")

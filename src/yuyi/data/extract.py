@@ -12,7 +12,7 @@ from pydantic import PositiveInt  # noqa: TC002 (read when settings are checked)
 from yuyi.artifacts import hash_file, hash_json, publish_file
 from yuyi.config import REFUSE_UNKNOWN
 from yuyi.data.folder import READY_SUFFIX
-from yuyi.data.sources import Input, Skipped, SourceConfig, find_inputs, read_input, source_name
+from yuyi.data.sources import POSTS, Input, Skipped, SourceConfig, find_inputs, read_input, source_name
 from yuyi.data.step import add_counts, run_step
 from yuyi.errors import InputError
 from yuyi.extras import require
@@ -248,6 +248,12 @@ def _digest(inputs: list[Input]) -> str:
         for found in inputs
         if not found.skip
         for path, name in found.files
-        for inner in (sorted(path.glob("*.xml")) if path.is_dir() else [path])
+        for inner in (_posts_and_more(path) if found.format == "stackexchange" else [path])
     ]
     return hash_json([files, [name for found in inputs if found.skip for _, name in found.files]])
+
+
+def _posts_and_more(path: Path) -> list[Path]:
+    folder = path if path.is_dir() else path.parent
+    beside = [folder / name for name in ("Comments.xml", "PostLinks.xml")]
+    return [path / POSTS if path.is_dir() else path, *(file for file in beside if file.exists())]

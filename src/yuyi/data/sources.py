@@ -39,7 +39,7 @@ _BY_SUFFIX: dict[str, Format] = {
     ".tmx": "parallel",
 }  # fmt: skip
 _DUMP = re.compile(r"\.xml(\.bz2|\.gz|\.xz)?$", re.IGNORECASE)
-_POSTS = "Posts.xml"
+POSTS = "Posts.xml"
 _TWO_FILES = re.compile(r"^(.*)\{([^{},]+),([^{},]+)\}(.*)$", re.DOTALL)
 _TABLES: tuple[TableKind, ...] = ("jsonl", "csv", "parquet")
 _LANGUAGES = re.compile(
@@ -140,7 +140,7 @@ def find_inputs(config: SourceConfig) -> list[Input]:
         raise InputError(f"{path}: no such file or folder. Check the path.")
     if not path.is_dir():
         return [_input(path, path.name, config)]
-    if config.format == "stackexchange" or (config.format == "auto" and (path / _POSTS).is_file()):
+    if config.format == "stackexchange" or (config.format == "auto" and (path / POSTS).is_file()):
         return [Input("stackexchange", ((path, path.name),))]
     files = _files_below(path)
     aligned = list(_aligned_files(files)) if config.format in ("auto", "parallel") else []
@@ -154,7 +154,7 @@ def _files_below(folder: Path) -> list[tuple[Path, str]]:
     found = []
     for place, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        if _POSTS in files:
+        if POSTS in files:
             found.append((Path(place), Path(place).relative_to(folder).as_posix()))
             folders.clear()
             continue
@@ -203,7 +203,7 @@ def _input(path: Path, name: str, config: SourceConfig) -> Input:
 
 def _recognise(path: Path) -> Format:
     """How a file is to be read; `auto` where nothing tells."""
-    if path.is_dir() or path.name == _POSTS:
+    if path.is_dir() or path.name == POSTS:
         return "stackexchange"
     if _DUMP.search(path.name):
         return "mediawiki" if _is_mediawiki(path) else "auto"
