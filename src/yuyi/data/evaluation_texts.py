@@ -5,7 +5,7 @@ Texts are compared by their match key (letters and digits only, lower case), sid
 - equal keys;
 - Jaccard similarity of character trigrams, proposed by MinHash and counted exactly; at 0.6 it still finds a
   text in which every twentieth character was changed, which costs up to three trigrams a change;
-- an evaluation text, unless it is short, as a part of a longer one;
+- an evaluation text of at least 12 Chinese characters or 30 letters as a part of a longer one;
 - as many words in a row as the n-grams of GPT-3 (Brown et al. 2020, appendix C). Chinese has no spaces, and
   thirteen characters in a row are often an idiom, a title or the name of a law, so a word counts as two
   ideographs, and as five letters elsewhere;
@@ -33,11 +33,10 @@ Reason: TypeAlias = Literal[
     "equals evaluation", "contains evaluation", "near evaluation", "shares evaluation", "resembles evaluation"
 ]
 
-# Shorter keys are compared for equality alone.
-_LEAST_NEAR = 12
-# In letters, an ideograph counting as two: a longer evaluation text counts where it is only contained.
-_LEAST_CONTAINED = 24
-_IDEOGRAPHS, _LETTERS = 2, 5
+# In letters, an ideograph counting as two. What is shorter, as "Data types", resembles too much.
+_LEAST_NEAR = 20
+# Characters, of Chinese and of other texts, from which on being contained counts; in a word of a run.
+_CONTAINED, _WORD = (12, 30), (2, 5)
 # Few hashes in a band would propose a hundred evaluation texts for every English sentence. Where the
 # similarity just reaches 0.6, nine in ten are proposed; from 0.7 on, 99 in 100.
 _ROWS, _RECALL = 5, 0.9
@@ -150,7 +149,7 @@ class _Near:
 
     def __init__(self, keys: Sequence[str], threshold: float) -> None:
         self._threshold = threshold
-        self._numbers = np.array([n for n, key in enumerate(keys) if len(key) >= _LEAST_NEAR], np.int64)
+        self._numbers = np.array([n for n, key in enumerate(keys) if weight(key) >= _LEAST_NEAR], np.int64)
         self._shingles = shingles([keys[number] for number in self._numbers.tolist()], 3)
         self._bands = Bands(threshold, recall=_RECALL, rows=_ROWS)
         hashes = self._bands.hashes(self._shingles)
@@ -160,7 +159,8 @@ class _Near:
     def find(self, keys: Sequence[str]) -> Iterator[_Find]:
         """Of each key that is near an evaluation text, the nearest: index, similarity, number."""
         most = self._shingles.sizes.max(initial=0) / self._threshold + 2
-        rows = [row for row, key in enumerate(keys) if len(key) >= _LEAST_NEAR]
+        least = _LEAST_NEAR * self._threshold
+        rows = [row for row, key in enumerate(keys) if weight(key) >= least]
         asked = shingles([keys[row] for row in rows], 3)
         small = np.flatnonzero(asked.sizes <= most)
         asked = asked.take(small)
@@ -192,15 +192,13 @@ class _Beginnings:
     """Which longer texts contain an evaluation text, looked up by its first characters."""
 
     def __init__(self, keys: Sequence[str], *, chinese: bool) -> None:
-        self._width = _LEAST_CONTAINED // (2 if chinese else 1)
+        self._width = _CONTAINED[not chinese]
         self._by_start: dict[str, list[int]] = {}
         for number, key in enumerate(keys):
-            start = key[: self._width]
-            if weight(key) >= _LEAST_CONTAINED and _is_chinese(start) == chinese:
-                self._by_start.setdefault(start, []).append(number)
+            if len(key) >= self._width and _is_chinese(key[: _CONTAINED[0]]) == chinese:
+                self._by_start.setdefault(key[: self._width], []).append(number)
         self._keys = keys
-        starts = [start for start in self._by_start if len(start) == self._width]
-        self._windows = _Windows(starts, self._width)
+        self._windows = _Windows(list(self._by_start), self._width)
 
     def find(self, keys: Sequence[str]) -> Iterator[_Find]:
         """Of each key that contains an evaluation text: index, share of the key, number."""
@@ -215,10 +213,10 @@ class _Runs:
     """Which texts have a stretch of some length in common with an evaluation text."""
 
     def __init__(self, keys: Sequence[str], words: int, *, chinese: bool) -> None:
-        self._width = words * (_IDEOGRAPHS if chinese else _LETTERS)
-        long = [number for number, key in enumerate(keys) if len(key) >= self._width]
-        self._numbers = long
-        self._windows = _Windows([keys[number] for number in long], self._width, chinese=chinese)
+        self._width = words * _WORD[not chinese]
+        self._numbers = [number for number, key in enumerate(keys) if len(key) >= self._width]
+        long = [keys[number] for number in self._numbers]
+        self._windows = _Windows(long, self._width, chinese=chinese)
 
     def find(self, keys: Sequence[str]) -> Iterator[_Find]:
         """Of each key with a stretch in common: index, characters of the longest such stretch, number."""
