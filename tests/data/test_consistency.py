@@ -145,9 +145,15 @@ def test_a_rerun_is_kept_and_an_interrupted_one_ends_alike(tmp_path: Path) -> No
     assert filter_by_consistency(folder, ConsistencyConfig()).digest == first.digest
 
 
-@pytest.mark.parametrize(("pool", "lowest"), [(30, 3), (60, 3), (200, 10), (400, 20), (50_000, 20)])
-def test_the_lowest_rank_grows_with_the_pool(pool: int, lowest: int) -> None:
-    assert ConsistencyConfig().lowest_rank(pool) == lowest
+@pytest.mark.parametrize(
+    ("kind", "pool", "lowest"),
+    [
+        *[("qa", 30, 3), ("qa", 60, 3), ("qa", 200, 10), ("qa", 2_000, 100), ("qa", 50_000, 100)],
+        *[("parallel", 30, 3), ("parallel", 50_000, 10)],
+    ],
+)
+def test_the_lowest_rank_grows_with_the_pool(kind: str, pool: int, lowest: int) -> None:
+    assert ConsistencyConfig().lowest_rank(kind, pool) == lowest
 
 
 def test_an_unknown_setting_is_refused() -> None:

@@ -11,6 +11,7 @@ from yuyi.config import check_settings
 from yuyi.data.folder import DataFolder
 from yuyi.data.negatives import Negatives, NegativesConfig, mine_negatives
 from yuyi.data.step import Counts, Workplace, run_step
+from yuyi.encode.load import EMBEDDED
 from yuyi.errors import RecipeError
 from yuyi.records import Mark, Pair, read_records, write_marks, write_pairs
 
@@ -141,9 +142,13 @@ def test_workers_change_nothing(tmp_path: Path, scope: str) -> None:
 
 def test_a_second_model_may_refuse(tmp_path: Path) -> None:
     folder = make_folder(tmp_path, a=guide())
-    free = mine_negatives(folder, NegativesConfig(), workers=1).counts["mined"]["guide"]
-    checked = NegativesConfig(check_model="static-zh-en", check_most=0.5)
-    assert mine_negatives(folder, checked, workers=1).counts["mined"]["guide"] < free
+    checked = NegativesConfig(check_model=str(EMBEDDED), check_most=0.4)
+    record = mine_negatives(folder, checked, workers=1)
+    assert record.counts["refused"]["guide"]["second model"] > 0
+    rows = mined(folder).values()
+    assert any(row.negatives for row in rows)
+    # It is the same model here, so its scores are known.
+    assert all(one.score <= 0.4 * row.positive_score + 1e-3 for row in rows for one in row.negatives)
 
 
 def test_an_impossible_setting_is_refused() -> None:

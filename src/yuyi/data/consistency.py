@@ -8,8 +8,7 @@ recipe from a statute is no test. Ranks are counted by a matrix product a block 
 from __future__ import annotations
 
 import math
-from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
@@ -19,7 +18,7 @@ from pydantic import Field, PositiveInt
 from yuyi.artifacts import publish_file
 from yuyi.config import REFUSE_UNKNOWN
 from yuyi.data.dense import count_above, open_encoder, write_vectors
-from yuyi.data.step import run_step
+from yuyi.data.step import add_counts, run_step
 from yuyi.records import Mark, read_batches, write_marks
 
 if TYPE_CHECKING:
@@ -46,6 +45,8 @@ class ConsistencyConfig:
         encoder: name or folder of the model that ranks; empty for the embedded one.
         pool: most documents of a source that a pair's partner is ranked among.
         top_k: lowest rank that is kept.
+        top_k_of: the same by kind of pair, where it should be another: a translation has one right partner
+            and few that resemble it, an answer has many.
         top_share: lowest rank that is kept, as a share of the pool; the stricter of the two counts, but three
             are always kept. A pair of unrelated texts then passes with at most this probability in pools
             of 60 or more.
@@ -59,16 +60,17 @@ class ConsistencyConfig:
 
     encoder: str = ""
     pool: PositiveInt = 50_000
-    top_k: PositiveInt = 20
+    top_k: PositiveInt = 100
+    top_k_of: dict[str, PositiveInt] = field(default_factory=lambda: {"parallel": 10})
     top_share: Annotated[float, Field(gt=0, le=1)] = 0.05
     least_pool: PositiveInt = 30
     labelled: bool = False
     dropped: bool = False
     leave_kinds: tuple[str, ...] = ()
 
-    def lowest_rank(self, pool: int) -> int:
-        """The lowest rank that is kept in a pool of so many documents."""
-        return min(self.top_k, max(3, math.ceil(self.top_share * pool)))
+    def lowest_rank(self, kind: str, pool: int) -> int:
+        """The lowest rank that is kept of a kind of pairs in a pool of so many documents."""
+        return min(self.top_k_of.get(kind, self.top_k), max(3, math.ceil(self.top_share * pool)))
 
 
 def filter_by_consistency(
@@ -209,35 +211,41 @@ def _draw_pools(place: Workplace, parts: Sequence[str], most: int) -> dict[str, 
 def _mark_part(name: str, job: tuple[_Job, Mapping[str, Path], Path], folder: Path) -> Counts:
     """Write the marks of a part."""
     part, pools, scratch = job
-    with np.load(scratch / f"{name}.texts.npz") as table:
-        rows, sources, a, b = (table[key] for key in ("row", "source", "a", "b"))
-    asking = np.load(scratch / f"{name}.texts.a.npy", mmap_mode="r")
-    answering = np.load(scratch / f"{name}.texts.b.npy", mmap_mode="r")
-    low: dict[int, tuple[int, int]] = {}
-    judged: Counter[str] = Counter()
-    small: Counter[str] = Counter()
-    for source in map(str, np.unique(sources)):
-        of_source = sources == source
-        pool = np.load(pools[source])
-        if len(pool) < part.config.least_pool:
-            small[source] += int(of_source.sum())
-            continue
-        judged[source] += int(of_source.sum())
-        ranks = count_above(asking[a[of_source]], answering[b[of_source]], pool) + 1
-        bad = ranks > part.config.lowest_rank(len(pool))
-        pairs_rows = rows[of_source][bad].tolist()
-        low |= {row: (rank, len(pool)) for row, rank in zip(pairs_rows, ranks[bad].tolist(), strict=True)}
-    marked: dict[str, Counter[str]] = {}
-    kinds: dict[str, Counter[str]] = {}
+    ranks = _rank_part(scratch / f"{name}.texts", pools)
+    counts: Counts = {"rows": 0, "judged": {}, "marked": {}, "by_kind": {}, "too_few": {}}
     marks = []
-    total = 0
     for batch in read_batches(part.path, ["source", "kind", "pair_id"]):
-        for pair in batch.to_pylist():
-            if total in low:
-                rank, size = low[total]
-                marks.append(Mark(total, pair["pair_id"], REASON, rank, f"of {size}"))
-                marked.setdefault(pair["source"], Counter())[REASON] += 1
-                kinds.setdefault(pair["kind"], Counter())[REASON] += 1
-            total += 1
+        for row, pair in enumerate(batch.to_pylist(), counts["rows"]):
+            if row not in ranks:
+                continue
+            rank, pool = ranks[row]
+            source, kind = pair["source"], pair["kind"]
+            if pool < part.config.least_pool:
+                add_counts(counts["too_few"], {source: 1})
+                continue
+            low = rank > part.config.lowest_rank(kind, pool)
+            add_counts(counts["judged"], {source: 1})
+            add_counts(counts["by_kind"], {kind: {"judged": 1, REASON: int(low)}})
+            if low:
+                marks.append(Mark(row, pair["pair_id"], REASON, rank, f"of {pool}"))
+                add_counts(counts["marked"], {source: {REASON: 1}})
+        counts["rows"] += len(batch)
     write_marks(folder / f"{name}.parquet", marks)
-    return {"rows": total, "judged": judged, "marked": marked, "by_kind": kinds, "too_few": small}
+    return counts
+
+
+def _rank_part(texts: Path, pools: Mapping[str, Path]) -> dict[int, tuple[int, int]]:
+    """By row, the rank of its partner and the size of the pool that it was ranked in."""
+    with np.load(texts.with_name(f"{texts.name}.npz")) as table:
+        rows, sources, a, b = (table[key] for key in ("row", "source", "a", "b"))
+    asking = np.load(texts.with_name(f"{texts.name}.a.npy"), mmap_mode="r")
+    answering = np.load(texts.with_name(f"{texts.name}.b.npy"), mmap_mode="r")
+    ranks: dict[int, tuple[int, int]] = {}
+    for source in np.unique(sources):
+        here = sources == source
+        pool = np.load(pools[str(source)])
+        found = count_above(asking[a[here]], answering[b[here]], pool) + 1
+        ranks |= {
+            row: (rank, len(pool)) for row, rank in zip(rows[here].tolist(), found.tolist(), strict=True)
+        }
+    return ranks

@@ -29,7 +29,8 @@ _QUERIES, _PASSAGES = 1_024, 4_096
 
 def whole_numbers(vectors: NDArray[np.float32]) -> NDArray[np.int16]:
     """Vectors of unit length in steps of 1 / UNIT, of the same shape."""
-    return np.rint(vectors * np.float32(UNIT)).astype(np.int16)
+    whole: NDArray[np.int16] = np.rint(vectors * np.float32(UNIT)).astype(np.int16)
+    return whole
 
 
 def write_vectors(path: Path, encoder: Encoder, texts: Sequence[str], *, asking: bool) -> None:

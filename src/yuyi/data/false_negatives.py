@@ -1,4 +1,4 @@
-"""How many mined negatives may be answers after all: an estimate by two measures, with the examples behind it.
+"""How many mined negatives may be answers after all: an estimate by two measures, with examples.
 
 *Hidden answers.* Where a query has several known answers, all but one are hidden from the miner, and it is
 counted how many of them it returns as negatives. This is a lower bound for such queries, since only known

@@ -104,7 +104,9 @@ def _words(texts: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The terms of all words, and the number of the text of each."""
     import rjieba
 
-    numbers, terms, lengths = _Numbers(), [], []
+    numbers = _Numbers()
+    terms: list[int] = []
+    lengths = []
     for text in texts:
         before = len(terms)
         for run in _RUN.findall(text):

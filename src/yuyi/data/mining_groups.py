@@ -36,7 +36,7 @@ _TEXTS = 5_000
 
 @dataclass(frozen=True, slots=True)
 class PartJob:
-    """A part of pairs: its number, its file, the rows that are marked, and what its queries are compared with."""
+    """A part of pairs: its number and file, the rows that are marked, and what it is compared with."""
 
     part: int
     path: Path
@@ -73,7 +73,7 @@ def gather_part(name: str, job: PartJob, folder: Path) -> Counts:
 
 
 def number_passages(scratch: Path, parts: list[str], path: Path) -> None:
-    """Write for every kept pair its part, group, passage and query, and whether the passage first stands there."""
+    """Write part, group, passage and query of every kept pair, and whether its passage is the first such."""
     tables = [dict(np.load(scratch / f"{name}.gather.npz")) for name in parts]
     joined = {key: np.concatenate([table[key] for table in tables]) for key in tables[0]}
     names, group = np.unique(joined["group"], return_inverse=True)
@@ -108,9 +108,11 @@ def count_part(name: str, job: PartJob, folder: Path) -> Counts:
         with publish_file(folder / f"{name}.{what}.npz") as temporary, temporary.open("wb") as file:
             sparse.save_npz(file, sparse.vstack(blocks, format="csr"), compressed=False)
     table = pa.table({"text": pa.array(answering, pa.string()), "pair_id": pa.array(ids, pa.string())})
-    with publish_file(folder / f"{name}.arrow") as temporary, pa.OSFile(str(temporary), "wb") as sink:
-        with pa.ipc.new_file(sink, table.schema) as writer:
-            writer.write_table(table)
+    with (
+        publish_file(folder / f"{name}.arrow") as temporary,
+        pa.ipc.new_file(str(temporary), table.schema) as writer,
+    ):
+        writer.write_table(table)
     return {}
 
 
@@ -216,7 +218,7 @@ def _texts(job: PartJob, folder: Path) -> tuple[list[str], list[str], list[str]]
 
 
 def _numbered(group: Integers, key: NDArray[np.uint64]) -> tuple[Integers, NDArray[np.bool_]]:
-    """For each row the number of its key in its group, in order of first standing, and whether that is here."""
+    """The number of each row's key in its group, by first standing, and whether the row is that first one."""
     order = np.lexsort((key, group))
     new = np.ones(len(key), bool)
     new[1:] = (np.diff(group[order]) != 0) | (key[order][1:] != key[order][:-1])

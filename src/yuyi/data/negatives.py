@@ -45,6 +45,10 @@ if TYPE_CHECKING:
     from yuyi.progress import Done
 
 _STEP = "negatives"
+_CODE = (
+    *("data/negatives.py", "data/mining_groups.py", "data/false_negatives.py", "data/second_opinion.py"),
+    *("data/dense.py", "data/lexical.py", "search/flat.py"),
+)
 # Pairs whose candidates are weighed at a time.
 _PAIRS = 4_096
 # Of reciprocal rank fusion, as in its paper.
@@ -190,18 +194,7 @@ def mine_negatives(
             **({"check_model": judge.fingerprint} if judge else {}),
             **{step: folder.need(step).digest for step in marks},
         },
-        code=tuple(
-            f"data/{name}.py"
-            for name in (
-                "negatives",
-                "mining_groups",
-                "false_negatives",
-                "second_opinion",
-                "dense",
-                "lexical",
-            )
-        )
-        + ("search/flat.py",),
+        code=_CODE,
         workers=workers,
         on_done=on_done,
     )
@@ -360,7 +353,7 @@ def _mine_block(
     group: Group, asked: _Asked, vectors: NDArray[np.int16], terms: Any, pairs: list[dict[str, Any]],
     config: NegativesConfig,
 ) -> tuple[list[tuple[int, Negatives, Integers]], Counter[str], Counter[str]]:  # fmt: skip
-    """The negatives of some pairs with their places and passages, why others were refused, what was hidden."""
+    """The negatives of some pairs (place, row, passages), why others were refused, what was hidden."""
     scores = scores_of(vectors, group.vectors[asked.positives])
     found = find_candidates(group, vectors, terms, config)
     known = group.knows(asked.queries[found.pair], found.passage)
@@ -376,8 +369,7 @@ def _mine_block(
         [not _contains(answers[pair], one["text"]) for pair, one in zip(near.pair, texts, strict=True)], bool
     )
     refused["copy of the positive"] = int((~good).sum())
-    if config.check_model:
-        judge = open_judge(config.check_kind, config.check_model)
+    if judge := open_judge(config.check_kind, config.check_model):
         questions = [pairs[place]["text_a"] for place in asked.places.tolist()]
         close = too_close(
             judge, questions, answers, near.pair, [one["text"] for one in texts], config.check_most
