@@ -98,7 +98,7 @@ def _bars(title: str, numbers: dict[str, tuple[int, int]], names: Sequence[str] 
             f" {all_:,} · {some / max(all_, 1):.0%}", (all_, place), va="center", fontsize=8, color=_INK
         )
     axes.set_yticks(places, [name.replace("$", r"\$") for name in shown], fontfamily=_fonts(), color="black")
-    axes.invert_yaxis()
+    axes.set_ylim(len(shown) - 0.4, -0.6)
     axes.set_xlim(0, max(whole.max(initial=1), 1) * 1.15)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     more = f" (the largest {_SHOWN} of {len(numbers):,})" if len(numbers) > _SHOWN else ""
@@ -117,7 +117,9 @@ def _lengths(statistics: Statistics) -> Any:
         each.bar(edges[:last], kept[:last], width, align="edge", color=_KEPT, label="kept")
         each.bar(edges[:last], dropped[:last], width, kept[:last], align="edge", color=_LOST, label="dropped")
         each.set_xscale("log", base=2)
+        each.set_ylim(bottom=0)
         each.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+        each.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
         each.set_title(f"Tokens of {side}", loc="left", fontweight="bold")
         each.legend(frameon=False)
     return figure

@@ -1,38 +1,29 @@
 """`report.html`: what was made, what was kept and why the rest was not, on one page that needs no network.
 
-All texts are strangers' and may hold anything. Each is escaped, control characters are shown as such, its
-direction of writing cannot leak, and the page forbids itself scripts and everything from elsewhere.
+The page forbids itself scripts and everything from elsewhere, since the texts on it are strangers'.
 """
 
 from __future__ import annotations
 
 import json
-import re
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from yuyi.artifacts import publish_file
 from yuyi.data import svg
+from yuyi.data.report_examples import example, examples, safe
 from yuyi.data.statistics import LENGTH_EDGES, find_statistics
 from yuyi.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from yuyi.data.folder import DataFolder
     from yuyi.data.statistics import ReasonFigures, Statistics, Tally
     from yuyi.data.step import StepRecord
-    from yuyi.data.trace import Sample
 
 # Longer tables begin with this many rows; the others can be opened.
 _SHOWN = 25
-# Characters of a text, and of a name.
-_LONGEST, _LONGEST_NAME = 700, 120
-# Controls, surrogates, and what turns the direction of writing; tabs and line ends may stay.
-_UNSEEN = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
-)
 _STEP_NAMES = {
     "pairs": ("made", "生成"),
     "marks/documents": ("documents without duplicates", "文档去重"),
@@ -94,8 +85,8 @@ def page_of(statistics: Statistics, name: str, manifest: Mapping[str, Any] | Non
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<meta http-equiv="Content-Security-Policy" '
         "content=\"default-src 'none'; style-src 'unsafe-inline'\">"
-        f"<title>{_safe(name)} · yuyi</title><style>{style}</style></head><body><main>"
-        f"<h1>{_safe(name)}</h1><p>Training pairs, and why others were dropped. "
+        f"<title>{safe(name)} · yuyi</title><style>{style}</style></head><body><main>"
+        f"<h1>{safe(name)}</h1><p>Training pairs, and why others were dropped. "
         '<span lang="zh">训练句对，以及每条剔除的理由。</span></p>'
         f"<nav>{links}</nav>{_tiles(statistics)}{body}"
         f"<footer>yuyi {__version__} · random examples, the same at every run</footer></main></body></html>\n"
@@ -108,7 +99,7 @@ def _tiles(statistics: Statistics) -> str:
     kept_by_language = [(lang, tally.kept) for lang, tally in statistics.languages.items() if tally.kept]
     kept_by_language.sort(key=lambda item: -item[1])
     shares = " · ".join(
-        f"{_safe(_language(lang))} {_percent(count, pairs.kept)}" for lang, count in kept_by_language[:3]
+        f"{safe(_language(lang))} {_percent(count, pairs.kept)}" for lang, count in kept_by_language[:3]
     )
     documents = sum(statistics.documents.values())
     marked = f"{statistics.documents_marked:,} marked" if statistics.documents_marked else "from "
@@ -140,9 +131,9 @@ def _funnel(statistics: Statistics) -> str:
     rows, before = [], made
     for step, left in statistics.funnel.items():
         name, chinese = _STEP_NAMES.get(step, (step.removeprefix("marks/"), ""))
-        lost = f"−{before - left:,}" if step != "pairs" else ""
+        lost = f"−{before - left:,}" if left < before else ""
         rows.append(
-            f'<tr><td class="name">{_safe(name)} <span class="dim" lang="zh">{chinese}</span></td>'
+            f'<tr><td class="name">{safe(name)} <span class="dim" lang="zh">{chinese}</span></td>'
             f'<td class="wide">{svg.bar(before, left, made)}</td><td class="num">{left:,}</td>'
             f'<td class="num dim">{lost}</td><td class="num dim">{_percent(left, made)}</td></tr>'
         )
@@ -176,11 +167,11 @@ def _tallies(
     """A table with a bar for each name."""
     largest = max((tally.made for tally in tallies.values()), default=1)
     rows = [
-        f'<tr><td class="name">{_safe(name)}</td>'
+        f'<tr><td class="name">{safe(name)}</td>'
         f'<td class="wide">{svg.bar(tally.made, tally.kept, largest)}</td>'
         f'<td class="num">{tally.made:,}</td><td class="num">{tally.kept:,}</td>'
         f'<td class="num dim">{_percent(tally.kept, tally.made)}</td>'
-        + "".join(f'<td class="{kind} dim">{_safe(column.get(name, ""))}</td>' for _, kind, column in extra)
+        + "".join(f'<td class="{kind} dim">{safe(column.get(name, ""))}</td>' for _, kind, column in extra)
         + "</tr>"
         for name, tally in tallies.items()
     ]
@@ -218,7 +209,7 @@ def _reasons(statistics: Statistics) -> str:
         return "<p>No step has marked a pair.</p>"
     largest = statistics.reasons[0].pairs
     rows = "".join(
-        f'<tr><td class="name"><a href="#reason-{number}">{_safe(each.reason)}</a></td>'
+        f'<tr><td class="name"><a href="#reason-{number}">{safe(each.reason)}</a></td>'
         f'<td class="wide">{svg.bar(each.pairs, each.alone, largest)}</td><td class="num">{each.pairs:,}</td>'
         f'<td class="num">{each.alone:,}</td>'
         f'<td class="num dim">{_percent(each.pairs, statistics.pairs.made)}</td></tr>'
@@ -232,8 +223,8 @@ def _reasons(statistics: Statistics) -> str:
         ("of all", "num"),
     )
     text = (
-        "A pair may be marked for several reasons. Those marked for one alone, the dark part of a bar, would "
-        "come back if the reason were ignored: <code>--set 'mix.ignore=[\"REASON\"]'</code>."
+        "A pair may be marked for several reasons. Those marked for one alone, the green part of a bar, "
+        "would come back if the reason were ignored: <code>--set 'mix.ignore=[\"REASON\"]'</code>."
     )
     cards = "".join(_reason(number, each) for number, each in enumerate(statistics.reasons))
     return f'<p>{text}</p><div class="card"><table>{head}{rows}</table></div>{cards}'
@@ -241,45 +232,15 @@ def _reasons(statistics: Statistics) -> str:
 
 def _reason(number: int, figures: ReasonFigures) -> str:
     sources = list(figures.sources.items())
-    where = ", ".join(f"{_safe(name)} {count:,}" for name, count in sources[:5])
+    where = ", ".join(f"{safe(name)} {count:,}" for name, count in sources[:5])
     more = f" and {len(sources) - 5:,} more" if len(sources) > 5 else ""
     return (
-        f'<div class="card" id="reason-{number}"><div class="reason"><div><h3>{_safe(figures.reason)}'
-        f'<span class="step">{_safe(figures.step)}</span></h3><dl>'
+        f'<div class="card" id="reason-{number}"><div class="reason"><div><h3>{safe(figures.reason)}'
+        f'<span class="step">{safe(figures.step)}</span></h3><dl>'
         f"<div><dt>pairs <i>句对</i></dt><dd>{figures.pairs:,}</dd></div>"
         f"<div><dt>by it alone <i>仅此原因</i></dt><dd>{figures.alone:,}</dd></div></dl>"
         f'<div class="where">{where}{more}</div></div><div>{svg.values(figures.values, figures.limits)}</div>'
-        f"</div>{_details(figures.samples, figures.reason)}</div>"
-    )
-
-
-def _details(samples: Iterable[Sample], reason: str = "") -> str:
-    rows = [_sample(each, reason) for each in samples]
-    if not rows:
-        return ""
-    return f"<details><summary>{len(rows)} random examples · 随机样例</summary>{''.join(rows)}</details>"
-
-
-def _sample(sample: Sample, reason: str) -> str:
-    pair = sample.pair
-    marks = "".join(
-        f'<span class="{"badge" if mark.reason == reason else ""}">{_safe(mark.reason)} {mark.value:.4g}'
-        f"{' · ' + _safe(mark.note) if mark.note else ''}</span>"
-        for mark in sorted(sample.marks, key=lambda each: each.reason != reason)
-    )
-    where = (
-        f"{_safe(pair.doc_id)} [{pair.start:,}–{pair.end:,}]"
-        if pair.doc_id and pair.start >= 0
-        else _safe(pair.doc_id)
-    )
-    tokens = f"<span>{pair.tokens_a:,} / {pair.tokens_b:,} tokens</span>" if pair.tokens_b >= 0 else ""
-    label = f"<span>label {pair.label:g}</span>" if pair.label is not None else ""
-    return (
-        '<div class="sample"><div class="sides">'
-        f'<div class="text ask" dir="auto">{_safe(pair.text_a, _LONGEST)}</div>'
-        f'<div class="text" dir="auto">{_safe(pair.text_b, _LONGEST)}</div></div><div class="meta">{marks}'
-        f"<span>{_safe(pair.source)}</span><span>{_safe(pair.kind)}</span><span>{_safe(pair.lang)}</span>{label}"
-        f"{tokens}<span>{where}</span><code>{_safe(pair.pair_id)}</code></div></div>"
+        f"</div>{examples(figures.samples, figures.reason)}</div>"
     )
 
 
@@ -307,8 +268,8 @@ def _languages(statistics: Statistics) -> str:
             numbers[0] += count
             numbers[1] += 0 if drop else count
         rows = "".join(
-            f'<tr><td class="name">{_safe(_language(lang) or "unknown")} '
-            f'<span class="dim">{_safe(script)}</span></td>'
+            f'<tr><td class="name">{safe(_language(lang) or "unknown")} '
+            f'<span class="dim">{safe(script)}</span></td>'
             f'<td class="wide">{svg.bar(made, kept, total)}</td><td class="num">{made:,}</td>'
             f'<td class="num">{kept:,}</td><td class="num dim">{_percent(made, total)}</td></tr>'
             for (lang, script), (made, kept) in sorted(found.items(), key=lambda item: -item[1][0])
@@ -326,9 +287,9 @@ def _languages(statistics: Statistics) -> str:
 
 def _kept_samples(statistics: Statistics) -> str:
     rules = "".join(
-        f'<details class="rule"><summary><b>{_safe(kind)}</b>'
+        f'<details class="rule"><summary><b>{safe(kind)}</b>'
         f'<span class="dim">{statistics.rules[kind].kept:,} kept</span></summary>'
-        + "".join(_sample(each, "") for each in statistics.kept_samples[kind])
+        + "".join(example(each) for each in statistics.kept_samples[kind])
         + "</details>"
         for kind in sorted(statistics.kept_samples, key=lambda kind: -statistics.rules[kind].kept)
     )
@@ -340,7 +301,7 @@ def _mixture(manifest: Mapping[str, Any]) -> str:
     sources = sorted(manifest["sources"].items(), key=lambda item: -item[1]["taken"])
     largest = max((max(told["kept"], told["taken"]) for _, told in sources), default=1)
     rows = [
-        f'<tr><td class="name">{_safe(name)}</td>'
+        f'<tr><td class="name">{safe(name)}</td>'
         f'<td class="wide">{svg.bar(max(told["kept"], told["taken"]), told["taken"], largest)}</td>'
         f'<td class="num">{told["kept"]:,}</td><td class="num">{told["taken"]:,}</td>'
         f'<td class="num dim">{told["share"]:.1%}</td></tr>'
@@ -355,7 +316,7 @@ def _mixture(manifest: Mapping[str, Any]) -> str:
     )
     about = f"{manifest['rows']:,} rows · alpha {manifest['settings']['alpha']:g} · seed {manifest['seed']}"
     return (
-        f"<p>{_safe(manifest['file'])}: {about} · sha256 <code>{_safe(manifest['sha256'][:16])}…</code></p>"
+        f"<p>{safe(manifest['file'])}: {about} · sha256 <code>{safe(manifest['sha256'][:16])}…</code></p>"
         f'<div class="card"><div class="key"><span class="kept">taken 选用</span><span>left 未选</span></div>'
         f"{_long_table(head, rows)}</div>"
     )
@@ -364,12 +325,12 @@ def _mixture(manifest: Mapping[str, Any]) -> str:
 def _steps(steps: Sequence[StepRecord]) -> str:
     slowest = max((record.seconds for record in steps), default=1)
     rows = "".join(
-        f'<tr><td class="name">{_safe(record.step)}</td>'
+        f'<tr><td class="name">{safe(record.step)}</td>'
         f'<td class="wide">{_seconds_bar(record.seconds, slowest)}</td>'
         f'<td class="num">{record.seconds:,.1f} s</td>'
         f'<td class="num">{record.peak_memory / 2**20:,.0f} MiB</td>'
         f'<td class="num">{record.counts.get("rows", 0):,}</td>'
-        f'<td class="dim"><code>{_safe(record.digest[:12])}</code></td></tr>'
+        f'<td class="dim"><code>{safe(record.digest[:12])}</code></td></tr>'
         for record in steps
     )
     head = _head(
@@ -402,9 +363,3 @@ def _language(lang: str) -> str:
 
 def _percent(part: int, whole: int) -> str:
     return f"{part / whole:.1%}" if whole else "–"
-
-
-def _safe(text: str, longest: int = _LONGEST_NAME) -> str:
-    """A stranger's text for HTML: cut, its unseen characters shown, and escaped."""
-    cut = text[:longest] + ("…" if len(text) > longest else "")
-    return escape(_UNSEEN.sub(lambda match: f"⟨{ord(match[0]):04X}⟩", cut))
