@@ -46,9 +46,10 @@ _BEFORE_MARK = re.compile(
 )
 # By `weight`: a list item of less is a step or an ingredient, which recurs for good reason.
 _LEAST_ITEM = 30
-# By `weight`: a paragraph without links that says more ends what stands under a heading such as `目录`; but
-# names and titles can be long.
+# A paragraph without links ends a table of contents, after which many articles begin without a heading. Under
+# other headings of links it ends them if it says more than this (by `weight`); thanks and titles can be long.
 _LEAST_PROSE = 100
+_CONTENTS = re.compile(r"目录|contents|^in this ", re.IGNORECASE)
 _THANKS = re.compile(
     r"致谢|acknowledg|credits|copyright|references|参考文献|footnotes|log|日志", re.IGNORECASE
 )
@@ -170,7 +171,7 @@ def _blocks(row: int, document: Document, config: CleanConfig) -> Iterator[Clean
                 continue
             if block.kind == "heading":
                 heading = text if is_empty(text) else ""
-            elif heading and _is_prose(block, text) and not _THANKS.search(heading):
+            elif heading and _is_prose(block, text, heading):
                 heading = ""
             found = _language(block.kind, text, lang)
             yield CleanBlock(
@@ -196,8 +197,11 @@ def _reason(block: Block, raw: str, text: str, empty_heading: str, config: Clean
     return reason or ("empty section" if empty_heading and block.kind != "heading" else "")
 
 
-def _is_prose(block: Block, text: str) -> bool:
-    return block.kind == "paragraph" and not block.links and weight(text) >= _LEAST_PROSE
+def _is_prose(block: Block, text: str, heading: str) -> bool:
+    """Whether a block cannot belong to the links or credits that its heading promises."""
+    if block.kind != "paragraph" or block.links or _THANKS.search(heading):
+        return False
+    return weight(text) >= _LEAST_PROSE or _CONTENTS.search(heading) is not None
 
 
 def _raw_texts(block: Block) -> Sequence[str]:
