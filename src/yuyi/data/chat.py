@@ -11,9 +11,12 @@ import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from yuyi.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # These say that the same request may succeed later.
 _TRY_AGAIN = (408, 409, 425, 429)
@@ -67,6 +70,7 @@ class Chat:
         wait: seconds before the first of them, doubled before each further one, at most a minute; where the
             endpoint says how long to wait, that long.
         options: further fields of the request, such as `temperature`.
+        pause: waits so many seconds; where it returns true, nothing is tried again.
     """
 
     base_url: str
@@ -76,6 +80,7 @@ class Chat:
     retries: int = 6
     wait: float = 1.0
     options: dict[str, Any] = field(default_factory=dict)
+    pause: Callable[[float], object] = time.sleep
 
     @property
     def url(self) -> str:
@@ -93,14 +98,14 @@ class Chat:
             try:
                 return self._ask_once(system, user)
             except _Later as fault:
-                if tries == self.retries:
+                # Some chance, so that requests that failed together do not come back together.
+                seconds = self.wait * 2**tries * random.uniform(0.75, 1.25)
+                seconds = min(seconds if fault.wait is None else fault.wait, _LONGEST_WAIT)
+                if tries == self.retries or self.pause(seconds):
                     raise InputError(
                         f"{self.url}: no answer in {tries + 1} tries, at last: {fault}. What was answered "
                         "before is kept. Run the same command again when the server is well."
                     ) from fault
-                # Some chance, so that requests that failed together do not come back together.
-                wait = self.wait * 2**tries * random.uniform(0.75, 1.25)
-                time.sleep(min(fault.wait if fault.wait is not None else wait, _LONGEST_WAIT))
         raise AssertionError  # The last try returned or raised.
 
     def _ask_once(self, system: str, user: str) -> Answer:

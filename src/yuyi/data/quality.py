@@ -174,7 +174,7 @@ def plan_quality(folder: DataFolder, config: QualityConfig) -> QualityPlan:
     batches = asked = 0
     known: Counts = {}
     with judgments_in(folder.path / CACHE) as judgments:
-        for batch in _batches(folder, config, judgments, known):
+        for batch in _batches(folder, config, judgments, _limit(folder, config), known):
             batches += 1
             asked += len(batch)
             for way, count in enumerate(_estimate(batch, config)):
@@ -195,17 +195,17 @@ def quality_scores(folder: DataFolder, part: str) -> dict[int, float]:
 
 def _judge(folder: DataFolder, config: QualityConfig, place: Workplace) -> Counts:
     with judgments_in(folder.path / CACHE) as judgments:
-        known: Counts = {}
-        _Grading(config, judgments, place.on_done).run(_batches(folder, config, judgments, known))
+        limit = _limit(folder, config)
+        _Grading(config, judgments, place.on_done).run(_batches(folder, config, judgments, limit, {}))
         counts: Counts = {"rows": 0, "seen": {}, "marked": {}, "ungraded": {}}
         for part in folder.parts("pairs"):
-            _write_part(folder, part, config, judgments, place, counts)
+            _write_part(_chosen(folder, part, limit), part, config, judgments, place, counts)
         counts["tokens_in"], counts["tokens_out"] = judgments.spent(config.model)
     return counts
 
 
 def _write_part(
-    folder: DataFolder,
+    chosen: Iterator[tuple[int, Pair]],
     part: str,
     config: QualityConfig,
     judgments: Judgments,
@@ -216,7 +216,7 @@ def _write_part(
     low: list[Mark] = []
 
     def scores() -> Iterator[Mark]:
-        for row, pair in _chosen(folder, part, _limit(folder, config)):
+        for row, pair in chosen:
             counts["rows"] += 1
             key = _key(pair, config)
             score = judgments.scores([key]).get(key)
@@ -248,9 +248,11 @@ class _Grading:
             retries=config.retries,
             wait=config.wait,
             options=config.options,
+            pause=self._stop.wait,
         )
 
     def run(self, batches: Iterator[list[Pair]]) -> None:
+        """Return when every batch has been asked about, or the next one would exceed the budget."""
         running: dict[Future[None], tuple[int, int]] = {}
         with ThreadPoolExecutor(self._config.concurrency) as pool:
             try:
@@ -334,14 +336,13 @@ def _cost(tokens: Sequence[int], config: QualityConfig) -> float:
 
 
 def _batches(
-    folder: DataFolder, config: QualityConfig, judgments: Judgments, known: Counts
+    folder: DataFolder, config: QualityConfig, judgments: Judgments, limit: int, known: Counts
 ) -> Iterator[list[Pair]]:
     """The pairs that have no score yet, in batches of one language; `known` counts the others as `cached`.
 
     Texts that come twice are asked about once.
     """
     waiting: dict[str, dict[str, Pair]] = {rubric: {} for rubric in RUBRICS}
-    limit = _limit(folder, config)
     for part in folder.parts("pairs"):
         rows = _chosen(folder, part, limit)
         while block := [pair for _, pair in islice(rows, 1_000)]:

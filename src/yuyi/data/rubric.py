@@ -15,8 +15,8 @@ HIGHEST = 5
 
 RUBRICS = {
     "en": """You grade pairs of texts that shall train a search engine. In each pair, "a" is what somebody
-looks for (a question, title, heading or sentence) and "b" is a text that is meant to answer it. Give each pair
-one score from 0 to 5 for all of this together:
+looks for (a question, title, heading or sentence) and "b" is a text that is meant to answer it. Give each
+pair one score from 0 to 5 for all of this together:
 - relevance: b is about exactly what a names or asks, not just about something near it;
 - usefulness: b tells what somebody who looks for a wants to know; it is no notice, list of links or fragment;
 - clarity: a can be understood without the page that it comes from, and so can b.
