@@ -113,6 +113,17 @@ def test_other_answers_of_the_query_its_document_and_marked_pairs_are_no_negativ
     assert beside.pair_id in {one.pair_id for one in mined(folder)[pairs[0].pair_id].negatives}
 
 
+def test_of_many_pairs_some_are_drawn_and_all_are_passages(tmp_path: Path) -> None:
+    pairs = guide()
+    mine_negatives(make_folder(tmp_path, a=pairs), NegativesConfig(queries=5), workers=1)
+    found = mined(DataFolder(tmp_path))
+    assert len(found) == 5 and {pair.pair_id: pair for pair in pairs}.keys() > found.keys()
+    texts = {one.pair_id for row in found.values() for one in row.negatives}
+    assert texts - found.keys()
+    rows = {row.row: row.pair_id for row in found.values()}
+    assert all(pairs[row].pair_id == pair_id for row, pair_id in rows.items())
+
+
 def test_the_estimate_finds_hidden_answers(tmp_path: Path) -> None:
     pairs = guide()
     answers = [

@@ -72,8 +72,8 @@ def gather_part(name: str, job: PartJob, folder: Path) -> Counts:
     return {}
 
 
-def number_passages(scratch: Path, parts: list[str], path: Path) -> None:
-    """Write part, group, passage and query of every kept pair, and whether its passage is the first such."""
+def number_passages(scratch: Path, parts: list[str], most: int, path: Path) -> None:
+    """Write what `Numbers` holds of every kept pair; in each group `most` pairs at most get negatives."""
     tables = [dict(np.load(scratch / f"{name}.gather.npz")) for name in parts]
     joined = {key: np.concatenate([table[key] for table in tables]) for key in tables[0]}
     names, group = np.unique(joined["group"], return_inverse=True)
@@ -83,7 +83,7 @@ def number_passages(scratch: Path, parts: list[str], path: Path) -> None:
     with path.open("wb") as file:
         np.savez(
             file, names=names, part=part, row=joined["row"], group=group, passage=passage, first=first,
-            query=query, document=joined["document"],
+            query=query, document=joined["document"], asks=_draw(group, joined["asked"] ^ joined["text"], most),
         )  # fmt: skip
 
 
@@ -129,6 +129,7 @@ class Numbers:
         first: whether no earlier pair of the group has it.
         query: number of `text_a` in its group.
         document: a number for the document, 0 where it has none.
+        asks: whether it gets negatives.
     """
 
     names: NDArray[np.str_]
@@ -139,6 +140,7 @@ class Numbers:
     first: NDArray[np.bool_]
     query: Integers
     document: NDArray[np.uint64]
+    asks: NDArray[np.bool_]
 
 
 @lru_cache(maxsize=1)
@@ -209,8 +211,10 @@ def _texts(job: PartJob, folder: Path) -> tuple[list[str], list[str], list[str]]
     """The queries of a part, the passages that first stand in it, and the pairs of these."""
     numbers = read_numbers(folder / "numbers.npz")
     asking, answering, ids = [], [], []
-    for (_, pair), first in zip(kept_pairs(job), numbers.first[numbers.part == job.part], strict=True):
-        asking.append(pair["text_a"])
+    here = numbers.part == job.part
+    for (_, pair), asks, first in zip(kept_pairs(job), numbers.asks[here], numbers.first[here], strict=True):
+        if asks:
+            asking.append(pair["text_a"])
         if first:
             answering.append(pair["text_b"])
             ids.append(pair["pair_id"])
@@ -234,6 +238,15 @@ def _numbered(group: Integers, key: NDArray[np.uint64]) -> tuple[Integers, NDArr
     numbered = np.empty(len(key), np.int64)
     numbered[order] = number[run]
     return numbered, first
+
+
+def _draw(group: Integers, key: NDArray[np.uint64], most: int) -> NDArray[np.bool_]:
+    """Whether each row is among the `most` of its group with the smallest keys."""
+    order = np.lexsort((key, group))
+    place = np.arange(len(group)) - np.searchsorted(group[order], group[order])
+    drawn = np.empty(len(group), bool)
+    drawn[order] = place < most
+    return drawn
 
 
 def _hash(text: str) -> int:

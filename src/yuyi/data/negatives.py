@@ -63,6 +63,8 @@ class NegativesConfig:
     Attributes:
         encoder: name or folder of the model that searches; empty for the embedded one.
         scope: whether a pair's negatives come from its own source or from all.
+        queries: most pairs of a source (or of all) that get negatives; of more, as many are drawn, and the
+            texts of the others are passages only.
         count: most negatives of a pair.
         lexical: candidates by BM25, 0 for none.
         dense: candidates by vectors, 0 for none.
@@ -84,6 +86,7 @@ class NegativesConfig:
 
     encoder: str = ""
     scope: Literal["source", "all"] = "source"
+    queries: PositiveInt = 100_000
     count: PositiveInt = 8
     lexical: NonNegativeInt = 50
     dense: NonNegativeInt = 50
@@ -176,7 +179,9 @@ def mine_negatives(
         }
         place.each({f"{name}.gather": job for name, job in jobs.items()}, gather_part, scratch=True)
         parts = tuple(jobs)
-        place.once("numbers.npz", lambda path: number_passages(place.scratch, list(parts), path))
+        place.once(
+            "numbers.npz", lambda path: number_passages(place.scratch, list(parts), config.queries, path)
+        )
         alone.each({f"{name}.vectors": job for name, job in jobs.items()}, encode_part, scratch=True)
         place.each({f"{name}.terms": job for name, job in jobs.items()}, count_part, scratch=True)
         mining = {name: _Mining(job, parts, place.scratch, config) for name, job in jobs.items()}
@@ -302,8 +307,9 @@ def guard(
 def _mine_part(name: str, job: _Mining, folder: Path) -> Counts:
     """Write the negatives of a part's pairs, and what the estimate needs of them."""
     numbers = read_numbers(job.scratch / "numbers.npz")
-    here = np.flatnonzero(numbers.part == job.job.part)
-    pairs = [pair for _, pair in kept_pairs(job.job)]
+    asks = numbers.asks[numbers.part == job.job.part]
+    here = np.flatnonzero((numbers.part == job.job.part) & numbers.asks)
+    pairs = [pair for (_, pair), one in zip(kept_pairs(job.job), asks, strict=True) if one]
     mined: dict[int, Negatives] = {}
     counts: Counts = {"rows": len(pairs), "pairs": {}, "mined": {}, "refused": {}, "hidden": Counter()}
     vectors = np.load(job.scratch / f"{name}.vectors.queries.npy", mmap_mode="r")
