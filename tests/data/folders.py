@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from zlib import crc32
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from yuyi.data.blocks import CleanBlock, write_blocks
 from yuyi.data.folder import DataFolder
+from yuyi.data.negatives import Negative, Negatives
 from yuyi.data.step import run_step
-from yuyi.records import Document, Mark, Pair, write_documents, write_marks, write_pairs
+from yuyi.records import Document, Mark, Pair, write_documents, write_marks, write_pairs, write_records
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -105,8 +103,14 @@ def mark(folder: DataFolder, name: str, marks: Mapping[str, Sequence[Mark]], on:
 
 def negatives(folder: DataFolder, rows: Mapping[str, Sequence[tuple[int, str]]]) -> None:
     def write(file: Path, some: Sequence[tuple[int, str]]) -> None:
-        columns = {"row": [row for row, _ in some], "text": [text for _, text in some]}
-        pq.write_table(pa.table(columns), file)
+        texts: dict[int, list[str]] = {}
+        for row, text in some:
+            texts.setdefault(row, []).append(text)
+        rows = (
+            Negatives(row, "", 0.9, tuple(Negative("", text, 0.5, 1, 1) for text in each))
+            for row, each in texts.items()
+        )
+        write_records(file, rows, Negatives)
 
     step(
         folder,

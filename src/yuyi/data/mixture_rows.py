@@ -65,12 +65,11 @@ def negatives_by_row(folder: DataFolder, part: str, number: int | None) -> dict[
     path = folder.path / "negatives" / f"{part}.parquet"
     if number == 0 or folder.record("negatives") is None or not path.exists():
         return {}
-    found: dict[int, list[str]] = {}
-    for row in read_rows(path, ("row", "text")):
-        texts = found.setdefault(row["row"], [])
-        if number is None or len(texts) < number:
-            texts.append(row["text"])
-    return {row: tuple(texts) for row, texts in found.items()}
+    return {
+        row["row"]: tuple(each["text"] for each in row["negatives"][:number])
+        for row in read_rows(path, ("row", "negatives"))
+        if row["negatives"]
+    }
 
 
 def write_parquet(path: Path, tables: Iterator[Any], on_done: Done) -> None:
