@@ -40,7 +40,8 @@ _CONTAINED, _WORD = (12, 30), (2, 5)
 # Few hashes in a band would propose a hundred evaluation texts for every English sentence. Where the
 # similarity just reaches 0.6, nine in ten are proposed; from 0.7 on, 99 in 100.
 _ROWS, _RECALL = 5, 0.9
-_TABLE_BITS = 26
+# Places of the table for each window in it: a wrong hit costs a search, a large table the cache.
+_PLACES = 16
 _SCORES = 1 << 24
 
 
@@ -253,8 +254,10 @@ class _Windows:
             places, owners = places[right], owners[right]
         order = np.argsort(hashes[places], kind="stable")
         self._hashes, self._owners = hashes[places][order], owners[order]
-        self._table = np.zeros(1 << _TABLE_BITS, dtype=bool)
-        self._table[self._slots(self._hashes)] = True
+        bits = (_PLACES * len(order)).bit_length()
+        self._shift = np.uint64(64 - bits)
+        self._table = np.zeros(1 << bits, dtype=bool)
+        self._table[self._hashes >> self._shift] = True
 
     def found_in(self, texts: Sequence[str]) -> Iterator[tuple[int, int, int]]:
         """Index of the text and place of each window that occurs, and the first text that it occurs in."""
@@ -262,7 +265,7 @@ class _Windows:
             return
         hashes, starts, counts = windows(texts, self._width)
         # Most windows end here: the table says at once that they occur nowhere.
-        likely = np.flatnonzero(self._table[self._slots(hashes)])
+        likely = np.flatnonzero(self._table[hashes >> self._shift])
         ranks = np.minimum(np.searchsorted(self._hashes, hashes[likely]), len(self._hashes) - 1)
         same = self._hashes[ranks] == hashes[likely]
         places, owners = likely[same], self._owners[ranks[same]]
@@ -272,10 +275,6 @@ class _Windows:
         yield from zip(
             indexes[inside].tolist(), within[inside].tolist(), owners[inside].tolist(), strict=True
         )
-
-    @staticmethod
-    def _slots(hashes: NDArray[np.uint64]) -> NDArray[np.uint32]:
-        return (hashes >> np.uint64(64 - _TABLE_BITS)).astype(np.uint32)
 
 
 _Find: TypeAlias = "tuple[int, float, int]"
