@@ -79,6 +79,8 @@ class PairMaker:
         answers: dict[str, set[str]] = {}
         seen: set[str] = set()
         for rule, candidate in found:
+            if not candidate.answer:
+                continue
             text_a = cut(candidate.question, self._longest)
             text_b, end = passage(candidate.question, candidate.answer, self._longest)
             key_a, key_b = match_key(text_a), match_key(text_b)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from typing import TYPE_CHECKING
 
 from yuyi.data.candidates import Candidate
@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from yuyi.data.blocks import CleanBlock
     from yuyi.data.sections import Reading, Section
 
-# Least `weight` of a first sentence, of the rest, and of the longest cell beside a row's first.
-_LEAST_SENTENCE, _LEAST_REST, _LEAST_CELL = 24, 60, 20
+# Least `weight` of a first sentence, of the rest, and of what is said of a term or of the
+# longest cell beside a row's first.
+_LEAST_SENTENCE, _LEAST_REST, _LEAST_SAID = 24, 60, 20
 # Least share of terms that neighbours, or a sentence and its rest, have in common: without any, the second
 # often begins something new.
 _LEAST_OVERLAP = 0.08
@@ -88,7 +89,8 @@ def question_answer(reading: Reading) -> Iterator[Candidate]:
 
 
 def _unmarked(answer: Sequence[CleanBlock]) -> Sequence[CleanBlock]:
-    """The blocks without the `A:` or `答：` before the first."""
+    """The blocks up to the next question, without the `A:` or `答：` before the first."""
+    answer = list(takewhile(lambda block: _ASKS.match(block.text) is None, answer))
     if answer and (mark := _ANSWERS.match(answer[0].text)):
         return [replace(answer[0], text=answer[0].text[mark.end() :]), *answer[1:]]
     return answer
@@ -180,7 +182,8 @@ def term_definition(reading: Reading) -> Iterator[Candidate]:
             if match is None or not _is_term(match[1]) or _NO_DEFINITION.search(block.text, match.end()):
                 continue
             asks = question_of((*section.path, match[1].strip("* ")), common=True)
-            yield Candidate(asks, [replace(block, text=block.text[match.end() :])])
+            answer = replace(block, text=block.text[match.end() :])
+            yield Candidate(asks, [answer], least=_LEAST_SAID)
 
 
 def _is_term(text: str) -> bool:
@@ -219,7 +222,8 @@ def _rows(section: Section, table: CleanBlock) -> Iterator[Candidate]:
             if cell.strip("-—/ ")
         ]
         # A cell is a sentence only where one says something; rows of numbers and types do not answer.
-        if not others or max(weight(cell) for _, cell in others) < _LEAST_CELL:
+        if not others or max(weight(cell) for _, cell in others) < _LEAST_SAID:
             continue
         text = others[0][1] if len(others) == 1 else "\n".join(f"{name}: {cell}" for name, cell in others)
-        yield Candidate(question_of((*section.path, row[key]), common=True), [replace(table, text=text)])
+        asks = question_of((*section.path, row[key]), common=True)
+        yield Candidate(asks, [replace(table, text=text)], least=_LEAST_SAID)

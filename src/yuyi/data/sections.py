@@ -12,7 +12,7 @@ from yuyi.data.headings import is_empty
 from yuyi.data.sentences import has_sentence
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from yuyi.data.blocks import CleanBlock
     from yuyi.records import Document, Part
@@ -55,15 +55,19 @@ class Reading:
     Attributes:
         document: the document; its text may be left out.
         title: its title, cleaned; of a document named like a file, its first heading.
-        blocks: all that are not dropped, in order.
         sections: the blocks by heading; the first holds what stands before any. A new one begins at each
             part, and parts that are no prose of the document are in none.
+        by_part: the blocks of each part; under -1 those in none.
     """
 
     document: Document
     title: str
-    blocks: tuple[CleanBlock, ...]
     sections: tuple[Section, ...]
+    by_part: Mapping[int, Sequence[CleanBlock]]
+
+    def of_part(self, number: int) -> Sequence[CleanBlock]:
+        """The blocks of the part of that number, or of -1 for those in none."""
+        return self.by_part.get(number, ())
 
 
 def read_sections(document: Document, blocks: Iterable[CleanBlock]) -> Reading:
@@ -72,8 +76,10 @@ def read_sections(document: Document, blocks: Iterable[CleanBlock]) -> Reading:
     title = _title(document, kept)
     found = [Section((title,) if title else ())]
     stack: list[CleanBlock] = []
+    by_part: dict[int, list[CleanBlock]] = {}
     part = -1
     for block in kept:
+        by_part.setdefault(block.part, []).append(block)
         if block.part != part:
             part, stack = block.part, []
             found.append(Section((title,) if title else ()))
@@ -88,7 +94,7 @@ def read_sections(document: Document, blocks: Iterable[CleanBlock]) -> Reading:
             if _is_prose(block):
                 found[-1].prose.append(len(found[-1].blocks))
             found[-1].blocks.append(block)
-    return Reading(document, title, kept, tuple(found))
+    return Reading(document, title, tuple(found), by_part)
 
 
 def lead(reading: Reading) -> list[CleanBlock]:

@@ -57,7 +57,10 @@ def _ends_sentence(text: str, match: re.Match[str]) -> bool:
     following = text[end : end + 1]
     if mark[0] in "!?":
         # In code, addresses and names (`a != b`, `Yahoo!`) no space or ideograph follows.
-        return not following or following.isspace() or not following.isascii()
+        if following.isspace():
+            # What goes on in lower case goes on after a quotation.
+            return not text[end + 1 : end + 2].islower()
+        return not following or not following.isascii()
     if mark[0] in "“”’\"'":
         return False
     if mark[0] != ".":
@@ -66,5 +69,5 @@ def _ends_sentence(text: str, match: re.Match[str]) -> bool:
         return not following.isascii() and following.isalnum() and len(mark) > 1
     if len(mark.rstrip(_CLOSING)) > 1:
         # Dots that go on in lower case are a pause.
-        return not text[end:].lstrip()[:1].islower()
+        return not text[end + 1 : end + 2].islower()
     return _ABBREVIATION.search(text, max(0, match.start() - _LOOKBACK), match.start()) is None

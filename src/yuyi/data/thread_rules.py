@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from yuyi.data.alignment import aligned
-from yuyi.data.candidates import LEAST_QUESTION, Candidate
-from yuyi.data.clean import weight
+from yuyi.data.candidates import LEAST_ANSWER, LEAST_QUESTION, Candidate
+from yuyi.data.clean import match_key, weight
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from yuyi.data.sections import Reading
     from yuyi.records import Part
 
-# Least `weight` of a title that asks by itself, of a comment, and of a duplicate question.
-_LEAST_TITLE, _LEAST_COMMENT, _LEAST_DUPLICATE = 8, 30, 8
+# Least `weight` of a title that asks by itself, and of a duplicate question.
+_LEAST_TITLE, _LEAST_DUPLICATE = 8, 8
 
 _KEYWORDS = re.compile(r"(?:关键[词字]|主题词|key\s?words?|index terms)\s*[:：—-]*\s*", re.IGNORECASE)
 _SUMMARY = re.compile(r"(?:摘\s*要|内容提要|abstract|summary)\s*[:：.—-]+\s*", re.IGNORECASE)
@@ -26,46 +26,36 @@ _SUMMARY = re.compile(r"(?:摘\s*要|内容提要|abstract|summary)\s*[:：.—-
 
 def qa(reading: Reading, least_score: float) -> Iterator[Candidate]:
     """The question of a thread, and each answer whose score is high enough, the best first."""
-    answers = _numbered(reading, "answer", least_score)
-    for _, part in sorted(answers, key=lambda answer: -(answer[1].score or 0.0)):
-        yield from _to_part(reading, part, LEAST_QUESTION)
+    return _to_parts(reading, "answer", LEAST_ANSWER, least_score)
 
 
 def post_comment(reading: Reading, least_score: float) -> Iterator[Candidate]:
     """A post, and each comment on it whose score is high enough, the best first."""
-    comments = _numbered(reading, "comment", least_score)
-    for _, part in sorted(comments, key=lambda comment: -(comment[1].score or 0.0)):
-        yield from _to_part(reading, part, _LEAST_COMMENT, body=True)
+    return _to_parts(reading, "comment", LEAST_ANSWER, least_score)
 
 
 def duplicate_questions(reading: Reading, least_score: float) -> Iterator[Candidate]:
-    """A question, and one that was asked already."""
-    for _, part in _numbered(reading, "duplicate"):
-        yield from _to_part(reading, part, _LEAST_DUPLICATE)
+    """A question, and one that was asked before."""
+    return _to_parts(reading, "duplicate", _LEAST_DUPLICATE)
 
 
 def summary_content(reading: Reading, least_score: float) -> Iterator[Candidate]:
     """A summary, and what it sums up."""
+    contents = [number for number, _ in _numbered(reading, "content")]
     for number, part in _numbered(reading, "summary"):
-        content = [
-            block
-            for other, of in _numbered(reading, "content")
-            if part.of in (-1, other) and of.of in (-1, number)
-            for block in _blocks(reading, other)
-        ] or [block for block in _blocks(reading, part.of) if block.kind != "heading"]
-        summary = _blocks(reading, number)
-        if summary and content:
-            text = _SUMMARY.sub("", _text(summary), count=1)
-            yield Candidate(text, content, _place(summary))
+        of = part.of if part.of >= 0 else next(iter(contents), -1)
+        content = [block for block in reading.of_part(of) if block.kind != "heading"]
+        if content and (summary := reading.of_part(number)):
+            yield Candidate(_SUMMARY.sub("", _text(summary), count=1), content, _place(summary))
 
 
 def keywords_abstract(reading: Reading, least_score: float) -> Iterator[Candidate]:
     """A line of keywords, and the abstract."""
     summaries = [number for number, _ in _numbered(reading, "summary")]
     for number, _ in _numbered(reading, "keywords"):
-        keywords = _blocks(reading, number)
+        keywords = reading.of_part(number)
         for summary in summaries[:1] if keywords else ():
-            first, *rest = _blocks(reading, summary) or (None,)
+            first, *rest = reading.of_part(summary) or (None,)
             if first is not None:
                 opened = replace(first, text=_SUMMARY.sub("", first.text, count=1))
                 text = _KEYWORDS.sub("", _text(keywords), count=1)
@@ -76,8 +66,8 @@ def parallel(reading: Reading, least_score: float) -> Iterator[Candidate]:
     """A block of an original, and the same block of its translation."""
     originals = [number for number, _ in _numbered(reading, "original")]
     for number, part in _numbered(reading, "translation"):
-        of = part.of if part.of >= 0 else max((one for one in originals if one < number), default=-1)
-        for first, second in aligned(_blocks(reading, of), _blocks(reading, number)):
+        of = part.of if part.of >= 0 else next(iter(originals), -1)
+        for first, second in aligned(reading.of_part(of), reading.of_part(number)):
             yield Candidate(
                 first.text,
                 [second],
@@ -96,21 +86,33 @@ def _numbered(reading: Reading, role: str, least_score: float | None = None) -> 
     ]
 
 
-def _to_part(reading: Reading, part: Part, least: int, *, body: bool = False) -> Iterator[Candidate]:
-    """What a part answers, and the part."""
-    number = reading.document.parts.index(part)
-    answer = [block for block in _blocks(reading, number) if block.kind != "heading"]
-    above = _blocks(reading, part.of)
-    asks_whole = part.of < 0 or reading.document.parts[part.of].role == "question"
-    if answer and asks_whole and not (body and above) and weight(reading.title) >= _LEAST_TITLE:
-        yield Candidate(reading.title, answer, least=least)
-    elif answer and above:
-        yield Candidate(_text(above), answer, _place(above), least=least)
+def _to_parts(
+    reading: Reading, role: str, least: int, least_score: float | None = None
+) -> Iterator[Candidate]:
+    """What each part of a role is to, and the part, highest score first.
+
+    The title asks for the question of a thread, unless it is only the beginning of it or the thread goes
+    on to other questions.
+    """
+    questions = [number for number, _ in _numbered(reading, "question")]
+    for number, part in sorted(_numbered(reading, role, least_score), key=_score, reverse=True):
+        answer = [block for block in reading.of_part(number) if block.kind != "heading"]
+        above = reading.of_part(part.of)
+        if not answer:
+            continue
+        if (part.of < 0 or questions == [part.of]) and _asks(reading.title, above):
+            yield Candidate(reading.title, answer, least=least)
+        elif above:
+            yield Candidate(_text(above), answer, _place(above), least=least)
 
 
-def _blocks(reading: Reading, number: int) -> Sequence[CleanBlock]:
-    """The blocks of a part; of number -1 those in no part."""
-    return [block for block in reading.blocks if block.part == number]
+def _score(numbered: tuple[int, Part]) -> float:
+    return numbered[1].score or 0.0
+
+
+def _asks(title: str, above: Sequence[CleanBlock]) -> bool:
+    begins = bool(above) and match_key(_text(above)).startswith(match_key(title.rstrip("…")))
+    return weight(title) >= _LEAST_TITLE and not begins
 
 
 def _text(blocks: Sequence[CleanBlock]) -> str:
