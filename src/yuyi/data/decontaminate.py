@@ -87,10 +87,11 @@ def decontaminate(
     files = evaluation_files(config.evaluation, corpus=config.corpus)
     for file in files:
         _columns(file)
-    inputs = {"pairs": pairs.digest, "evaluation": hash_json([[f.name, hash_file(f)] for f in files])}
+    digest = hash_json([[file.name, hash_file(file)] for file in files])
+    inputs = {"pairs": pairs.digest, "evaluation": digest}
     if config.similarity:
         inputs["encoder"] = open_encoder(config.encoder).fingerprint
-    jobs = {name: (path, config) for name, path in folder.parts("pairs").items()}
+    jobs = {name: (path, config, digest) for name, path in folder.parts("pairs").items()}
 
     def make(place: Workplace) -> Counts:
         return place.each(jobs, _mark_part)
@@ -166,8 +167,8 @@ def _rows(file: Path, columns: list[str]) -> Iterator[dict[str, Any]]:
 
 
 @lru_cache(maxsize=1)
-def _open_texts(config: DecontaminateConfig) -> EvaluationTexts:
-    """The evaluation texts, kept for the parts that this process does."""
+def _open_texts(config: DecontaminateConfig, digest: str) -> EvaluationTexts:
+    """The evaluation texts of files with that digest, kept for the parts that this process does."""
     files = evaluation_files(config.evaluation, corpus=config.corpus)
     return EvaluationTexts(
         (text for file in files for text in read_evaluation(file)),
@@ -178,9 +179,9 @@ def _open_texts(config: DecontaminateConfig) -> EvaluationTexts:
     )
 
 
-def _mark_part(name: str, job: tuple[Path, DecontaminateConfig], folder: Path) -> Counts:
-    path, config = job
-    texts = _open_texts(config)
+def _mark_part(name: str, job: tuple[Path, DecontaminateConfig, str], folder: Path) -> Counts:
+    path, config, digest = job
+    texts = _open_texts(config, digest)
     marks: list[Mark] = []
     marked: dict[str, Counter[str]] = {}
     rows, pairs = 0, read_pairs(path)
