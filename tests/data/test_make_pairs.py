@@ -35,7 +35,7 @@ LINES = st.sampled_from(
         "## How do I install it?",
         "## 怎么卸载？",
         "先下载安装包，再双击运行，照提示完成即可。安装包下载以后要核对大小，然后再运行安装包。",
-        "Download the package, run it, and follow the steps. When the package is done, restart and run it again.",
+        "Download the package, run it, and follow the steps. When the package is done, restart and rerun it.",
         "安装包的大小大约是三百兆，下载以前请先确认磁盘有足够的空间。",
         "问：需要重启吗？",
         "答：安装完成以后需要重新启动一次电脑，才能正常使用。",
