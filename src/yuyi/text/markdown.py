@@ -40,8 +40,13 @@ _FRONT_MATTER = re.compile(
 _FRONT_MATTER_TITLE = re.compile(r"^title:[ \t]*(['\"]?)(\S.*?)\1[ \t\r]*$", re.MULTILINE)
 # A sign that could be markup where it stands: `snake_case`, `a < b` and `R&D` are none.
 _MARKUP = re.compile(r"[\[*`]|<(?=[A-Za-z/!?])|&(?=#?\w+;)|\\(?=[!-/:-@\[-`{-~\n])|(?<![^\W_])_|_(?![^\W_])")
-_MARKUP_BUT_CODE = re.compile(_MARKUP.pattern.replace("`]", "]", 1))
-_CODE_SPAN = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)", re.DOTALL)
+# Markup whose meaning does not hang on what stands around it: most of what prose has.
+_PLAIN_MARKUP = re.compile(
+    r"(?<!`)(`+)(?!`)(?P<code>.+?)(?<!`)\1(?!`)"
+    r"|(?<!\*)\*\*(?P<bold>[^\W_](?:[^\[\]*_`<&\\\n]*[^\W_])?)\*\*(?!\*)"
+    r"|!?\[(?P<shown>(?:[^\[\]*_`<&\\!]|(?<=[^\W_])_(?=[^\W_])|`[^`\n]+`)*)\]\((?P<target>[^\s()<>\\&*`\[\]]*)\)",
+    re.DOTALL,
+)
 _INDENTED_LINE = re.compile(r"(?<![ \t])[ \t]*\n[ \t]*")
 _BREAK_TAG = re.compile(r"<br\s*/?>", re.IGNORECASE)
 _HTML_UNSEEN = re.compile(r"<!--.*?(?:-->|\Z)|<(script|style|pre|svg)\b.*?(?:</\1\s*>|\Z)", re.DOTALL | re.I)
@@ -255,8 +260,9 @@ def _inline_text(content: str, env: dict[str, object], links: list[Link]) -> str
         return _INDENTED_LINE.sub("\n", content)
     if ":`" in content or "`_" in content or "]_" in content:
         content = _RESTRUCTURED_ROLE.sub(_plain_role, content)
-    if _MARKUP_BUT_CODE.search(content) is None:
-        return _INDENTED_LINE.sub("\n", _CODE_SPAN.sub(_code, content)).strip()
+    if _MARKUP.search(_PLAIN_MARKUP.sub(".", content)) is None:
+        text = _PLAIN_MARKUP.sub(functools.partial(_plain_text, links), content)
+        return _INDENTED_LINE.sub("\n", text).strip()
     tokens: list[Token] = []
     parser = _parser()
     parser.inline.parse(content, parser, env, tokens)
@@ -271,9 +277,18 @@ def _inline_text(content: str, env: dict[str, object], links: list[Link]) -> str
     return "".join(texts).strip()
 
 
-def _code(span: re.Match[str]) -> str:
-    text = span[2].replace("\n", " ")
-    return text[1:-1] if text[0] == text[-1] == " " and not text.isspace() else text
+def _plain_text(links: list[Link], markup: re.Match[str]) -> str:
+    """What stands for a match of `_PLAIN_MARKUP`; a link is added to `links`."""
+    if code := markup["code"]:
+        code = code.replace("\n", " ")
+        return code[1:-1] if code[0] == code[-1] == " " and not code.isspace() else code
+    if markup["bold"]:
+        return markup["bold"]
+    if markup[0].startswith("!"):
+        return ""
+    shown = markup["shown"].replace("`", "")
+    links.append((shown.strip(), markup["target"]))
+    return shown
 
 
 def _plain_role(match: re.Match[str]) -> str:
