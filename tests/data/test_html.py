@@ -89,6 +89,28 @@ def test_a_section_about_cookies_is_no_cookie_notice(slug: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("head", "body", "title"),
+    [
+        ("安装 - 某某手册", "<h1 class='site'>某某手册</h1><main><h2>安装</h2><p>{text}</p></main>", "安装"),
+        ("安装 | 某某手册", "<main><p>{text}</p></main>", "安装"),
+        ("Rust Handbook", "<main><p>{text}</p><h1>Setting up</h1></main>", "Setting up"),
+        ("State-of-the-art parsing_Some Site", "<div>{text}</div>", "State-of-the-art parsing"),
+        ("", "<div>{text}</div>", ""),
+    ],
+)
+def test_the_title_is_the_page_s_and_not_the_site_s(head: str, body: str, title: str) -> None:
+    text = "这里是正文，说明如何安装，以及安装之后应当做什么，请逐步照做。" * 3
+    source = f"<html><head><title>{head}</title></head><body>{body.format(text=text)}</body></html>"
+    assert html_to_markdown(source)[0] == title
+    assert text in html_to_markdown(source)[1]
+
+
+def test_a_page_that_sends_its_reader_elsewhere_says_nothing() -> None:
+    source = "<meta http-equiv=Refresh content='0; URL=n'><title>Moved</title><p>Go <a href=n>on</a>"
+    assert html_to_markdown(source) == ("Moved", "")
+
+
+@pytest.mark.parametrize(
     ("source", "expected"),
     [
         ("<p>a &amp; b&nbsp;c</p>", "a & b c"),
@@ -142,10 +164,9 @@ def test_code_and_cells_read_back(text: str) -> None:
 
 
 tags = st.sampled_from(
-    "p,ul,li,a href=x,/p,table,td,dl,dt,dd,pre,b,/div,h1,blockquote,tr,code,/a,ol start=2,br,th rowspan=3".split(
-        ","
-    )
-)
+    ("p", "ul", "li", "a href=x", "/p", "table", "td", "dl", "dt", "dd", "pre", "b", "/div", "h1",
+     "blockquote", "tr", "code", "/a", "ol start=2", "br", "th rowspan=3")
+)  # fmt: skip
 broken = st.recursive(
     st.text("a中<>&", max_size=3),
     lambda inner: st.builds("<{0}>{1}".format, tags, st.lists(inner).map("".join)),

@@ -48,7 +48,7 @@ KETTLE = """{{Infobox|name=水壶|image=[[File:a.jpg]]|x={{nested|{{deep}}}}}}
 name="a"&gt;{{cite|[[x]]}}&lt;/ref&gt;。
 [[File:Kettle.jpg|thumb|一个[[不锈钢]]水壶]]
 == 历史 ==
-早期的-{zh-hans:水壶;zh-hant:水壺}-由[[青铜器_(中国)#商代|青铜]]制成&lt;ref&gt;某书&lt;/ref&gt;。&lt;br /&gt;后来用铁。
+早期的-{zh-hans:水壶;zh-hant:水壺}-由[[青铜器_(中国)#商代|青铜]]制成&lt;ref&gt;书&lt;/ref&gt;。&lt;br&gt;后来用铁。
 
 === 种类 ===
 * 电水壶：{{le|自动断电|Auto shut-off}}
@@ -103,7 +103,7 @@ def test_articles_alone_become_documents(tmp_path: Path) -> None:
 
 def test_an_english_wiki(tmp_path: Path) -> None:
     text = (
-        "A '''kettle''' is a [[vessel (container)|vessel]] for [[boiling]] water.{{citation needed|date=2020}}\n"
+        "A '''kettle''' is a [[vessel (container)|vessel]] for [[boiling]] water.{{citation needed}}\n"
         "It has a&amp;nbsp;[https://example.org/spout spout] and weighs {{nowrap|2 kg}} ({{IPA|x}}).\n"
         "==See also==\n*[[teapot]]s\n*[[Help:Contents|help]]\n*[[:Category:Kettles]]\n\n"
         '&lt;syntaxhighlight lang="python"&gt;\nx = [[1]]\n&lt;/syntaxhighlight&gt;\n'
@@ -177,15 +177,15 @@ def test_wikitext(wikitext: str, expected: str) -> None:
 
 
 pieces = st.sampled_from(
-    "[[ ]] {{ }} | !! ''' == # : ; <ref> </ref> <nowiki> <br> -{ }- a 中 &lt; \ue0000\ue001".split()
-    + ["{|\n", "\n|}", "\n|-\n", "\n", "* ", "[http://x y]"]
-)
+    ("[[", "]]", "{{", "}}", "|", "!!", "'''", "==", "# ", ":", ";", "<ref>", "</ref>", "<nowiki>", "<br>",
+     "-{", "}-", "a", "中", "&lt;", "\x0e0\x0f", "&#xe;", "&#14;0&#xf;", "{|\n", "\n|}", "\n|-\n", "\n", "* ", "[http://x y]")
+)  # fmt: skip
 
 
 @given(st.lists(pieces, max_size=25).map("".join))
 def test_no_broken_wikitext_breaks_the_reader(wikitext: str) -> None:
     text = wikitext_to_markdown(wikitext)
-    assert not any(mark in text for mark in "\ue000\ue001\x02\x03\v")
+    assert not any(mark in text for mark in "\x0e\x0f\x02\x03\v")
     parse(text)
 
 

@@ -74,7 +74,6 @@ _LANGUAGE = re.compile(
 )
 
 _BROKEN_CHINESE = re.compile(rf"(?<=[{IDEOGRAPHS}，。！？：；、])[^\S\n]*\n\s*(?=[{IDEOGRAPHS}])")
-_SPACE = re.compile(r"\s+")
 _BREAK, _BREAKS = "\v", re.compile(r"\v\s*\v[\s\v]*")
 # The parser takes time by the square of the depth. Elements that end where the next begins are not counted.
 _DEEPEST_TREE = 1_000
@@ -99,14 +98,16 @@ def html_to_markdown(html: str) -> tuple[str, str]:
 
     tree = LexborHTMLParser(_not_too_deep(html))
     body = tree.body
-    if body is None:
-        return _title(tree, ""), ""
+    if body is None or _leads_elsewhere(tree):
+        return _title(tree, []), ""
     for selector in _MAIN:
         found = [node for node in tree.css(selector) if not _is_furniture(node)]
-        if len(found) == 1 and weight(text := _Writer().render(found[0])) >= _LEAST_MAIN:
-            return _title(tree, text), text
-    text = _Writer(whole_page=True).render(_most_of(body)) or _Writer().render(body)
-    return _title(tree, text), text
+        writer = _Writer()
+        if len(found) == 1 and weight(text := writer.render(found[0])) >= _LEAST_MAIN:
+            return _title(tree, writer.headings), text
+    writer = _Writer(whole_page=True)
+    text = writer.render(_most_of(body)) or writer.render(body)
+    return _title(tree, writer.headings), text
 
 
 def fragment_to_markdown(html: str) -> str:
@@ -134,14 +135,22 @@ def _not_too_deep(html: str) -> str:
     return _NESTING.sub(keep, html)
 
 
-def _title(tree: Any, text: str) -> str:
-    """The first heading of the content, the page's own heading, or its `<title>` without the site's name."""
-    if text.startswith("# "):
-        return _plain(text[2:].split("\n", 1)[0])
+def _leads_elsewhere(tree: Any) -> bool:
+    """Whether a page only sends its reader to another."""
+    refresh = tree.css_first('meta[http-equiv="refresh" i]')
+    return refresh is not None and "url" in (refresh.attributes.get("content") or "").lower()
+
+
+def _title(tree: Any, headings: list[tuple[int, str]]) -> str:
+    """The first heading of the content, or of the page, or the page's `<title>` without the site's name."""
     node = tree.css_first("title")
-    whole = _SPACE.sub(" ", node.text()).strip() if node else ""
-    for heading in tree.css("h1"):
-        said = _plain(_Writer(flat=True).render(heading))
+    whole = " ".join(node.text().split()) if node else ""
+    for level, heading in headings:
+        said = _plain(heading)
+        if level == 1 or match_key(said) in match_key(whole):
+            return said
+    for node in tree.css("h1"):
+        said = _plain(_Writer(flat=True).render(node))
         if said and match_key(said) in match_key(whole):
             return said
     card = tree.css_first('meta[property="og:title"]')
@@ -234,6 +243,7 @@ class _Writer:
 
     def __init__(self, *, everything: bool = False, whole_page: bool = False, flat: bool = False) -> None:
         self._everything, self._whole_page, self._flat = everything, whole_page, flat
+        self.headings: list[tuple[int, str]] = []  # level and Markdown
         self._written: list[str] = []
         self._inline: list[str] = []
         self._blocks = 0  # how many blocks have begun: tells whether a link spans several
@@ -250,7 +260,7 @@ class _Writer:
         _walk(root, self._enter, self._leave)
         self._flush()
         text = "".join(self._written)
-        return _SPACE.sub(" ", text).strip() if self._flat else text
+        return " ".join(text.split()) if self._flat else text
 
     def _leave(self) -> None:
         if close := self._leaving.pop():
@@ -326,13 +336,14 @@ class _Writer:
 
     def _heading(self, node: Any) -> bool:
         self._open_block()
-        level = node.tag[1]
+        level = int(node.tag[1])
 
         def close() -> None:
             text, self._inline = "".join(self._inline), []
             text = " ".join(" ".join(_paragraphs(text)).split())
             if text and not self._verbatim:
-                self._write(text if self._flat else f"{'#' * int(level)} {text}")
+                self.headings.append((level, text))
+                self._write(text if self._flat else f"{'#' * level} {text}")
 
         self._leaving.append(close)
         return True
@@ -386,7 +397,7 @@ class _Writer:
         return True
 
     def _term(self, node: Any) -> bool:
-        if not self._lists or self._verbatim or self._flat:
+        if not self._prefixes or self._verbatim or self._flat:
             self._leaving.append(None)
             return True
         if self._inline and not "".join(self._inline).isspace():

@@ -54,7 +54,7 @@ _ANSWERING = frozenset(("assistant", "gpt", "bot", "model", "chatgpt", "助手",
 _HTML = re.compile(
     r"</(?:p|div|a|pre|code|ul|ol|li|blockquote|span|h[1-6]|strong|b|em|i)\s*>|<br\s*/?>|^<p>", re.IGNORECASE
 )
-_FENCE = re.compile(r"^ {0,3}(```+|~~~+)", re.MULTILINE)
+_FENCE = re.compile(r"^ {0,3}(`{3,}(?=[^`\n]*$)|~{3,})([^\n]*)$", re.MULTILINE)
 
 
 class Thread:
@@ -244,7 +244,7 @@ def _with_closed_fence(text: str) -> str:
     for match in _FENCE.finditer(text):
         if not opened:
             opened = match[1]
-        elif match[1].startswith(opened):
+        elif match[1].startswith(opened) and not match[2].strip():
             opened = ""
     return f"{text}\n{opened}" if opened else text
 
