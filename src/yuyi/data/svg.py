@@ -122,7 +122,7 @@ def _end(numbers: NDArray[np.float64]) -> float:
 
 
 def _number(value: float) -> str:
-    return f"{value:,.0f}" if value == round(value) else f"{value:.3g}"
+    return f"{value:,.0f}" if value == round(value) or abs(value) >= 100 else f"{value:.3g}"
 
 
 def shares(parts: Sequence[tuple[str, int]]) -> str:
