@@ -38,7 +38,7 @@ _SPACE = re.compile(r"\s+")
 _READ_AS_LATIN = re.compile("[\xc2-\xf4][\x80-\xbf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]")
 _READ_AS_GBK = re.compile("[鐨锛銆鏄浣鍦鏈]")
 _NOT_LETTER_OR_DIGIT = re.compile(r"[\W_]+")
-_IDEOGRAPH = re.compile(f"[{IDEOGRAPHS}]")
+_CHINESE = re.compile(f"[{IDEOGRAPHS}]+")
 
 _LINK = re.compile(
     r"(?:\b(?:more information|see|via)\s*:?\s*|更多信息\s*[:：]\s*)?<?\b(?:https?|ftp)://[^\s<>\"'（）()《》【】，。；、]+>?",
@@ -130,7 +130,7 @@ def weight(text: str) -> int:
 
 def ideographs(text: str) -> int:
     """Number of Chinese characters."""
-    return len(_IDEOGRAPH.findall(text))
+    return 0 if text.isascii() else sum(map(len, _CHINESE.findall(text)))
 
 
 def language(text: str) -> str:
