@@ -1,6 +1,6 @@
 """How long the consistency filter takes, everything included, and what it needs of memory.
 
-    python benchmarks/consistency.py                          # a million pairs of ../shared/data/train/documents
+    python benchmarks/consistency.py                          # a million pairs of our documents
     python benchmarks/consistency.py --pairs 100000 --documents MY_FOLDER
 
 A pair is the first 40 characters of a stretch of 240 characters, and the rest of it; all are one source, so

@@ -73,7 +73,7 @@ def gather_part(name: str, job: PartJob, folder: Path) -> Counts:
 
 
 def number_passages(scratch: Path, parts: list[str], most: int, path: Path) -> None:
-    """Write what `Numbers` holds of every kept pair; in each group `most` pairs at most get negatives."""
+    """Write what `Numbers` holds of every kept pair; of each group `most` pairs get negatives."""
     tables = [dict(np.load(scratch / f"{name}.gather.npz")) for name in parts]
     joined = {key: np.concatenate([table[key] for table in tables]) for key in tables[0]}
     names, group = np.unique(joined["group"], return_inverse=True)
@@ -83,7 +83,8 @@ def number_passages(scratch: Path, parts: list[str], most: int, path: Path) -> N
     with path.open("wb") as file:
         np.savez(
             file, names=names, part=part, row=joined["row"], group=group, passage=passage, first=first,
-            query=query, document=joined["document"], asks=_draw(group, joined["asked"] ^ joined["text"], most),
+            query=query, document=joined["document"],
+            asks=_draw(group, joined["asked"] ^ joined["text"], most),
         )  # fmt: skip
 
 

@@ -73,6 +73,7 @@ class NegativesConfig:
             negatives, fewer of which answer the query.
         rank_to: worst fused rank that is taken.
         most: a negative's score is at most this share of the positive's.
+        least: a negative's score is at least this share of the positive's; below, it is no hard one.
         margin: a negative's score is at least this much below the positive's.
         near_copy: a passage is a near-copy of the positive from this cosine on; it is not taken.
         same_document: whether passages of the positive's own document are taken.
@@ -94,8 +95,9 @@ class NegativesConfig:
     rank_from: PositiveInt = 1
     rank_to: PositiveInt = 100
     most: Share = 0.95
+    least: Annotated[float, Field(ge=0, le=1)] = 0.3
     margin: NonNegativeFloat = 0.0
-    near_copy: Share = 0.95
+    near_copy: Share = 0.9
     same_document: bool = False
     check_model: str = ""
     check_kind: Literal["encoder", "cross-encoder"] = "encoder"
@@ -295,6 +297,7 @@ def guard(
         "near copy of the positive": copies,
         "same document": same & (not config.same_document),
         "scores too close to the positive": rest.score > limit,
+        "resembles too little": rest.score < config.least * positive_scores[rest.pair],
     }
     kept = np.ones(len(rank), bool)
     refused = Counter({"known positive": int(known.sum())})
