@@ -178,7 +178,8 @@ def test_wikitext(wikitext: str, expected: str) -> None:
 
 pieces = st.sampled_from(
     ("[[", "]]", "{{", "}}", "|", "!!", "'''", "==", "# ", ":", ";", "<ref>", "</ref>", "<nowiki>", "<br>",
-     "-{", "}-", "a", "中", "&lt;", "\x0e0\x0f", "&#xe;", "&#14;0&#xf;", "{|\n", "\n|}", "\n|-\n", "\n", "* ", "[http://x y]")
+     "-{", "}-", "a", "中", "&lt;", "\x0e0\x0f",
+     "&#xe;", "&#14;0&#xf;", "{|\n", "\n|}", "\n|-\n", "\n", "* ", "[http://x y]")
 )  # fmt: skip
 
 
