@@ -67,28 +67,30 @@ def clean(text: str) -> str:
     hardly anything of it was lost. Control, zero-width and private-use characters go; white space becomes one
     space, or nothing where a line was broken between Chinese characters.
     """
-    if not text.isascii() and _READ_AS_GBK.search(text):
-        text = _decoded_again(text)
-    if _UNCOMMON.search(text):
-        text = _normal(text)
-    if "\n" in text:
-        text = _SPACE_IN_CHINESE.sub(lambda space: "" if "\n" in space[0] else " ", text)
-    return _SPACE.sub(" ", text).strip()
+    found = text
+    if not found.isascii() and _READ_AS_GBK.search(found):
+        found = _decoded_again(found)
+    if _UNCOMMON.search(found):
+        found = _normal(found)
+    if "\n" in found:
+        found = _SPACE_IN_CHINESE.sub(lambda space: "" if "\n" in space[0] else " ", found)
+    found = _SPACE.sub(" ", found).strip()
+    # Text may have been decoded wrongly twice, or something stood between the halves of a character.
+    wrong = (
+        found != text and not found.isascii() and (_READ_AS_GBK.search(found) or _READ_AS_LATIN.search(found))
+    )
+    return clean(found) if wrong else found
 
 
 def _normal(text: str) -> str:
-    while True:
-        if _READ_AS_LATIN.search(text):
-            import ftfy
+    if _READ_AS_LATIN.search(text):
+        import ftfy
 
-            text = ftfy.fix_encoding(text)
-        text = text.replace("\r\n", "\n").replace("\r", "\n")
-        visible = _INVISIBLE.sub("", text).translate(_UNITS)
-        shown = unicodedata.normalize("NFKC", visible.translate(_HIDE)).translate(_SHOW)
-        once, text = text, _INVISIBLE.sub("", shown)
-        # What goes may have stood between the halves of a wrongly decoded character.
-        if text == once or not _READ_AS_LATIN.search(text):
-            return text
+        text = ftfy.fix_encoding(text)
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    visible = _INVISIBLE.sub("", text).translate(_UNITS)
+    shown = unicodedata.normalize("NFKC", visible.translate(_HIDE)).translate(_SHOW)
+    return _INVISIBLE.sub("", shown)
 
 
 def _decoded_again(text: str) -> str:
@@ -97,7 +99,7 @@ def _decoded_again(text: str) -> str:
     An odd number of bytes before a Latin letter cannot be read as GBK, so that some characters are lost; a
     fifth may be. Real Chinese hardly ever makes three characters of UTF-8.
     """
-    read = text.replace("\ufffd", "").encode("gb18030").decode("utf-8", "replace")
+    read = text.replace("\ufffd", "").encode("gb18030", "replace").decode("utf-8", "replace")
     found = ideographs(read)
     return read.replace("\ufffd", "") if found >= 3 and found > 5 * read.count("\ufffd") else text
 
