@@ -86,6 +86,25 @@ def test_a_lead_may_begin_with_its_title() -> None:
     assert reasons("Failed connections", "Failed connections: " + EN) == []
 
 
+BOILERPLATE = """
+扫码关注|扫描下方二维码加入我们|关注我们的公众号|公众号后台回复“资料”|微信公众号：某某
+点击下方蓝字|点击左下角阅读原文|转载请注明出处|转载自：某某网|版权所有|本文版权归作者
+如有侵权请删除|欢迎订阅|点个赞再收藏|求点赞|QQ群：12345678|添加微信|责任编辑：某某
+本文首发于某某|上一篇：某某|返回首页|登录后可见|敬请期待|未完待续|待补充|全文完
+此页面尚未翻译|本文档正在编写
+Subscribe to our list|Get our newsletter|All rights reserved|This website uses cookies
+Enable JavaScript to go on|Lorem ipsum dolor sit|Please read our privacy policy
+You accept the terms of use|Follow us on X|Edit this page|Back to top|Was this page helpful?
+Thanks for reading|Log in to comment|Login to reply|Skip to main content|Click here to download
+More coming soon!|To be done|Share this post|Share on Facebook|This file was automatically generated
+"""
+
+
+@pytest.mark.parametrize("sentence", BOILERPLATE.strip().replace("\n", "|").split("|"))
+def test_each_phrase_of_boilerplate_is_known(sentence: str) -> None:
+    assert "boilerplate" in reasons("网络", sentence)
+
+
 def test_the_number_that_decided_is_told() -> None:
     assert marks_of(pair("如何安装", "请看下文。"), FiltersConfig()) == [("too short", pytest.approx(8 / 3))]
     assert marks_of(pair("如何安装", "请看下文。", tokens_b=5), FiltersConfig()) == [("too short", 5)]

@@ -72,8 +72,8 @@ _AROUND_PHRASE = 120
 _BOILERPLATE = re.compile(
     r"扫码(?:关注|添加|加入|进群|领取|报名)|(?:扫描|长按|识别).{0,6}(?:下方|下面|下图|上方|图中)?.{0,4}二维码.{0,12}"
     r"(?:关注|添加|加入|进群|领取|报名)|关注.{0,12}公众号|公众号.{0,8}(?:关注|回复)|微信公众号[:：「“]"
-    r"|点击(?:查看|阅读|下载|展开|右上角|上方|下方|文末).{0,4}(?:原文|全文|更多|详情|大图|蓝字|关注)"
-    r"|点击.{0,6}阅读原文|转载请(?:注明|联系)|转载自[:：]|版权(?:所有|归.{1,40}所有)|侵权.{0,8}(?:请|必|即)删"
+    r"|点击(?:查看|阅读|下载|展开|右上角|上方|下方|文末).{0,4}(?:原文|全文|更多|大图|蓝字|关注)"
+    r"|点击.{0,6}阅读原文|转载请(?:注明|联系)|转载自[:：]|版权所有|(?:本文|本作品|本站).{0,8}版权归|侵权.{0,8}(?:请|必|即)删"
     r"|欢迎(?:关注|转发|订阅|点赞|加入|star)|点个?赞.{0,4}(?:关注|收藏|支持|转发)|求点?赞"
     r"|(?:QQ|微信|交流)群[:：]|(?:添加|加)(?:我的?)?(?:个人)?微信|责任编辑|本文(?:首发|译者)"
     r"|(?:上|下)一篇[:：]|返回(?:顶部|首页)|登录后(?:查看|评论|可见)|敬请期待|未完待续|待补充|全文完"
@@ -88,6 +88,29 @@ _BOILERPLATE = re.compile(
     r"|\bshare (?:this|on) (?:post|article|page|facebook|twitter)"
     r"|\bthis (?:file|page|document(?:ation)?) (?:is|was) (?:auto(?:matically)?[- ]?)generated",
     re.IGNORECASE,
+)
+
+# Each of these phrases holds one of these words, and a text that holds none need not be searched for them.
+_TELLTALE = (
+    *(
+        "二维码",
+        "扫码",
+        "公众号",
+        "点击",
+        "转载",
+        "版权",
+        "侵权",
+        "欢迎",
+        "赞",
+        "群",
+        "微信",
+        "责任编辑",
+        "本文",
+    ),
+    *("一篇", "返回", "登录后", "敬请期待", "未完待续", "待补充", "全文完", "翻译", "完善", "编写", "建设"),
+    *("subscribe", "newsletter", "rights reserved", "cookies", "enable javascript", "lorem ipsum", "policy"),
+    *("terms of", "follow us", "follow me", "edit this", "back to top", "helpful", "thanks for", "log in to"),
+    *("login to", "skip to", "click here", "coming soon", "to be ", "share this", "share on", "generated"),
 )
 
 
@@ -225,10 +248,11 @@ def digits(pair: Pair, a: Side, b: Side, config: FiltersConfig) -> Found:
 
 def boilerplate(pair: Pair, a: Side, b: Side, config: FiltersConfig) -> Found:
     """An answer whose sentences speak to every reader of the site instead of about the subject."""
-    if config.boilerplate is None or _BOILERPLATE.search(b.text) is None:
+    text = b.text.lower()
+    if config.boilerplate is None or not any(word in text for word in _TELLTALE):
         return None
     said = sum(min(len(one), _AROUND_PHRASE) for one in _SENTENCE.findall(b.text) if _BOILERPLATE.search(one))
-    share = said / len(b.text)
+    share = said / len(text)
     return ("boilerplate", share) if share >= config.boilerplate else None
 
 
