@@ -20,7 +20,7 @@ _WHOLE_BYTES = 12 << 20
 _PIECE_CHARACTERS = 4_000_000
 # A title stands at the beginning, and the language shows there; looking at the whole text would take longer
 # than reading it.
-_HEAD_CHARACTERS = 20_000
+_HEAD_CHARACTERS = 5_000
 
 
 def read_text_file(path: Path, *, name: str, source: str, lang: str = "") -> Iterator[Document]:

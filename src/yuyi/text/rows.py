@@ -164,7 +164,7 @@ def read_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             ) from error
         if not isinstance(row, dict):
             raise InputError(f"{path}: line {number} is not a JSON object. Give one {{...}} a line.")
-        if "\\ud" in line.lower() and not is_whole(json.dumps(row, ensure_ascii=False)):
+        if ("\\ud" in line or "\\uD" in line) and not is_whole(json.dumps(row, ensure_ascii=False)):
             raise InputError(f"{path}: line {number} holds half a character (\\ud...). Remove it.")
         yield number, row
 
