@@ -59,8 +59,7 @@ def test_documents_and_pairs_become_a_model_with_its_card(workplace: Workplace) 
         ("judged", 20),
     ]
     assert {path.name for path in workplace.out.iterdir()} == {
-        *("pairs.parquet", "pairs.report.json", "tokenizer.json", "table.npy", "stages.json"),
-        *("training.jsonl", "tiny"),
+        *("data", "tokenizer.json", "table.npy", "stages.json", "training.jsonl", "tiny"),
     }
 
 

@@ -1,120 +1,307 @@
-"""`yuyi data`: training pairs out of documents."""
+"""`yuyi data`: from raw text to training pairs, all at once or a step at a time."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from yuyi.cli import data_show
 from yuyi.cli.options import JsonOption, QuietOption
 from yuyi.errors import InputError
 from yuyi.progress import progress
 
 if TYPE_CHECKING:
-    from yuyi.data.prepare import Report
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+    from yuyi.data.config import DataConfig
+    from yuyi.data.step import Counts, StepRecord
+    from yuyi.progress import Done
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, context_settings={"help_option_names": ["-h", "--help"]}
 )
 
+PathsArgument = Annotated[
+    list[Path] | None,
+    typer.Argument(metavar="PATH...", help="Files, folders or dumps; or none, if --config names them."),
+]
+OutOption = Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="Where everything goes.")]
+FolderArgument = Annotated[
+    Path, typer.Argument(metavar="FOLDER", help="The folder that `extract` made.", show_default=False)
+]
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", "-c", metavar="FILE", help="Settings of all steps, in YAML.")
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="One setting, such as mix.alpha=0.3; may be repeated."),
+]
+EvalOption = Annotated[
+    list[Path] | None,
+    typer.Option("--eval", metavar="PATH", help="Mark what equals or resembles texts of these test sets."),
+]
+WorkersOption = Annotated[
+    int | None, typer.Option("--workers", metavar="N", min=1, help="Processes; one a core if not given.")
+]
+
 
 @app.callback()
 def _data() -> None:
-    """Make training pairs from documents."""
+    """Make training pairs out of raw text, with a reason for every drop.
+
+    All at once (make) or a step at a time, in this order: extract, dedupe, clean, pairs, filter, dedupe,
+    decontaminate, consistency, quality, mine, mix. Steps mark pairs and delete none; `mix` obeys the marks.
+    A step that was killed goes on where it was; one that is done is kept until its settings or inputs change.
+    """
 
 
 @app.command()
-def pairs(
-    paths: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="PATH...", help="Folders, text or Markdown files, Parquet of documents or pairs."
-        ),
-    ],
-    out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="FILE", help="The Parquet file that the pairs go to.")
-    ],
-    rules: Annotated[
-        str | None,
-        typer.Option(
-            "--rules", metavar="NAMES", help="Rules to use, with commas between. Default: all of them."
-        ),
-    ] = None,
-    evaluation: Annotated[
-        Path | None,
-        typer.Option(
-            "--eval", metavar="FOLDER", help="Leave out what equals or resembles texts of these files."
-        ),
-    ] = None,
-    workers: Annotated[
-        int | None, typer.Option("--workers", metavar="N", min=1, help="Processes; one a core if not given.")
-    ] = None,
+def make(
+    out: OutOption,
+    paths: PathsArgument = None,
+    evaluation: EvalOption = None,
+    config: ConfigOption = None,
+    settings: SetOption = None,
+    workers: WorkersOption = None,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Make training pairs: a text that asks, and a text that answers.
-
-    \b
-      title_lead       a title, and the first text under it
-      path_section     a heading, and the text under it
-      question_answer  a heading that asks, or a text marked Q: or 问：, and the answer
-      neighbours       a paragraph, and the next one
-
-    Ready pairs (a Parquet file with text_a and text_b) are passed on cleaned. Equal pairs are kept once. A
-    report of what was kept and dropped is written beside the output.
+    """Make a training set: every step from extract to mix, and the report.
 
     \b
     Examples:
-      yuyi data pairs docs/ -o pairs.parquet
-      yuyi data pairs manual.md faq.txt -o pairs.parquet --rules title_lead,question_answer
-      yuyi data pairs documents.parquet judged.parquet -o pairs.parquet --eval evaluation/
+      yuyi data make docs/ -o pairs/
+      yuyi data make 文档/ 论坛/Posts.xml faq.csv -o pairs/ --eval tests/
+      yuyi data make -o pairs/ --config data.yaml --set mix.alpha=0.5
     """
+    _require()
+    from yuyi.data.folder import DataFolder
+    from yuyi.data.make import make
+    from yuyi.data.report import write_report
+
+    chosen = _config(config, settings, paths, evaluation)
+    folder = DataFolder(out)
+    records = {}
+    for name, record in make(folder, chosen, workers=workers, shown=_display(quiet)):
+        records[name] = record
+        _tell(name, record, quiet=quiet or as_json)
+    page = write_report(folder)
+    if as_json:
+        typer.echo(json.dumps({name: asdict(record) for name, record in records.items()}, ensure_ascii=False))
+    elif not quiet:
+        for part in records["mix"].parts:
+            typer.echo(out / "mixture" / part)
+        typer.echo(page)
+
+
+@app.command()
+def extract(
+    out: OutOption,
+    paths: PathsArgument = None,
+    config: ConfigOption = None,
+    settings: SetOption = None,
+    workers: WorkersOption = None,
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Read documents and ready pairs out of files, folders and dumps.
+
+    Markdown, reStructuredText, HTML, plain text, JSONL, CSV, Parquet, Stack Exchange and MediaWiki XML, forum
+    threads, parallel files; which one is meant is told by the name and the first lines, or by --config.
+
+    \b
+    Examples:
+      yuyi data extract docs/ 问答.csv -o pairs/
+      yuyi data extract stackexchange/Posts.xml zhwiki.xml.bz2 -o pairs/
+    """
+    _require()
+    chosen = _config(config, settings, paths)
+    _run("extract", out, chosen, workers, quiet, as_json)
+
+
+@app.command()
+def decontaminate(
+    folder: FolderArgument,
+    evaluation: EvalOption = None,
+    config: ConfigOption = None,
+    settings: SetOption = None,
+    workers: WorkersOption = None,
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Mark pairs that overlap with test sets, by the name of the set.
+
+    \b
+    Example:
+      yuyi data decontaminate pairs/ --eval tests/
+    """
+    _require()
+    chosen = _config(config, settings, None, evaluation)
+    _run("decontaminate", folder, chosen, workers, quiet, as_json)
+
+
+@app.command()
+def quality(
+    folder: FolderArgument,
+    base_url: Annotated[
+        str | None, typer.Option(metavar="URL", help="Of an OpenAI-compatible server, such as .../v1")
+    ] = None,
+    model: Annotated[str | None, typer.Option(metavar="NAME", help="The model that judges.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what it would cost, and ask nothing.")
+    ] = False,
+    config: ConfigOption = None,
+    settings: SetOption = None,
+    workers: WorkersOption = None,
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Let a language model judge the pairs, and mark those that it scores low.
+
+    \b
+    Examples:
+      yuyi data quality pairs/ --base-url http://localhost:8000/v1 --model qwen --dry-run
+      yuyi data quality pairs/ --config data.yaml --set quality.sample=2000
+    """
+    _require()
+    given = {"base_url": base_url, "model": model, "dry_run": dry_run or None}
+    named = [f"quality.{key}={value}" for key, value in given.items() if value is not None]
+    _run("quality", folder, _config(config, [*named, *(settings or ())]), workers, quiet, as_json)
+
+
+# The verbs without options of their own: which steps each runs, and what its help says.
+_VERBS = {
+    "clean": (
+        ("clean",),
+        "Divide documents into blocks, clean them, tell their language, and mark what says nothing.",
+    ),
+    "pairs": (
+        ("pairs",),
+        "Make pairs of the blocks by named rules; --set pairs.rules.neighbours=false leaves one out.",
+    ),
+    "dedupe": (
+        ("dedupe documents", "dedupe pairs"),
+        "Mark documents, and pairs once there are any, that say again what an earlier one said.",
+    ),
+    "filter": (
+        ("filter",),
+        "Mark pairs that are too short, repeat themselves, mix languages, or are otherwise no use.",
+    ),
+    "consistency": (
+        ("consistency",),
+        "Mark pairs whose answer an encoder does not find for its question among the source's answers.",
+    ),
+    "mine": (
+        ("mine",),
+        "Find hard negatives: texts that look like the answer to a question and are not.",
+    ),
+    "mix": (
+        ("mix",),
+        "Draw the training set from what no step marked, and write a manifest beside it.",
+    ),
+}
+
+
+def _verb(steps: tuple[str, ...]) -> Callable[..., None]:
+    def run(
+        folder: FolderArgument,
+        config: ConfigOption = None,
+        settings: SetOption = None,
+        workers: WorkersOption = None,
+        quiet: QuietOption = False,
+        as_json: JsonOption = False,
+    ) -> None:
+        _require()
+        from yuyi.data.folder import DataFolder
+
+        chosen = _config(config, settings, wanted=steps[0])
+        for step in steps:
+            if step != "dedupe pairs" or DataFolder(folder).record("pairs") is not None:
+                _run(step, folder, chosen, workers, quiet, as_json)
+
+    return run
+
+
+for _name, (_steps, _help) in _VERBS.items():
+    app.command(_name, help=_help)(_verb(_steps))
+for _shown in (data_show.report, data_show.sample, data_show.trace):
+    app.command()(_shown)
+
+
+def _require() -> None:
     from yuyi.extras import require
 
     require("data")
-    from yuyi.data.pairs import RULES
-    from yuyi.data.prepare import prepare
-    from yuyi.data.sources import holds_pairs, inputs_below
 
-    if out.suffix.lower() != ".parquet":
-        raise InputError(f"{out}: pairs are written as Parquet. Give a name that ends in .parquet.")
-    names = (
-        tuple(RULES) if rules is None else tuple(name.strip() for name in rules.split(",") if name.strip())
-    )
-    inputs = [found for path in paths for found in inputs_below(path)]
-    pair_files = [path for path in inputs if path.is_file() and holds_pairs(path)]
-    documents = [path for path in inputs if path not in pair_files]
-    with progress("reading", shown=False if quiet else None) as done:
-        report = prepare(
-            documents, pair_files, out, rules=names, evaluation=evaluation, workers=workers, on_done=done
-        )
+
+def _config(
+    path: Path | None,
+    settings: list[str] | None,
+    paths: list[Path] | None = None,
+    evaluation: list[Path] | None = None,
+    wanted: str = "",
+) -> DataConfig:
+    """The settings of a file and of the command line; `wanted` is a step that runs even without settings."""
+    from yuyi.data.config import read_data_config
+
+    assignments = {}
+    for setting in settings or ():
+        key, equals, value = setting.partition("=")
+        if not equals or not key:
+            raise InputError(f"--set {setting}: not of the form KEY=VALUE. Write, say, --set mix.alpha=0.5")
+        assignments[key] = value
+    values: dict[str, Any] = {}
+    if paths:
+        values["extract"] = {"sources": [{"path": str(each)} for each in paths]}
+    if evaluation:
+        values["decontaminate"] = {"evaluation": [str(each) for each in evaluation]}
+    return read_data_config(path, assignments, values, wanted)
+
+
+def _run(
+    name: str, folder: Path, config: DataConfig, workers: int | None, quiet: bool, as_json: bool
+) -> None:
+    from yuyi.data.folder import DataFolder
+    from yuyi.data.make import run_one
+
+    record = run_one(name, DataFolder(folder), config, workers=workers, shown=_display(quiet))
     if as_json:
-        typer.echo(json.dumps(asdict(report), ensure_ascii=False))
-    elif not quiet:
-        _print_table(out, report)
+        typer.echo(json.dumps(asdict(record), ensure_ascii=False))
+    else:
+        _tell(name, record, quiet=quiet)
 
 
-def _print_table(out: Path, report: Report) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+def _display(quiet: bool) -> Any:
+    def shown(name: str) -> AbstractContextManager[Done]:
+        return progress(name, shown=False if quiet else None)
 
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    table.add_column("source", overflow="fold")
-    table.add_column("kept", justify="right", no_wrap=True)
-    table.add_column("of these", overflow="fold")
-    table.add_column("dropped", overflow="fold")
-    for source in sorted({*report.kept, *report.dropped}):
-        kept, dropped = report.kept.get(source, {}), report.dropped.get(source, {})
-        table.add_row(Text(source), f"{sum(kept.values()):,}", _counts(kept), _counts(dropped))
-    console = Console(highlight=False)
-    console.print(table)
-    console.print(Text(f"{report.rows:,} pairs in {out}"))
+    return shown
 
 
-def _counts(counts: dict[str, int]) -> str:
-    return ", ".join(f"{name} {count:,}" for name, count in counts.items())
+def _tell(name: str, record: StepRecord, *, quiet: bool) -> None:
+    if quiet:
+        return
+    if record.kept:
+        typer.echo(f"{name}: unchanged, kept", err=True)
+        return
+    size = f"{record.counts.get('rows', 0):,} rows"
+    typer.echo(f"{name}: {size} in {record.seconds:,.1f} s, {record.peak_memory / 2**20:,.0f} MiB", err=True)
+    for what, by_source in record.counts.items():
+        if isinstance(by_source, dict) and (totals := _totals(by_source)):
+            named = ", ".join(f"{key} {count:,}" for key, count in totals.items())
+            typer.echo(f"  {what.replace('_', ' ')}: {named}", err=True)
+
+
+def _totals(by_source: Counts) -> dict[str, int]:
+    """The numbers of all sources together, the largest first; empty where they are not by source and name."""
+    totals: dict[str, int] = {}
+    for counts in by_source.values():
+        for name, count in counts.items() if isinstance(counts, dict) else ():
+            if isinstance(count, int):
+                totals[name] = totals.get(name, 0) + count
+    return dict(sorted(totals.items(), key=lambda item: -item[1]))

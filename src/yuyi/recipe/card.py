@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ def card_text(recipe: Recipe, file: str, pieces: int, pairs: Mapping[str, Any], 
         recipe: what made the model.
         file: name of the recipe's file.
         pieces: size of the vocabulary.
-        pairs: the report of the prepared pairs: rows kept and dropped, by source.
+        pairs: the manifest of the prepared pairs: what was taken and dropped, by source.
         scores: the evaluation, or None where there was none.
     """
     sections = [
@@ -107,12 +108,10 @@ def _stage_line(stage: Stage) -> str:
 
 
 def _data(recipe: Recipe, pairs: Mapping[str, Any]) -> str:
-    kept: Mapping[str, Mapping[str, int]] = pairs["kept"]
-    dropped: Mapping[str, Mapping[str, int]] = pairs["dropped"]
-    reasons: dict[str, int] = {}
-    for counts in dropped.values():
-        for reason, count in counts.items():
-            reasons[reason] = reasons.get(reason, 0) + count
+    sources: Mapping[str, Mapping[str, Any]] = pairs["sources"]
+    reasons: Counter[str] = Counter()
+    for counts in sources.values():
+        reasons.update(counts["dropped"])
     lines = [
         f"## Data\n\n{pairs['rows']:,} pairs. Licences are as each origin states them; the texts themselves "
         "are not part of this model.\n",
@@ -122,7 +121,7 @@ def _data(recipe: Recipe, pairs: Mapping[str, Any]) -> str:
         f"| {entry.path.rsplit('/', 1)[-1].removesuffix('.parquet')} | {entry.origin} | {entry.licence} |"
         for entry in (*recipe.documents, *recipe.pairs)
     ]
-    by_source = ", ".join(f"{name} {sum(counts.values()):,}" for name, counts in kept.items())
+    by_source = ", ".join(f"{name} {counts['taken']:,}" for name, counts in sources.items())
     lines.append(f"\nPairs by source: {by_source}.")
     if reasons:
         by_reason = ", ".join(f"{name} {count:,}" for name, count in sorted(reasons.items()))

@@ -64,7 +64,7 @@ def publish_model(run: Run, recipe_file: Path, inputs: Mapping[str, str], digest
             "fingerprint": encoder.fingerprint,
         }
         _write(folder / "provenance.json", json.dumps(provenance, ensure_ascii=False, indent=1) + "\n")
-        pairs = json.loads(run.pairs.with_suffix(".report.json").read_text("utf-8"))
+        pairs = json.loads(run.pairs.with_name("manifest.json").read_text("utf-8"))
         scores = _evaluate(run, encoder) if recipe.evaluation else None
         if scores:
             _write(folder / "scores.json", scores.to_json())

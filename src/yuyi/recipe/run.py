@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,9 +43,14 @@ class Run:
     log: Callable[[dict[str, Any]], None]
 
     @property
+    def prepared(self) -> Path:
+        """The folder that the pairs were made in."""
+        return self.folder / "data"
+
+    @property
     def pairs(self) -> Path:
         """The prepared pairs."""
-        return self.folder / "pairs.parquet"
+        return self.prepared / "mixture" / "train.parquet"
 
     @property
     def tokenizer(self) -> Path:
@@ -102,7 +107,8 @@ def run_recipe(
     ledger = Ledger(folder, say)
     digests: dict[str, str] = {}
 
-    key: list[Any] = [documents, pairs, evaluation, hash_code("data", "text")]
+    made_by = hash_code("config.py", "records.py", "data", "text")
+    key: list[Any] = [documents, pairs, evaluation, asdict(recipe.prepare), made_by]
     digests["pairs"] = ledger.stage("pairs", key, run.pairs, lambda: _make_pairs(run))
     lexicon = _lexicon(recipe)
     key = [digests["pairs"], asdict(recipe.vocabulary), hash_json(lexicon), hash_code("train/vocabulary.py")]
@@ -148,16 +154,26 @@ def _logged(log: Callable[[dict[str, Any]], None], path: Path) -> Callable[[dict
 
 
 def _make_pairs(run: Run) -> None:
-    from yuyi.data.prepare import prepare
+    from yuyi.data.decontaminate import DecontaminateConfig
+    from yuyi.data.folder import DataFolder
+    from yuyi.data.make import make
+    from yuyi.data.sources import SourceConfig
+    from yuyi.progress import progress
 
     recipe = run.recipe
-    prepare(
-        [run.data / entry.path for entry in recipe.documents],
-        [run.data / entry.path for entry in recipe.pairs],
-        run.pairs,
-        evaluation=run.data / recipe.evaluation if recipe.evaluation else None,
-        on_done=lambda rows: None,
+    sources = tuple(
+        SourceConfig(path=str(run.data / entry.path), origin=entry.origin, licence=entry.licence)
+        for entry in (*recipe.documents, *recipe.pairs)
     )
+    evaluation = (str(run.data / recipe.evaluation),)
+    config = replace(
+        recipe.prepare,
+        extract=replace(recipe.prepare.extract, sources=sources),
+        decontaminate=DecontaminateConfig(evaluation=evaluation) if recipe.evaluation else None,
+        mix=replace(recipe.prepare.mix, alpha=1.0, size=None),
+    )
+    for name, record in make(DataFolder(run.prepared), config, shown=progress):
+        run.say(f"  {name}: {record.counts.get('rows', 0):,} rows in {record.seconds:,.0f} s")
 
 
 def _make_vocabulary(run: Run, lexicon: list[str]) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 from yuyi.config import REFUSE_UNKNOWN, check_settings, read_yaml
+from yuyi.data.config import DataConfig
 from yuyi.errors import RecipeError
 from yuyi.extras import require
 from yuyi.train.config import TableConfig  # noqa: TC001 (pydantic reads the annotation)
@@ -63,6 +64,8 @@ class Recipe:
         table: dimensions and stages.
         vocabulary: sizes of the vocabulary.
         teacher: a sentence encoder to learn from, or None.
+        prepare: settings of the steps of `yuyi data`, but for what they read and keep out, which stands here;
+            all that no step marks is taken, since training draws by shares itself.
         evaluation: folder of evaluation sets below the data folder: kept out of training, scored at the end.
         left_out: what was not used, and why.
         limits: sentences for the card on what the model cannot do.
@@ -79,6 +82,7 @@ class Recipe:
     pairs: tuple[SourceEntry, ...] = ()
     vocabulary: VocabularyConfig = field(default_factory=VocabularyConfig)
     teacher: TeacherConfig | None = None
+    prepare: DataConfig = field(default_factory=DataConfig)
     evaluation: str = ""
     left_out: tuple[LeftOut, ...] = ()
     limits: tuple[str, ...] = ()
@@ -93,6 +97,10 @@ class Recipe:
         if not re.fullmatch(r"\w[\w.-]*", self.name):
             raise RecipeError(
                 f"name: {self.name!r} cannot be the name of a folder. Use letters, digits, - and _."
+            )
+        if self.prepare.extract.sources or self.prepare.decontaminate:
+            raise RecipeError(
+                "prepare: what is read and kept out stands in documents, pairs and evaluation. Name it there."
             )
         if not self.documents and not self.pairs:
             raise RecipeError("documents, pairs: both are empty. Name at least one file to learn from.")
