@@ -46,7 +46,8 @@ _GENERIC_ANCHOR = re.compile(
     r"|目录|首页|主页|中文版?|英文版?|(?:第\s*)?[\d.一二三四五六七八九十]+\s*(?:[章节篇期]|小节)?|图\s*\d+"
     r"|\W*|(?:click )?here"
     r"|(?:this|the|that|these) (?:\w+ )?(?:page|link|post|article|document|section|guide|example|one|file)"
-    r"|links?|docs?|documentation|more(?: info| information)?|read more|learn more|see more|details|source"
+    r"|links?|docs?|documents?|documentation|more(?: info| information)?|read more|learn more|see more"
+    r"|details|source"
     r"|demo"
     r"|example|edit|next|prev(?:ious)?|back|home|top|index|download|website|english|chinese|readme(?:\.md)?"
     r"|(?:chapter|section|figure|fig\.?|appendix|part|step) [\w.]+)",

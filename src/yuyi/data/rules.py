@@ -63,7 +63,7 @@ _NO_TERM = re.compile(
     r"|edit|reason|yes|no)$"
     r"|^(?:如果|若|当|可以|可|我们|你|您|这|那|它|在|对于?|为了|通过|使用|其中|以下|下面|因此|所以|但是?"
     r"|首先|然后|最后|接下来"
-    r"|一是|二是|请|要|需要|有关|关于|根据)"
+    r"|一是|二是|请|要|需要|有关|关于|根据|修[复正]|新增|增加|优化|支持|解决|移除)"
     r"|^(?:if|when|to|for|in|you|we|this|that|these|it|as|or|and|but|then|there|please|https?|www"
     r"|the following)\b"
     r"|[`{}()=<>|]|^\d|[.。]$|的是$|如下$|为下$|包括$|[(（][^)）]*$",
