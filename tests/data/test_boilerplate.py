@@ -34,6 +34,7 @@ DROPPED = {
         "[Home](/) > [Guide](/guide) > [Setup](/guide/setup)",
         "- [安装](install.md)\n",
         "- [Installation](#installation)\n",
+        "- 1.5.2. [Summary](15.md)\n",
         "上一篇：[安装](install.md)",
         "返回目录",
         "Back to top",

@@ -65,6 +65,8 @@ _NAVIGATION = re.compile(
 )
 # A button of Microsoft's pages that leads on.
 _BUTTON = re.compile(r"\[!div ", re.IGNORECASE)
+# Before the linked titles of a table of contents.
+_NUMBER = re.compile(r"^[\d.、)\s]+")
 # In newsletters a linked title stands alone on its line, with a number.
 _NUMBERED = re.compile(r"\W*\d{1,3}\s*[、.．)]")
 _BOILERPLATE = re.compile(
@@ -160,4 +162,5 @@ def _is_links(kind: Kind, text: str, links: Sequence[Link]) -> bool:
         return False
     if kind == "paragraph" and len(links) == 1 and _NUMBERED.match(text):
         return False
-    return sum(weight(shown) for shown, _ in links) >= _LINK_SHARE * weight(text)
+    text = _NUMBER.sub("", text)
+    return sum(weight(_NUMBER.sub("", shown)) for shown, _ in links) >= _LINK_SHARE * weight(text)

@@ -1,4 +1,4 @@
-"""Normalising a text without changing what it says, and knowing the text that says nothing."""
+"""Normalising a text without changing what it says."""
 
 from __future__ import annotations
 
@@ -45,17 +45,6 @@ _LINK = re.compile(
     re.I,
 )
 _EMPTY_BRACKETS = re.compile(r"[(（\[【]\s*[)）\]】]")
-_FIELD_LINE = re.compile(r"^[\w-]{2,30}:( .*)?$")
-_BOILERPLATE = re.compile(
-    r"\s*(?:via[:：]|(?:作者|译者|校对|选题|编译|原文(?:链接|地址)?|本文地址|转载自?|更新时间|发布日期)\s*[:：]"
-    r"|本文由.{0,40}(?:编译|首发|发布|翻译)|版权(?:声明|所有)|著作权归|未经.{0,12}许可|.{0,8}关注.{0,12}公众号"
-    r"|licensed (?:to|under) the|copyright\b|all rights reserved|this (?:file|page) (?:is|was) generated"
-    r"|more information:|更多信息：|last updated|edit this page|was this (?:page|article) helpful"
-    r"|description\W+keywords\W|(?:上一篇|下一篇|上一页|下一页|previous|next)\s*[:：]"
-    # The dates of a law: passed, published, amended. Atomic, so that a long list is not tried in every way.
-    r"|\W*(?>\d{4}年\d{1,2}月\d{1,2}日[^。\n]{2,90}(?:通过|公布|施行|修订|修正|批准|发布|废止|改)\W*)++$)",
-    re.IGNORECASE,
-)
 
 
 def clean(text: str) -> str:
@@ -109,15 +98,6 @@ def without_links(text: str) -> str:
     if "://" not in text:
         return text
     return _EMPTY_BRACKETS.sub("", _LINK.sub("", text)).strip()
-
-
-def is_boilerplate(text: str) -> bool:
-    """Whether a block says nothing about its subject: credits, licence, navigation, or fields of metadata."""
-    if _BOILERPLATE.match(text):
-        return True
-    lines = text.splitlines()
-    fields = sum(_FIELD_LINE.match(line) is not None for line in lines)
-    return fields >= 3 and 2 * fields >= len(lines)
 
 
 def match_key(text: str) -> str:
