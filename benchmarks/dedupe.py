@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -145,9 +146,11 @@ def measure(place: Path, workers: int) -> None:
     begin = time.perf_counter()
     record = dedupe_pairs(DataFolder(place), DedupeConfig(), workers=workers)
     seconds = time.perf_counter() - begin
+    spent = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    processor = sum(usage.ru_utime + usage.ru_stime for usage in spent)
     done.set()
     watcher.join()
-    rows, marked, planted, false = record.counts["rows"], 0, 0, 0
+    rows, marked, false = record.counts["rows"], 0, 0
     for part in record.parts:
         for mark in read_marks(place / "marks" / "duplicates" / part):
             row = mark.id.split("-")
@@ -160,6 +163,7 @@ def measure(place: Path, workers: int) -> None:
     figures = {
         "pairs": rows,
         "seconds": round(seconds, 1),
+        "processor seconds": round(processor, 1),
         "peak MiB": peak[0] >> 20,
         "planted": planted,
         "recall": round(marked / planted, 4),

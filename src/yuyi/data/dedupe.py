@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 _CODE = ("data/dedupe.py", "data/minhash.py", "data/clean.py")
 _BATCH = 5_000
 # Of many texts with one band, each is compared with so many before it, and with the first.
-_REACH = 8
+_REACH = 4
 # Candidates of one job, and shingles that it compares at a time.
 _CANDIDATES, _COMPARED = 200_000, 1 << 21
 _REASONS = ("duplicate", "near duplicate", "repeated answer", "repeated question")
