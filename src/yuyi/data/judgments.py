@@ -15,8 +15,12 @@ if TYPE_CHECKING:
 
 _TABLES = """
 create table if not exists scores (key text primary key, score real not null) without rowid;
-create table if not exists spent (model text not null, tokens_in integer not null,
+create table if not exists spent (model text primary key, tokens_in integer not null,
     tokens_out integer not null);
+"""
+_SPEND = """
+insert into spent values (?, ?, ?) on conflict (model) do update
+    set tokens_in = tokens_in + excluded.tokens_in, tokens_out = tokens_out + excluded.tokens_out
 """
 
 
@@ -42,7 +46,7 @@ class Judgments:
         """Write an answer's scores and its cost, all or nothing."""
         with self._lock, self._file:
             self._file.executemany("insert or replace into scores values (?, ?)", scores.items())
-            self._file.execute("insert into spent values (?, ?, ?)", (model, tokens_in, tokens_out))
+            self._file.execute(_SPEND, (model, tokens_in, tokens_out))
 
     def scores(self, keys: Iterable[str]) -> dict[str, float]:
         """The scores of those keys that have one."""
@@ -53,9 +57,9 @@ class Judgments:
 
     def spent(self, model: str) -> tuple[int, int]:
         """Tokens sent to a model and received from it so far."""
-        sums = "select coalesce(sum(tokens_in), 0), coalesce(sum(tokens_out), 0) from spent where model = ?"
+        sums = "select tokens_in, tokens_out from spent where model = ?"
         with self._lock:
-            tokens_in, tokens_out = self._file.execute(sums, (model,)).fetchone()
+            tokens_in, tokens_out = self._file.execute(sums, (model,)).fetchone() or (0, 0)
         return tokens_in, tokens_out
 
     def close(self) -> None:

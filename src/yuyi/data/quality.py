@@ -288,8 +288,10 @@ class _Grading:
 
     def _grade(self, pairs: list[Pair]) -> None:
         """Ask about pairs, and again about those that an answer leaves out."""
-        for _ in range(self._config.attempts):
+        for attempt in range(self._config.attempts):
             if not pairs or self._stop.is_set():
+                return
+            if attempt and not self._affords(_estimate(pairs, self._config)):
                 return
             try:
                 answer = self._chat.ask(
