@@ -113,8 +113,9 @@ def extract(
 # All that decides what a reader makes of a file.
 _CODE = (
     "data/extract.py", "data/sources.py", "data/tables.py", "data/text_files.py", "data/parallel.py",
-    "data/threads.py", "data/html.py", "data/stackexchange.py", "data/mediawiki.py", "data/wikitext.py",
-    "data/markup.py", "data/xml.py", "text/decode.py", "text/lines.py", "text/rows.py", "text/markdown.py",
+    "data/threads.py", "data/html.py", "data/html_writer.py", "data/furniture.py", "data/stackexchange.py",
+    "data/mediawiki.py", "data/wikitext.py", "data/markup.py", "data/xml.py", "text/decode.py",
+    "text/lines.py", "text/rows.py", "text/markdown.py",
 )  # fmt: skip
 
 
