@@ -1,6 +1,6 @@
 """Wikitext to Markdown, in a few passes of regular expressions, each of them linear.
 
-mwparserfromhell builds an exact tree, of which nearly everything would be thrown away here, at a tenth of the
+mwparserfromhell builds an exact tree, of which nearly all would be thrown away here, at a seventh of the
 speed, and takes minutes for pages that are one long table. What templates would say is not known without the
 wiki, so they are dropped, but for the few that only mark up their own words.
 """
