@@ -188,7 +188,10 @@ def join_links(path: Path, parts: Sequence[Path]) -> None:
 
 
 def anchor_target(reading: Reading, base: sqlite3.Connection) -> Iterator[Candidate]:
-    """The text of a link, and the first text of the document or section that it leads to."""
+    """The text of a link, and the first text of the document or section that it leads to.
+
+    `see [how to descale](care.md#lime)` gives `how to descale` and the text under `Lime` in `care.md`.
+    """
     document = reading.document
     found = base.execute(
         "SELECT fragment, text, doc_a, start, end, block_lang FROM resolved"

@@ -75,7 +75,10 @@ _IS_NUMBERING = re.compile(r"#|no\.?|id|序号|编号|№", re.IGNORECASE)
 
 
 def question_answer(reading: Reading) -> Iterator[Candidate]:
-    """A heading that reads as a question, and its text; a text marked `Q:` or `问：`, and the next: `A:`."""
+    """A heading that reads as a question, and its text; a text marked `Q:` or `问：`, and the next: `A:`.
+
+    `## 护照丢了怎么办` gives the heading and what stands under it; `Q: Is it safe?` gives `Yes, ...`
+    """
     for section in reading.sections:
         if section.heading and is_question(section.path[-1]) and not is_empty(section.path[-1]):
             yield _under_heading(section, _unmarked(section.blocks))
@@ -97,7 +100,10 @@ def _unmarked(answer: Sequence[CleanBlock]) -> Sequence[CleanBlock]:
 
 
 def title_lead(reading: Reading) -> Iterator[Candidate]:
-    """The title, or the first heading of a document without one, and its first text."""
+    """The title, or the first heading of a document without one, and its first text.
+
+    `Installing` gives `Installing` and `Before you install, check ...`.
+    """
     title = next((section.path[:1] for section in reading.sections if section.path), None)
     if title is None:
         return
@@ -105,7 +111,10 @@ def title_lead(reading: Reading) -> Iterator[Candidate]:
 
 
 def path_section(reading: Reading) -> Iterator[Candidate]:
-    """A heading, with its title where it is not clear alone, and the text under it."""
+    """A heading, with its title where it is not clear alone, and the text under it.
+
+    `配置连接池` under the title `数据库` asks alone; `概述` asks as `数据库 概述`.
+    """
     for section in reading.sections:
         if section.heading and not is_empty(section.path[-1]):
             yield _under_heading(section, section.blocks)
@@ -140,7 +149,11 @@ def title_best(reading: Reading) -> Iterator[Candidate]:
 
 
 def first_rest(reading: Reading) -> Iterator[Candidate]:
-    """The first sentence of a paragraph, and the rest of it."""
+    """The first sentence of a paragraph, and the rest of it.
+
+    `Slots pass content to components. Where props pass values, ...` is parted after `components.`; one that
+    begins with `However` or `因此` is about what stands before it, and gives nothing.
+    """
     for section in reading.sections:
         for block in map(section.blocks.__getitem__, section.prose):
             first, *rest = sentences(block.text)
@@ -155,7 +168,10 @@ def first_rest(reading: Reading) -> Iterator[Candidate]:
 
 
 def neighbours(reading: Reading) -> Iterator[Candidate]:
-    """A paragraph, and the next of the same section, where they share words; none serves twice."""
+    """A paragraph, and the next of the same section, where they share words; none serves twice.
+
+    Of four paragraphs the first and second are a pair, and the third and fourth.
+    """
     for section in reading.sections:
         known: dict[int, frozenset[str]] = {}
         for number in section.prose:
