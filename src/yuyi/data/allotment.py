@@ -13,10 +13,9 @@ if TYPE_CHECKING:
 def tempered_weights(
     sources: NDArray[np.int64], rows: NDArray[np.int64], alpha: float
 ) -> NDArray[np.float64]:
-    """The weight of each group: its source's rows to the power `alpha`, divided among the source's groups.
+    """The weight of each group: its source's rows to the power `alpha`, its share of them in the source.
 
-    They are divided likewise, by the rows of each to the same power. Sampling in proportion to n^alpha is
-    GTE's (arXiv 2308.03281, section 3.1).
+    Sampling sources in proportion to n^alpha is GTE's (arXiv 2308.03281, section 3.1).
 
     Args:
         sources: number of the source of each group.
@@ -24,8 +23,7 @@ def tempered_weights(
         alpha: 1 for the weights of nature, 0 for equal ones.
     """
     of_source = np.bincount(sources, rows).astype(np.float64)
-    within = rows.astype(np.float64) ** alpha
-    return of_source[sources] ** alpha * within / np.bincount(sources, within)[sources]
+    return of_source[sources] ** (alpha - 1) * rows
 
 
 def allot(total: float, weights: NDArray[np.float64], limits: NDArray[np.int64]) -> NDArray[np.int64]:

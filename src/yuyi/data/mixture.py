@@ -88,11 +88,9 @@ class MixtureConfig:
     """What decides the training set.
 
     Attributes:
-        alpha: a source of n pairs is drawn in proportion to n to this power, and so are the kinds of pairs
-            within a source; 1 takes everything that there is, 0 draws equally.
-        size: rows in all; None for as many as the largest source gives at its share. Then a source that is
-            not the largest is taken whole, or nearly, and of the largest sources' kinds the frequent ones are
-            thinned out.
+        alpha: with a `size`, a source of n pairs is drawn in proportion to n to this power: 1 as nature has
+            it, 0 equally. Within a source the kinds of pairs keep their proportions.
+        size: rows in all; None for everything that no step marked, times the weights below 1.
         repeat: how often one row may be taken, for sources that have fewer rows than their share.
         weights: factors by source, kind and task.
         caps: most rows by source and by kind.
