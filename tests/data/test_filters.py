@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -119,6 +120,7 @@ def test_long_sides_are_measured_in_tokens() -> None:
 
 def test_each_kind_has_its_least_length() -> None:
     assert reasons("捉班做势", "装腔作势。", kind="idiom_definition") == []
+    assert reasons("打蛇随棍上", "因势利导，", kind="idiom_definition") == []
     assert reasons("捉班做势", "装腔作势。", kind="title_lead") == ["too short"]
     assert reasons("怎么", "好", FiltersConfig(shortest_a=None, shortest_of={"x": None}), kind="x") == []
 
@@ -191,6 +193,15 @@ def test_any_text_is_measured_and_limits_turned_off_mark_nothing(text_a: str, te
     found = marks_of(pair(text_a, text_b, kind=kind), FiltersConfig(languages=("zh",), traditional=0.1))
     assert len({reason for reason, _ in found}) == len(found)
     assert {reason for reason, _ in marks_of(pair(text_a, text_b, kind=kind), OFF)} <= {"empty"}
+
+
+@pytest.mark.parametrize(
+    "text", ["$" * 60_000, "没有句号的长文本" * 9_000, "word " * 15_000, "a" * 60_000 + "："]
+)
+def test_long_lines_take_no_longer_than_their_length(text: str) -> None:
+    begin = time.monotonic()
+    marks_of(pair("网络", text), FiltersConfig(languages=("zh",), traditional=0.1))
+    assert time.monotonic() - begin < 2.0
 
 
 def folder_of_pairs(path: Path) -> DataFolder:

@@ -54,7 +54,7 @@ _URL = re.compile(r"(?:https?://|ftp://|www\.)[^\s\u3000-\u303f\u4e00-\u9fff\uff
 _FORMULA = re.compile(r"\$\$[^$]{1,2000}\$\$|\$[^$\n]{1,300}\$")
 _CODE_SIGN = re.compile(r"(?<!\{)\{(?!\{)|(?<!\})\}(?!\})|[;=<>]|[A-Za-z0-9]\(|->|::|[A-Za-z0-9]_[A-Za-z0-9]")
 _DANGLING = re.compile(
-    r"(?:[:：,，、]|(?:\bas follows|\bfollowing|\bfor example|\bsuch as|如下(?:所示)?|例如|比如|以下)[.。]?)"
+    r"(?:[:：]|(?:\bas follows|\bfollowing|\bfor example|\bsuch as|如下(?:所示)?|例如|比如|以下)[.。]?)"
     r"\s*$",
     re.IGNORECASE,
 )
