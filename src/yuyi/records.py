@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _ROWS_PER_GROUP = 20_000
+_BUFFER_BYTES = 1 << 20
 
 Record = TypeVar("Record")
 Role: TypeAlias = Literal[
@@ -299,7 +300,8 @@ def _open_parquet(path: Path) -> Any:
     import pyarrow.parquet as pq
 
     try:
-        return pq.ParquetFile(path)
+        # By default the columns of a row group are held whole, and a group may be the whole file.
+        return pq.ParquetFile(path, buffer_size=_BUFFER_BYTES, pre_buffer=False)
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file. Check the path.") from error
     except (pa.ArrowInvalid, OSError) as error:
