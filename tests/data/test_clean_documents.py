@@ -141,7 +141,14 @@ def test_documents_that_are_marked_do_not_count(tmp_path: Path) -> None:
 
 def test_short_steps_may_recur(tmp_path: Path) -> None:
     documents = [
-        Document("s", str(number), "", f"- 单击“保存”。\n- 这是第 {number} 份\n", "zh") for number in range(6)
+        Document(
+            "s",
+            str(number),
+            "",
+            f"- 单击“保存”。\n- 这是第 {number} 份\n\n（三）担任过本案的证人的；\n",
+            "zh",
+        )
+        for number in range(6)
     ]
     _, blocks = cleaned(folder_of(tmp_path, documents))
     assert not any(block.drop for block in blocks)

@@ -22,6 +22,8 @@ _LONGEST_NOTICE = 600
 # characters is a sentence.
 _LINK_SHARE = 0.8
 _LONGEST_LINK = 80
+# By `weight`: of a text beside bare addresses this much only says what they are, such as `项目地址：`.
+_LONGEST_LABEL = 16
 
 # What a decoder writes for bytes that it does not understand, and what GBK makes of that.
 _BROKEN = re.compile("\ufffd|锟斤拷|烫烫烫|屯屯屯")
@@ -158,9 +160,11 @@ def _is_fields(raw: str) -> bool:
 
 def _is_links(kind: Kind, text: str, links: Sequence[Link]) -> bool:
     """Whether links are nearly all there is, and none of them is a sentence."""
-    if any(len(shown) > _LONGEST_LINK for shown, _ in links):
+    if any(len(shown) > _LONGEST_LINK and "://" not in shown for shown, _ in links):
         return False
     if kind == "paragraph" and len(links) == 1 and _NUMBERED.match(text):
         return False
-    text = _NUMBER.sub("", text)
-    return sum(weight(_NUMBER.sub("", shown)) for shown, _ in links) >= _LINK_SHARE * weight(text)
+    says = weight(_NUMBER.sub("", text))
+    # Addresses were taken out of the text with the cleaning.
+    shown = [_NUMBER.sub("", shown) for shown, _ in links if "://" not in shown]
+    return sum(map(weight, shown)) >= _LINK_SHARE * says if shown else says <= _LONGEST_LABEL

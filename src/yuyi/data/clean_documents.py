@@ -44,8 +44,9 @@ if TYPE_CHECKING:
 _BEFORE_MARK = re.compile(
     r"\n(?=(?:question|q|问题?|提问|answer|a|答案?|回答)\s*\d{0,3}\s*[:：]\s*\S)", re.IGNORECASE
 )
-# By `weight`: a list item of less is a step or an ingredient, which recurs for good reason.
-_LEAST_ITEM = 30
+# By `weight`: an item of less is a step, an ingredient or a clause of a law, which recurs for good reason.
+_LEAST_ITEM = 120
+_ITEM = re.compile(r"\(?（?[一二三四五六七八九十\d]{1,3}[)）.、]|第.{1,8}条")
 # A paragraph without links ends a table of contents, after which many articles begin without a heading. Under
 # other headings of links it ends them if it says more than this (by `weight`); thanks and titles can be long.
 _LEAST_PROSE = 100
@@ -243,7 +244,8 @@ def _hash_block(source: str, block: CleanBlock) -> int:
         return _hash(source, "#", match_key(without_number(block.text))) & ~1
     if block.drop or not (key := match_key(block.text)):
         return _NO_HASH
-    if block.kind == "list_item" and weight(block.text) < _LEAST_ITEM:
+    is_item = block.kind == "list_item" or _ITEM.match(block.text)
+    if is_item and weight(block.text) < _LEAST_ITEM:
         return _NO_HASH
     return _hash(source, "", key) | 1
 
