@@ -50,13 +50,13 @@ def pairs_of(documents: Path) -> Iterator[Pair]:
     number = 0
     for offset in range(0, STRETCH, QUERY):
         for file in sorted(documents.glob("*.parquet")):
-            for row in read_rows(file, ["text", "lang"]):
+            for row in read_rows(file, ["doc_id", "text", "lang"]):
                 text = row["text"]
                 for start in range(offset, len(text) - STRETCH, STRETCH):
                     stretch = text[start : start + STRETCH]
                     yield Pair(
                         "stretches", "first_rest", stretch[:QUERY], stretch[QUERY:], None, row["lang"],
-                        doc_id=file.stem, pair_id=f"{number:016x}",
+                        doc_id=row["doc_id"], pair_id=f"{number:016x}",
                     )  # fmt: skip
                     number += 1
 

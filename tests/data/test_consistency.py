@@ -28,25 +28,20 @@ DISHES = [
     "麻婆豆腐",
     "宫保鸡丁",
     "番茄炒蛋",
-    "酸辣土豆丝",
+    "土豆丝",
     "糖醋排骨",
     "鱼香肉丝",
     "回锅肉",
-    "水煮牛肉",
+    "鸡汤",
 ]
 FAULTS = ["冰箱", "洗衣机", "空调", "电视", "手机", "打印机", "路由器", "键盘", "相机", "汽车"]
+# fmt: off
 TOPICS = [
-    "goat",
-    "violin",
-    "glacier",
-    "mortgage",
-    "volcano",
-    "bicycle",
-    "tax",
-    "turbine",
-    "orchid",
-    "passport",
+    "goat", "violin", "glacier", "mortgage", "volcano", "bicycle", "tax", "turbine", "orchid", "passport",
 ]
+# fmt: on
+# The pools here are small: 20 Chinese texts, 10 English ones.
+CONFIG = ConsistencyConfig(least_pool=10)
 
 
 def related(source: str = "menus") -> list[Pair]:
@@ -63,7 +58,13 @@ def related(source: str = "menus") -> list[Pair]:
 
 def wrong(pairs: list[Pair], row: int, other: int) -> Pair:
     return Pair(
-        pairs[row].source, "qa", pairs[row].text_a, pairs[other].text_b, None, "zh", pair_id=f"w{row}"
+        pairs[row].source,
+        "qa",
+        pairs[row].text_a,
+        pairs[other].text_b,
+        None,
+        pairs[row].lang,
+        pair_id=f"w{row}",
     )
 
 
@@ -83,25 +84,64 @@ def marks(folder: DataFolder) -> dict[str, Mark]:
 
 def test_a_partner_of_another_subject_is_marked_and_its_rank_told(tmp_path: Path) -> None:
     pairs = related()
-    pairs += [wrong(pairs, 0, 25), wrong(pairs, 12, 3), wrong(pairs, 27, 14)]
+    pairs += [wrong(pairs, 0, 14), wrong(pairs, 12, 3), wrong(pairs, 27, 22)]
     folder = make_folder(tmp_path, a=pairs[:20], b=pairs[20:])
-    record = filter_by_consistency(folder, ConsistencyConfig())
+    record = filter_by_consistency(folder, CONFIG)
     found = marks(folder)
-    assert set(found) == {"w0", "w12", "w27"}
-    assert all(
-        mark.reason == "inconsistent" and mark.value > 3 and mark.note == "of 30" for mark in found.values()
-    )
+    assert {name: mark.note for name, mark in found.items()} == {
+        "w0": "of 20",
+        "w12": "of 20",
+        "w27": "of 10",
+    }
+    assert all(mark.reason == "inconsistent" and mark.value > 3 for mark in found.values())
     assert found["w0"].row == 10
     assert record.counts["marked"] == {"menus": {"inconsistent": 3}}
     assert record.counts["rows"] == 33 and record.counts["judged"] == {"menus": 33}
+    assert record.counts["by_kind"] == {"qa": {"judged": 33, "inconsistent": 3}}
     assert folder.mark_steps() == ["marks/consistency"]
+
+
+def test_a_translation_is_ranked_among_translations(tmp_path: Path) -> None:
+    words = ["天气", "猫", "桥梁", "大学", "音乐", "火车", "苹果", "医院", "河流", "战争", "足球"]
+    english = [
+        "weather",
+        "cat",
+        "bridge",
+        "university",
+        "music",
+        "train",
+        "apple",
+        "hospital",
+        "river",
+        "war",
+        "football",
+    ]
+    pairs = [
+        Pair("news", "parallel", f"This is about the {b}.", f"这是关于{a}的。", None, "en-zh", pair_id=b)
+        for a, b in zip(words, english, strict=True)
+    ]
+    alike = [
+        Pair(
+            "news",
+            "first_rest",
+            f"The {b}",
+            f"This is about the {b} again.",
+            None,
+            "en",
+            pair_id=f"{b} again",
+        )
+        for b in english
+    ]
+    folder = make_folder(tmp_path, a=[*pairs, *alike])
+    filter_by_consistency(folder, CONFIG)
+    assert marks(folder) == {}
 
 
 def test_small_sources_labels_and_dropped_pairs_are_left_alone(tmp_path: Path) -> None:
     pairs = related()
-    few = [wrong(related("few"), row, 25) for row in range(5)]
-    judged = [Pair("menus", "qa", "红烧肉怎么做？", pairs[25].text_b, 0.0, "zh", pair_id="labelled")]
-    folder = make_folder(tmp_path, a=[*pairs, *few, *judged, wrong(pairs, 1, 25)])
+    few = [wrong(related("few"), row, 14) for row in range(5)]
+    judged = [Pair("menus", "qa", "红烧肉怎么做？", pairs[14].text_b, 0.0, "zh", pair_id="labelled")]
+    folder = make_folder(tmp_path, a=[*pairs, *few, *judged, wrong(pairs, 1, 14)])
     last = len(pairs) + 6
 
     def make(place: Workplace) -> Counts:
@@ -111,15 +151,15 @@ def test_small_sources_labels_and_dropped_pairs_are_left_alone(tmp_path: Path) -
     run_step(
         tmp_path / "marks/filters", make, settings={}, inputs={"pairs": folder.need("pairs").digest}, code=()
     )
-    record = filter_by_consistency(folder, ConsistencyConfig())
+    record = filter_by_consistency(folder, CONFIG)
     assert marks(folder) == {} and record.counts["too_few"] == {"few": 5}
-    filter_by_consistency(folder, ConsistencyConfig(labelled=True, dropped=True))
+    filter_by_consistency(folder, ConsistencyConfig(least_pool=10, labelled=True, dropped=True))
     assert set(marks(folder)) == {"labelled", "w1"}
 
 
 def test_a_pool_is_drawn_alike_however_the_pairs_are_cut_into_parts(tmp_path: Path) -> None:
-    pairs = related() + [wrong(related(), row, 29 - row) for row in range(8)]
-    config = ConsistencyConfig(pool=20, least_pool=5)
+    pairs = related() + [wrong(related(), row, 19 - row) for row in range(8)]
+    config = ConsistencyConfig(pool=12, least_pool=5)
     found = []
     for cut in (0, 7, 21):
         folder = make_folder(tmp_path / str(cut), a=pairs[:cut], b=pairs[cut:])
@@ -129,10 +169,10 @@ def test_a_pool_is_drawn_alike_however_the_pairs_are_cut_into_parts(tmp_path: Pa
 
 
 def test_a_rerun_is_kept_and_an_interrupted_one_ends_alike(tmp_path: Path) -> None:
-    pairs = [*related(), wrong(related(), 0, 25)]
+    pairs = [*related(), wrong(related(), 0, 14)]
     folder = make_folder(tmp_path, a=pairs, b=pairs[:5])
-    first = filter_by_consistency(folder, ConsistencyConfig())
-    assert filter_by_consistency(folder, ConsistencyConfig()).kept
+    first = filter_by_consistency(folder, CONFIG)
+    assert filter_by_consistency(folder, CONFIG).kept
     shutil.rmtree(tmp_path / "marks")
     calls = iter([None, OSError("disk full")])
 
@@ -141,8 +181,8 @@ def test_a_rerun_is_kept_and_an_interrupted_one_ends_alike(tmp_path: Path) -> No
             raise error
 
     with pytest.raises(Exception, match="disk full"):
-        filter_by_consistency(folder, ConsistencyConfig(), on_done=stop)
-    assert filter_by_consistency(folder, ConsistencyConfig()).digest == first.digest
+        filter_by_consistency(folder, CONFIG, on_done=stop)
+    assert filter_by_consistency(folder, CONFIG).digest == first.digest
 
 
 @pytest.mark.parametrize(

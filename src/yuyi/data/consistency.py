@@ -2,7 +2,9 @@
 
 The consistency filter of E5 (Wang et al., 2022, section 3.1) and KaLM: a pair is kept where `text_b` stands
 among the best of a pool for `text_a`. The pool is drawn from the source's own documents, because telling a
-recipe from a statute is no test. Ranks are counted by a matrix product a block at a time; nothing is sorted.
+recipe from a statute is no test, and from pairs of the same language, because an English text resembles other
+English texts more than its own translation. Ranks are counted by a matrix product a block at a time; nothing
+is sorted.
 """
 
 from __future__ import annotations
@@ -43,14 +45,15 @@ class ConsistencyConfig:
 
     Attributes:
         encoder: name or folder of the model that ranks; empty for the embedded one.
-        pool: most documents of a source that a pair's partner is ranked among.
+        pool: most documents of a source and language that a pair's partner is ranked among.
         top_k: lowest rank that is kept.
         top_k_of: the same by kind of pair, where it should be another: a translation has one right partner
             and few that resemble it, an answer has many.
         top_share: lowest rank that is kept, as a share of the pool; the stricter of the two counts, but three
             are always kept. A pair of unrelated texts then passes with at most this probability in pools
             of 60 or more.
-        least_pool: sources with fewer documents than this are not judged: chance would decide.
+        least_pool: in a source and language with fewer documents than this nothing is judged: chance would
+            decide.
         labelled: whether pairs with a label are judged too; their label says more than a rank.
         dropped: whether pairs that are marked as duplicates or by the filters are judged too.
         leave_kinds: kinds of pairs that are not judged.
@@ -145,10 +148,10 @@ def _encode_part(name: str, job: _Job, folder: Path) -> Counts:
     """Write the vectors of a part's distinct texts, and which of them each pair has."""
     asking, answering = _Distinct(), _Distinct()
     judged = [
-        (row, pair["source"], asking[pair["text_a"]], answering[pair["text_b"]])
+        (row, f"{pair['source']} {pair['lang']}", asking[pair["text_a"]], answering[pair["text_b"]])
         for row, pair in _judged_pairs(job)
     ]
-    rows, sources, a, b = zip(*judged, strict=True) if judged else ((), (), (), ())
+    rows, groups, a, b = zip(*judged, strict=True) if judged else ((), (), (), ())
     encoder = open_encoder(job.config.encoder)
     with publish_file(folder / f"{name}.a.npy") as temporary:
         write_vectors(temporary, encoder, list(asking), asking=True)
@@ -159,7 +162,7 @@ def _encode_part(name: str, job: _Job, folder: Path) -> Counts:
         np.savez(
             file,
             row=np.array(rows, np.int64),
-            source=np.array(sources, np.str_),
+            group=np.array(groups, np.str_),
             a=np.array(a, np.int64),
             b=np.array(b, np.int64),
             key=np.frombuffer(b"".join(keys), "<u8"),
@@ -170,7 +173,7 @@ def _encode_part(name: str, job: _Job, folder: Path) -> Counts:
 def _judged_pairs(job: _Job) -> Iterator[tuple[int, dict[str, Any]]]:
     """The pairs of a part that are to be judged, with their rows."""
     row = -1
-    for batch in read_batches(job.path, ["source", "kind", "text_a", "text_b", "label"]):
+    for batch in read_batches(job.path, ["source", "kind", "text_a", "text_b", "label", "lang"]):
         for pair in batch.to_pylist():
             row += 1
             left = row in job.dropped or pair["kind"] in job.config.leave_kinds
@@ -179,16 +182,16 @@ def _judged_pairs(job: _Job) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _draw_pools(place: Workplace, parts: Sequence[str], most: int) -> dict[str, Path]:
-    """The file of each source's pool: the vectors of the distinct documents whose hashes are smallest."""
+    """The file of each group's pool: the vectors of the distinct documents whose hashes are smallest."""
     found: dict[str, list[tuple[int, NDArray[np.int64], NDArray[np.uint64]]]] = {}
     for number, name in enumerate(parts):
         with np.load(place.scratch / f"{name}.texts.npz") as part:
-            sources, b, keys = part["source"], part["b"], part["key"]
-        for source in np.unique(sources):
-            rows = np.unique(b[sources == source])
-            found.setdefault(str(source), []).append((number, rows, keys[rows]))
+            groups, b, keys = part["group"], part["b"], part["key"]
+        for group in np.unique(groups):
+            rows = np.unique(b[groups == group])
+            found.setdefault(str(group), []).append((number, rows, keys[rows]))
     pools = {}
-    for number, (source, pieces) in enumerate(sorted(found.items())):
+    for number, (group, pieces) in enumerate(sorted(found.items())):
         keys = np.concatenate([piece[2] for piece in pieces])
         _, first = np.unique(keys, return_index=True)
         owner = np.repeat([piece[0] for piece in pieces], [len(piece[1]) for piece in pieces])[first[:most]]
@@ -204,7 +207,7 @@ def _draw_pools(place: Workplace, parts: Sequence[str], most: int) -> dict[str, 
             with path.open("wb") as file:
                 np.save(file, np.concatenate(chosen))
 
-        pools[source] = place.once(f"pool-{number}.npy", write)
+        pools[group] = place.once(f"pool-{number}.npy", write)
     return pools
 
 
@@ -237,13 +240,13 @@ def _mark_part(name: str, job: tuple[_Job, Mapping[str, Path], Path], folder: Pa
 def _rank_part(texts: Path, pools: Mapping[str, Path]) -> dict[int, tuple[int, int]]:
     """By row, the rank of its partner and the size of the pool that it was ranked in."""
     with np.load(texts.with_name(f"{texts.name}.npz")) as table:
-        rows, sources, a, b = (table[key] for key in ("row", "source", "a", "b"))
+        rows, groups, a, b = (table[key] for key in ("row", "group", "a", "b"))
     asking = np.load(texts.with_name(f"{texts.name}.a.npy"), mmap_mode="r")
     answering = np.load(texts.with_name(f"{texts.name}.b.npy"), mmap_mode="r")
     ranks: dict[int, tuple[int, int]] = {}
-    for source in np.unique(sources):
-        here = sources == source
-        pool = np.load(pools[str(source)])
+    for group in np.unique(groups):
+        here = groups == group
+        pool = np.load(pools[str(group)])
         found = count_above(asking[a[here]], answering[b[here]], pool) + 1
         ranks |= {
             row: (rank, len(pool)) for row, rank in zip(rows[here].tolist(), found.tolist(), strict=True)
