@@ -264,7 +264,7 @@ def sets(tmp_path: Path) -> Path:
 
 
 def test_the_texts_of_a_folder(sets: Path) -> None:
-    found = [each for file in evaluation_files((str(sets),)) for each in read_evaluation(file)]
+    found = [each for file in evaluation_files((str(sets),), corpus=False) for each in read_evaluation(file)]
     assert sorted(found) == [
         ("faq", "怎么退款"),
         ("news", "How do I\nrenew it"),
@@ -273,7 +273,7 @@ def test_the_texts_of_a_folder(sets: Path) -> None:
         ("sts", "丙方"),
         ("sts", "甲方乙方"),
     ]
-    files = evaluation_files((str(sets / "faq.jsonl"), str(sets / "r.corpus.parquet")), corpus=True)
+    files = evaluation_files((str(sets / "faq.jsonl"), str(sets / "r.corpus.parquet")))
     assert [each for file in files for each in read_evaluation(file)] == [("faq", "怎么退款"), ("r", LONG)]
 
 
@@ -302,7 +302,7 @@ def test_the_step_marks_pairs_with_the_name_of_the_set(tmp_path: Path, sets: Pat
     folder = folder_of(
         tmp_path / "data", [pair_of("别的"), judged], [pair_of("别的", "怎么退款？"), pair_of(LONG)]
     )
-    config = DecontaminateConfig(evaluation=(str(sets),))
+    config = DecontaminateConfig(evaluation=(str(sets),), corpus=False)
     record = decontaminate(folder, config, workers=1)
     parts = [list(read_marks(path)) for path in folder.parts("marks/evaluation").values()]
     assert parts == [
@@ -313,7 +313,7 @@ def test_the_step_marks_pairs_with_the_name_of_the_set(tmp_path: Path, sets: Pat
     assert record.counts == {"rows": 4, "marked": counted}
     assert folder.mark_steps() == ["marks/evaluation"]
     assert decontaminate(folder, config).kept
-    with_corpus = DecontaminateConfig(evaluation=(str(sets),), corpus=True)
+    with_corpus = DecontaminateConfig(evaluation=(str(sets),))
     assert decontaminate(folder, with_corpus, workers=1).counts["marked"]["s"] == {"equals evaluation": 2}
     (sets / "faq.jsonl").write_text('{"query": "别的"}\n', "utf-8")
     assert not decontaminate(folder, config, workers=1).kept
@@ -332,7 +332,7 @@ def test_settings_are_checked() -> None:
     with pytest.raises(RecipeError, match="evaluation"):
         check_settings(DecontaminateConfig, {"evaluation": []}, "data.yaml")
     config = check_settings(DecontaminateConfig, {"evaluation": ["eval"], "near": None}, "data.yaml")
-    assert config.near is None and not config.corpus
+    assert config.near is None and config.corpus
 
 
 def test_a_window_is_found_wherever_it_stands() -> None:

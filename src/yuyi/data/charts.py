@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from yuyi.artifacts import publish_file
 from yuyi.data.statistics import LENGTH_EDGES, find_statistics
-from yuyi.errors import InputError, MissingExtra
+from yuyi.errors import InputError
+from yuyi.extras import require
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,11 +41,7 @@ def write_charts(folder: DataFolder, statistics: Statistics | None = None) -> li
         InputError: there are no pairs, or the charts cannot be written.
         MissingExtra: matplotlib is not installed.
     """
-    if find_spec("matplotlib") is None:
-        raise MissingExtra(
-            "matplotlib: not installed, and charts need it. Run: pip install 'yuyi[report]', or read "
-            "report.html, which does not."
-        )
+    require("report")
     found = statistics or find_statistics(folder, samples=0)
     place = folder.path / "charts"
     try:

@@ -46,8 +46,8 @@ class DecontaminateConfig:
         evaluation: files, or folders of files, of evaluation sets: Parquet, JSONL, CSV or TSV. Texts are in
             the columns sentence1, sentence2, text, query, passage, text_a and text_b; files `*.qrels.*` hold
             none.
-        corpus: whether the passages of retrieval sets (`*.corpus.*`) count too. Off by default: without
-            its query a passage gives nothing away, and laws and manuals share many sentences with others.
+        corpus: whether the passages of retrieval sets (`*.corpus.*`) count, and not the queries alone. Without
+            its query a passage gives little away, but a training set that holds it is not free of the test.
         near: Jaccard similarity of character trigrams, 0 to 1, from which on a text counts; null to leave
             this out.
         words: words in a row, a word being two Chinese characters or five letters, from which on a common
@@ -60,7 +60,7 @@ class DecontaminateConfig:
     __pydantic_config__: ClassVar = REFUSE_UNKNOWN
 
     evaluation: Annotated[tuple[str, ...], Field(min_length=1)]
-    corpus: bool = False
+    corpus: bool = True
     near: Annotated[float, Field(gt=0, lt=1)] | None = 0.6
     words: PositiveInt | None = 13
     similarity: Share | None = None
@@ -107,7 +107,7 @@ def decontaminate(
     )
 
 
-def evaluation_files(places: tuple[str, ...], *, corpus: bool = False) -> list[Path]:
+def evaluation_files(places: tuple[str, ...], *, corpus: bool = True) -> list[Path]:
     """The files that hold texts, in order: those named, and those of the folders named.
 
     Raises:
