@@ -144,6 +144,24 @@ def test_a_row_of_a_table_asks_with_its_first_cell() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("title", "found"),
+    [
+        ("&lt;filesystem&gt; 枚举", "<filesystem> 枚举"),
+        ("<center>手册</center>", "手册"),
+        ("::: tip 组件名", "组件名"),
+        ("apt-get", "apt-get"),
+        ("ch13-01-closures", "Closures"),
+        ("本页面介绍检查器的一些通用状态、对象、函数、用法，以及需要注意的事项。", "Closures"),
+        ("邮件已达上限。 工作流挂起。", "邮件已达上限。 工作流挂起。"),
+        ("", "Closures"),
+    ],
+)
+def test_a_title_that_is_none_gives_way_to_the_highest_heading(title: str, found: str) -> None:
+    text = "## Overview\n\nIt is short.\n\n### Details\n\nMore.\n\n## Closures\n\nThey close.\n"
+    assert reading_of(text, title).title == found
+
+
 def thread(*parts: tuple[str, str, float | None, int], title: str) -> Reading:
     building = Thread(title)
     for role, text, score, of in parts:

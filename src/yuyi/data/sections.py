@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import html
 import re
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from yuyi.data.clean import clean, match_key, weight
-from yuyi.data.headings import is_empty
+from yuyi.data.headings import is_empty, is_generic
 from yuyi.data.sentences import has_sentence
 
 if TYPE_CHECKING:
@@ -27,6 +28,9 @@ _ROLES_APART = ("keywords", "duplicate", "translation", "comment")
 _TAG = re.compile(r"</?[a-zA-Z][^<>]*>")
 # Three words or more that are joined; a command has two.
 _FILE_NAME = re.compile(r"[\w.]+(?:[-_][\w.]+){2,}", re.ASCII)
+# What a reader takes for a title where there is none: the first sentence, or a list of names.
+_NO_TITLE = re.compile(r".{30}.*(?:。|[.．：:]$)|^authors?:", re.IGNORECASE)
+_BEFORE_TITLE = re.compile(r"^(?::{3,}\s*\w*|\.\. _[\w-]+:)\s*")
 # The name of a place in the text, as documentation generators write it on a line of its own.
 _LABEL = re.compile(r"\w+(?:[_:-]\w+)+", re.ASCII)
 
@@ -54,7 +58,7 @@ class Reading:
 
     Attributes:
         document: the document; its text may be left out.
-        title: its title, cleaned; of a document named like a file, its first heading.
+        title: its title, cleaned; where that is a file's name or a sentence, the highest heading.
         sections: the blocks by heading; the first holds what stands before any. A new one begins at each
             part, and parts that are no prose of the document are in none.
         by_part: the blocks of each part; under -1 those in none.
@@ -129,11 +133,13 @@ def is_list_of_links(block: CleanBlock) -> bool:
 
 
 def _title(document: Document, blocks: Sequence[CleanBlock]) -> str:
-    title = clean(_TAG.sub("", document.title))
-    if not title or _FILE_NAME.fullmatch(title):
-        headings = [block for block in blocks if block.kind == "heading"]
-        return min(headings, key=attrgetter("level")).text if headings else title
-    return title
+    title = clean(_BEFORE_TITLE.sub("", html.unescape(_TAG.sub("", document.title))))
+    if title and not (_FILE_NAME.fullmatch(title) or _NO_TITLE.search(title)):
+        return title
+    headings = [block for block in blocks if block.kind == "heading" and not is_generic(block.text)]
+    if headings:
+        return min(headings, key=attrgetter("level")).text
+    return "" if _NO_TITLE.search(title) else title
 
 
 def _below(title: str, stack: Sequence[CleanBlock]) -> tuple[str, ...]:
