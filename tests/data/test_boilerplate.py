@@ -44,7 +44,7 @@ DROPPED = {
         "请参阅 [容器类](a.md)、[迭代器的使用方法和种类](b.md)、[算法一览](c.md)",
     ],
     "credits": [
-        "via: https://example.org/a",
+        "via: example.org",
         "作者：张三 译者：李四 校对：王五",
         "- 译者：[somebody](https://example.org)",
         "本文由 LCTT 原创编译，Linux中国 荣誉推出",
