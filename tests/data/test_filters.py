@@ -147,8 +147,8 @@ def test_only_wanted_languages_and_scripts() -> None:
     ]
     traditional = "首先打開設置，找到網絡選項，然後關閉代理；如果仍然不能連接，請重新啟動路由器。"
     assert reasons("網絡連接", traditional) == []
-    assert reasons("網絡連接", traditional, FiltersConfig(traditional=0.05)) == ["traditional script"]
-    assert reasons("网络连接", ZH, FiltersConfig(traditional=0.01)) == []
+    assert reasons("網絡連接", traditional, FiltersConfig(script="simplified")) == ["traditional script"]
+    assert reasons("网络连接", ZH, FiltersConfig(script="simplified")) == []
 
 
 def test_a_list_of_words_blocks(tmp_path: Path) -> None:
@@ -190,7 +190,7 @@ OFF = FiltersConfig(
 
 @given(st.text(max_size=80), st.text(max_size=200), st.sampled_from(["qa", "parallel", "title_lead"]))
 def test_any_text_is_measured_and_limits_turned_off_mark_nothing(text_a: str, text_b: str, kind: str) -> None:
-    found = marks_of(pair(text_a, text_b, kind=kind), FiltersConfig(languages=("zh",), traditional=0.1))
+    found = marks_of(pair(text_a, text_b, kind=kind), FiltersConfig(languages=("zh",), script="simplified"))
     assert len({reason for reason, _ in found}) == len(found)
     assert {reason for reason, _ in marks_of(pair(text_a, text_b, kind=kind), OFF)} <= {"empty"}
 
@@ -200,7 +200,7 @@ def test_any_text_is_measured_and_limits_turned_off_mark_nothing(text_a: str, te
 )
 def test_long_lines_take_no_longer_than_their_length(text: str) -> None:
     begin = time.monotonic()
-    marks_of(pair("网络", text), FiltersConfig(languages=("zh",), traditional=0.1))
+    marks_of(pair("网络", text), FiltersConfig(languages=("zh",), script="simplified"))
     assert time.monotonic() - begin < 2.0
 
 

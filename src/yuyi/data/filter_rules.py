@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, TypeAlias
 
 from yuyi.data.clean import IDEOGRAPHS
+from yuyi.data.languages import language_of, script_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,20 +36,6 @@ _SPACE = re.compile(r"\s+")
 _NOT_LETTER_OR_DIGIT = re.compile(r"[\W_]+")
 _DIGITS = re.compile(r"\d+")
 _IDEOGRAPHS = re.compile(f"[{IDEOGRAPHS}]+")
-# Letters of scripts that are neither Latin nor Chinese: Greek to Hangul but for the ideographs and symbols.
-_OTHER_SCRIPT = re.compile(r"[\u0370-\u1eff\u3040-\u30ff\u3131-\u318e\uac00-\ud7af]+")
-# What English prose cannot do without, and names, titles and commands can.
-_FUNCTION_WORDS = re.compile(
-    r"\b(?:the|an|of|to|in|is|are|was|and|or|for|with|that|this|it|you|your|we|be|on|by|as|from|can|if|not)\b",
-    re.IGNORECASE,
-)
-# Frequent characters that only traditional writing has.
-_TRADITIONAL = re.compile(
-    "[這個們來時說國為會對過學後發經點開見長關問現實體從還樣當應種機數電東車馬門間話語讓請誰讀寫書買賣錢銀"
-    "鐵錯鍵錄長陽陰陸隊階際難離雲電靈靜頁頂項順須預領頭題類顯風飛飯飲館驗體鬥魚鳥麥黃點齊齒龍龜無與萬"
-    "義樂習鄉亂爭產親億僅倫側偵偽傳傷價儀優兒兩冊寶軍農沖決況凍淨減湊幾鳳憑凱擊劃劉則剛創刪別製劍劑勸辦"
-    "務動勵勞勢匯區醫華協單壓厭縣參雙變敘號嘆嗎聽員響啟嘗團園圍圖圓聖場壞塊堅壇聲處備復夠頭誇奪奮獎婦媽]"
-)
 _URL = re.compile(r"(?:https?://|ftp://|www\.)[^\s\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]+", re.IGNORECASE)
 # Formulas between dollars are no code.
 _FORMULA = re.compile(r"\$\$[^$]{1,2000}\$\$|\$[^$\n]{1,300}\$")
@@ -151,14 +138,8 @@ class Side:
     @cached_property
     def language(self) -> str:
         """`zh`, `en` or `other`; empty where it is no prose: a name, title or command is at home in both."""
-        letters = len(self.letters)
-        other = sum(map(len, _OTHER_SCRIPT.findall(self.letters)))
-        if 2 * other > letters:
-            return "other"
-        if self.ideographs:
-            return "zh" if 5 * self.ideographs >= letters else ""
-        prose = _ENDED.search(self.text) and len(_FUNCTION_WORDS.findall(self.text)) >= 3
-        return "en" if prose else ""
+        found = language_of(self.text)
+        return "" if found == "en" and not _ENDED.search(self.text) else found
 
 
 Rule: TypeAlias = "Callable[[Pair, Side, Side, FiltersConfig], Found]"
@@ -274,13 +255,11 @@ def language_mismatch(pair: Pair, a: Side, b: Side, config: FiltersConfig) -> Fo
 
 
 def script(pair: Pair, a: Side, b: Side, config: FiltersConfig) -> Found:
-    """A side in traditional characters where only simplified ones are wanted."""
-    if config.traditional is not None:
+    """A side in the Chinese script that is not wanted."""
+    if config.script is not None:
         for side in (a, b):
-            if side.ideographs:
-                share = len(_TRADITIONAL.findall(side.text)) / side.ideographs
-                if share >= config.traditional:
-                    return "traditional script", share
+            if side.ideographs and (found := script_of(side.text)) not in (config.script, ""):
+                return f"{found} script", 1.0
     return None
 
 

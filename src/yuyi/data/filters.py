@@ -57,7 +57,7 @@ class FiltersConfig:
         languages: languages that are wanted; `other` is every script but Latin and Chinese. None for all.
         language_mismatch: whether sides of prose in two languages are marked.
         translations: kinds of pairs that translate; only length, copies and unwanted languages count there.
-        traditional: least share of traditional characters among a side's ideographs.
+        script: the Chinese script that is wanted; None for both.
         incomplete: fewest tokens before a last clause that announces what does not follow.
         code: least share of the signs of programming languages among the characters of `text_b`.
         links: least share of a side's characters in web addresses.
@@ -76,7 +76,10 @@ class FiltersConfig:
         default_factory=lambda: {
             "parallel": 1.0,
             "paraphrase": 2.0,
-            "duplicate_question": 2.0,
+            "duplicate_questions": 2.0,
+            "post_comment": 4.0,
+            "table_row": 3.0,
+            "term_definition": 4.0,
             "idiom_definition": 1.0,
             "qa": 3.0,
         }
@@ -91,7 +94,7 @@ class FiltersConfig:
     languages: tuple[Language, ...] | None = None
     language_mismatch: bool = True
     translations: tuple[str, ...] = ("parallel",)
-    traditional: Share | None = None
+    script: Literal["simplified", "traditional"] | None = None
     incomplete: NonNegativeFloat | None = 12.0
     code: Share | None = 0.2
     links: Share | None = 0.7
@@ -154,7 +157,7 @@ def filter_pairs(
         lambda place: place.each(jobs, _mark_part),
         settings=config,
         inputs=inputs,
-        code=("data/filters.py", "data/filter_rules.py", "data/clean.py"),
+        code=("data/filters.py", "data/filter_rules.py", "data/clean.py", "data/languages.py"),
         workers=workers,
         on_done=on_done,
     )
