@@ -92,6 +92,7 @@ def test_what_says_nothing_has_its_reason(reason: str, text: str) -> None:
         "连接设备之前，请先阅读[手册](m.md)并备份全部数据。",
         "## [1. Two Sum](https://example.org)\n",
         "1、[一种新的电池](https://example.org)",
+        "> PDF toolkit.\n> More information: <https://example.org>.\n",
         "> Manage keys of Chocolatey sources.\n> More information: <https://example.org/choco>.\n",
         "本项目使用 TCP 协议传输数据。",
         "出现“锟斤拷”是因为文件先按 UTF-8 解码、再按 GBK 解码，丢失的字节都成了替换字符，无法复原；要避免它，"

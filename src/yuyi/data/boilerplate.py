@@ -167,4 +167,6 @@ def _is_links(kind: Kind, text: str, links: Sequence[Link]) -> bool:
     says = weight(_NUMBER.sub("", text))
     # Addresses were taken out of the text with the cleaning.
     shown = [_NUMBER.sub("", shown) for shown, _ in links if "://" not in shown]
-    return sum(map(weight, shown)) >= _LINK_SHARE * says if shown else says <= _LONGEST_LABEL
+    if shown:
+        return sum(map(weight, shown)) >= _LINK_SHARE * says
+    return says <= _LONGEST_LABEL and not text.endswith((".", "。"))
