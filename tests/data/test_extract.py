@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -121,6 +122,31 @@ def test_two_sources_with_one_name_are_both_named(tmp_path: Path) -> None:
     config = ExtractConfig(sources=(SourceConfig(path=str(one)), SourceConfig(path=str(two))))
     with pytest.raises(InputError, match=r"1/docs and .*2/docs: two sources with the name docs"):
         extract(DataFolder(tmp_path / "out"), config)
+
+
+def test_a_full_disk_keeps_what_was_finished(tmp_path: Path) -> None:
+    # A file may not grow beyond so many bytes, which fails as a full disk does.
+    path = write_folder(tmp_path / "in", words=1000)
+    config = ExtractConfig(sources=(SourceConfig(path=str(path)),))
+    whole = extract(DataFolder(tmp_path / "whole"), config, workers=1)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8000, hard))
+    try:
+        with pytest.raises(InputError, match="cannot be written"):
+            extract(DataFolder(tmp_path / "out"), config, workers=1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not (tmp_path / "out" / "documents").exists()
+    assert list((tmp_path / "out" / ".documents.unfinished").glob("*.counts.json"))
+    assert extract(DataFolder(tmp_path / "out"), config, workers=1).digest == whole.digest
+
+
+def test_a_damaged_input_leaves_nothing_half_written(tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text('{"text": "一"}\n' * 500 + '{"text": \n')
+    config = ExtractConfig(sources=(SourceConfig(path=str(tmp_path / "rows.jsonl")),))
+    with pytest.raises(InputError, match=r"rows\.jsonl: line 501 is not JSON"):
+        extract(DataFolder(tmp_path / "out"), config, workers=1)
+    assert not (tmp_path / "out" / "documents").exists()
 
 
 KILLED = """

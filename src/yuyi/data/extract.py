@@ -17,6 +17,7 @@ from yuyi.data.step import add_counts, run_step
 from yuyi.errors import InputError
 from yuyi.extras import require
 from yuyi.records import Document, Pair, write_documents, write_pairs
+from yuyi.text.decode import reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -244,13 +245,12 @@ def _skipped_files(source: str, folder: Path) -> list[str]:
 
 def _digest(inputs: list[Input]) -> str:
     """Of names and bytes of all files that are read, so that it is the same wherever they lie."""
-    files = [
-        [name, inner.name, hash_file(inner)]
-        for found in inputs
-        if not found.skip
-        for path, name in found.files
-        for inner in (_posts_and_more(path) if found.format == "stackexchange" else [path])
-    ]
+    files = []
+    for found in inputs:
+        for path, name in found.files if not found.skip else ():
+            for inner in _posts_and_more(path) if found.format == "stackexchange" else [path]:
+                with reading(inner):
+                    files.append([name, inner.name, hash_file(inner)])
     return hash_json([files, [name for found in inputs if found.skip for _, name in found.files]])
 
 

@@ -6,7 +6,7 @@ import os
 import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, NoReturn, TypeAlias
 
 from pydantic import Field
 
@@ -22,6 +22,7 @@ from yuyi.data.tables import (
 )
 from yuyi.errors import InputError
 from yuyi.records import Document, Pair
+from yuyi.text.decode import reading
 from yuyi.text.rows import read_objects
 
 if TYPE_CHECKING:
@@ -152,7 +153,7 @@ def find_inputs(config: SourceConfig) -> list[Input]:
 def _files_below(folder: Path) -> list[tuple[Path, str]]:
     """Each file and its name below the folder; a folder of Stack Exchange stands for its files."""
     found = []
-    for place, folders, files in os.walk(folder):
+    for place, folders, files in os.walk(folder, onerror=_refuse):
         folders[:] = [name for name in folders if not name.startswith(".")]
         if POSTS in files:
             found.append((Path(place), Path(place).relative_to(folder).as_posix()))
@@ -165,6 +166,12 @@ def _files_below(folder: Path) -> list[tuple[Path, str]]:
     if not found:
         raise InputError(f"{folder}: holds no file. Name another folder.")
     return sorted(found, key=lambda file: file[1])
+
+
+def _refuse(error: OSError) -> NoReturn:
+    raise InputError(
+        f"{error.filename}: cannot be read ({error.strerror}). Check its permissions."
+    ) from error
 
 
 def _aligned_files(files: list[tuple[Path, str]]) -> Iterator[Input]:
@@ -216,7 +223,7 @@ def _recognise(path: Path) -> Format:
 def _is_mediawiki(path: Path) -> bool:
     if path.suffix.lower() != ".xml":
         return True  # Nothing else is published as compressed XML by this name.
-    with path.open("rb") as file:
+    with reading(path), path.open("rb") as file:
         return b"<mediawiki" in file.read(4096)
 
 
