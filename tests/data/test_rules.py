@@ -158,8 +158,13 @@ def test_a_row_of_a_table_asks_with_its_first_cell() -> None:
     ],
 )
 def test_a_title_that_is_none_gives_way_to_the_highest_heading(title: str, found: str) -> None:
-    text = "## Overview\n\nIt is short.\n\n### Details\n\nMore.\n\n## Closures\n\nThey close.\n"
-    assert reading_of(text, title).title == found
+    assert reading_of("## Closures\n\nThey close.\n\n### Details\n\nMore.\n", title).title == found
+
+
+def test_where_no_heading_is_highest_the_file_names_the_document() -> None:
+    for doc_id, found in (("docs/huffman-tree.md", "huffman tree"), ("docs/README.md", ""), ("2.md", "")):
+        document = Document("books", doc_id, "", "## 定义\n\n它是树。\n\n## 用法\n\n很多。\n", "zh")
+        assert read(document).title == found
 
 
 def thread(*parts: tuple[str, str, float | None, int], title: str) -> Reading:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import re
 from dataclasses import dataclass, field
-from operator import attrgetter
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from yuyi.data.clean import clean, match_key, weight
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 # A block that says less than this (by `weight`) beside its links is a list of links.
 _LEAST_BESIDE_LINKS = 12
-# Least `weight` of prose, and of a document's lead.
-_LEAST_PROSE, _LEAST_LEAD = 60, 120
+# Least `weight` of prose, of a document's lead, and of a file's name that stands for a title.
+_LEAST_PROSE, _LEAST_LEAD, _LEAST_NAME = 60, 120, 4
 # Its text is put together from others' or of another language, so that none of the document's headings hold.
 _ROLES_APART = ("keywords", "duplicate", "translation", "comment")
 
@@ -30,6 +30,7 @@ _TAG = re.compile(r"</?[a-zA-Z][^<>]*>")
 _FILE_NAME = re.compile(r"[\w.]+(?:[-_][\w.]+){2,}", re.ASCII)
 # What a reader takes for a title where there is none: the first sentence, or a list of names.
 _NO_TITLE = re.compile(r".{30}.*(?:。|[.．：:]$)|^authors?:", re.IGNORECASE)
+_JOINT = re.compile(r"[-_\s]+")
 _BEFORE_TITLE = re.compile(r"^(?::{3,}\s*\w*|\.\. _[\w-]+:)\s*")
 # The name of a place in the text, as documentation generators write it on a line of its own.
 _LABEL = re.compile(r"\w+(?:[_:-]\w+)+", re.ASCII)
@@ -58,7 +59,8 @@ class Reading:
 
     Attributes:
         document: the document; its text may be left out.
-        title: its title, cleaned; where that is a file's name or a sentence, the highest heading.
+        title: its title, cleaned; where that is a file's name or a sentence, the one highest
+            heading, or else the file's name.
         sections: the blocks by heading; the first holds what stands before any. A new one begins at each
             part, and parts that are no prose of the document are in none.
         by_part: the blocks of each part; under -1 those in none.
@@ -136,10 +138,15 @@ def _title(document: Document, blocks: Sequence[CleanBlock]) -> str:
     title = clean(_BEFORE_TITLE.sub("", html.unescape(_TAG.sub("", document.title))))
     if title and not (_FILE_NAME.fullmatch(title) or _NO_TITLE.search(title)):
         return title
-    headings = [block for block in blocks if block.kind == "heading" and not is_generic(block.text)]
-    if headings:
-        return min(headings, key=attrgetter("level")).text
-    return "" if _NO_TITLE.search(title) else title
+    headings = [block for block in blocks if block.kind == "heading"]
+    highest = min((heading.level for heading in headings), default=0)
+    above = [heading.text for heading in headings if heading.level == highest]
+    # Of several none stands over the whole document.
+    if len(above) == 1 and not is_generic(above[0]):
+        return above[0]
+    name = _JOINT.sub(" ", PurePosixPath(document.doc_id).stem)
+    telling = weight(name) >= _LEAST_NAME and any(map(str.isalpha, name)) and not is_generic(name)
+    return name if telling else ""
 
 
 def _below(title: str, stack: Sequence[CleanBlock]) -> tuple[str, ...]:
