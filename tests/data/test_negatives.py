@@ -162,6 +162,12 @@ def test_a_second_model_may_refuse(tmp_path: Path) -> None:
     assert all(one.score <= 0.4 * row.positive_score + 1e-3 for row in rows for one in row.negatives)
 
 
+def test_without_queries_there_are_no_negatives(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path, a=[make_pair(1, "问", "答", "zh", label=1.0)], b=[])
+    assert mine_negatives(folder, NegativesConfig(), workers=1).counts["rows"] == 0
+    assert mined(folder) == {}
+
+
 def test_an_impossible_setting_is_refused() -> None:
     with pytest.raises(RecipeError, match="'source' or 'all'"):
         check_settings(NegativesConfig, {"scope": "everywhere"}, "data.yaml")

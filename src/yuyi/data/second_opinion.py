@@ -27,7 +27,7 @@ class Judge(Protocol):
         ...
 
     def scores(self, queries: Sequence[str], texts: Sequence[str]) -> NDArray[np.float32]:
-        """How well each text answers the query beside it, higher being better; 0 or more for an answer."""
+        """How well each text answers the query beside it, higher being better."""
         ...
 
 
@@ -97,5 +97,7 @@ def too_close(
         texts: to be judged.
         most: between 0 and 1.
     """
-    limits = most * judge.scores(queries, answers)
+    own = judge.scores(queries, answers)
+    # A share of a score below zero would lie above it.
+    limits = np.minimum(most * own, own)
     return judge.scores([queries[i] for i in pair], texts) > limits[pair]
