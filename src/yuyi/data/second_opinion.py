@@ -100,4 +100,5 @@ def too_close(
     own = judge.scores(queries, answers)
     # A share of a score below zero would lie above it.
     limits = np.minimum(most * own, own)
-    return judge.scores([queries[i] for i in pair], texts) > limits[pair]
+    close: NDArray[np.bool_] = judge.scores([queries[i] for i in pair], texts) > limits[pair]
+    return close
