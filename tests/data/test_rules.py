@@ -153,6 +153,7 @@ def test_a_row_of_a_table_asks_with_its_first_cell() -> None:
         ("apt-get", "apt-get"),
         ("ch13-01-closures", "Closures"),
         ("本页面介绍检查器的一些通用状态、对象、函数、用法，以及需要注意的事项。", "Closures"),
+        ("本页面将简要介绍选择排序.", "Closures"),
         ("邮件已达上限。 工作流挂起。", "邮件已达上限。 工作流挂起。"),
         ("", "Closures"),
     ],

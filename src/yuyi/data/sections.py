@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from yuyi.data.clean import clean, match_key, weight
+from yuyi.data.clean import IDEOGRAPHS, clean, match_key, weight
 from yuyi.data.headings import is_empty, is_generic
 from yuyi.data.sentences import has_sentence
 
@@ -29,7 +29,9 @@ _TAG = re.compile(r"</?[a-zA-Z][^<>]*>")
 # Three words or more that are joined; a command has two.
 _FILE_NAME = re.compile(r"[\w.]+(?:[-_][\w.]+){2,}", re.ASCII)
 # What a reader takes for a title where there is none: the first sentence, or a list of names.
-_NO_TITLE = re.compile(r".{30}.*(?:。|[.．：:]$)|^authors?:", re.IGNORECASE)
+_NO_TITLE = re.compile(
+    rf".{{30}}.*(?:。|[.．：:]$)|[{IDEOGRAPHS}][.．：:]$|^(?:authors?|disqus):", re.IGNORECASE
+)
 _JOINT = re.compile(r"[-_\s]+")
 _BEFORE_TITLE = re.compile(r"^(?::{3,}\s*\w*|\.\. _[\w-]+:)\s*")
 # The name of a place in the text, as documentation generators write it on a line of its own.
