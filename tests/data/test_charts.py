@@ -38,7 +38,7 @@ def test_charts_are_the_same_png_files_every_time(folder: DataFolder) -> None:
 def test_without_matplotlib_the_error_names_the_extra(
     folder: DataFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(charts, "find_spec", lambda name: None)
+    monkeypatch.setattr("yuyi.extras.find_spec", lambda name: None)
     with pytest.raises(MissingExtra, match=r"pip install 'yuyi\[report\]'"):
         write_charts(folder)
     assert not (folder.path / "charts").exists()

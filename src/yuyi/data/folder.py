@@ -73,7 +73,9 @@ class DataFolder:
         return record
 
     def parts(self, step: str) -> dict[str, Path]:
-        """The Parquet parts of a step in order, by name without suffix; ready pairs are left out.
+        """The Parquet parts of a step in order, by name without suffix.
+
+        Files that lie beside them and have a second suffix, such as ready pairs, are left out.
 
         Raises:
             InputError: the step was not done.
@@ -81,7 +83,7 @@ class DataFolder:
         return {
             name.removesuffix(".parquet"): self.path / step / name
             for name in self.need(step).parts
-            if name.endswith(".parquet") and not name.endswith(READY_SUFFIX)
+            if name.endswith(".parquet") and name.count(".") == 1
         }
 
     def ready_pairs(self) -> dict[str, Path]:
