@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from yuyi.config import check_settings
-from yuyi.data.sources import Skipped, SourceConfig, documents_from, find_inputs, read_input, source_name
+from yuyi.data.sources import Skipped, SourceConfig, find_inputs, read_input, source_name
 from yuyi.errors import InputError, RecipeError
 from yuyi.records import Document, Pair
 
@@ -28,7 +28,7 @@ def names_of(path: Path | str, **settings: object) -> list[str]:
 
 
 def test_a_folder_gives_its_text_files_in_order() -> None:
-    documents = list(documents_from(DOCUMENTS))
+    documents = [row for row in rows_of(DOCUMENTS) if isinstance(row, Document)]
     assert [(document.doc_id, document.title, document.lang) for document in documents] == [
         ("faq.md", "图书馆常见问题", "zh"),
         ("kettle.md", "Repairing a whistling kettle", "en"),
@@ -40,7 +40,8 @@ def test_a_folder_gives_its_text_files_in_order() -> None:
 
 
 def test_one_file_is_a_source_too() -> None:
-    (document,) = documents_from(DOCUMENTS / "notice.txt")
+    (document,) = rows_of(DOCUMENTS / "notice.txt")
+    assert isinstance(document, Document)
     assert (document.source, document.doc_id) == ("notice", "notice.txt")
     assert document.text.startswith("关于阅览室调整开放时间的通知")
 

@@ -317,16 +317,3 @@ def _read_text(path: Path, name: str, format: Format, source: str, config: Sourc
         return
     if empty:
         yield Skipped(name, "empty")
-
-
-def documents_from(path: Path) -> Iterator[Document]:
-    """Each document of a Parquet file, of a text file, or of all text files in a folder and below, by path.
-
-    Raises:
-        InputError: a file is missing or cannot be read as what its name says.
-    """
-    config = SourceConfig(path=str(path))
-    for found in find_inputs(config):
-        for row in read_input(found, config):
-            if isinstance(row, Document):
-                yield row
