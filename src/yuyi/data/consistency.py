@@ -63,7 +63,7 @@ class ConsistencyConfig:
 
     encoder: str = ""
     pool: PositiveInt = 50_000
-    top_k: PositiveInt = 100
+    top_k: PositiveInt = 300
     top_k_of: dict[str, PositiveInt] = field(default_factory=lambda: {"parallel": 10})
     top_share: Annotated[float, Field(gt=0, le=1)] = 0.05
     least_pool: PositiveInt = 30
