@@ -22,7 +22,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
         "scipy",
         "selectolax",
         "sparse_dot_topn",
-    ),  # fmt: skip
+    ),
     "report": ("matplotlib",),
     "train": ("pyarrow", "rjieba", "torch", "pydantic", "yaml"),
     "distill": ("torch", "sentence_transformers"),

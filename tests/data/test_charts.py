@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from folders import data_folder, mark, pair
 
-from yuyi.data import charts
-from yuyi.data.charts import write_charts
+from yuyi.data.showing.charts import write_charts
 from yuyi.errors import MissingExtra
 from yuyi.records import Mark
 

@@ -13,8 +13,8 @@ from hypothesis.extra.numpy import arrays
 
 from yuyi.config import check_settings
 from yuyi.data.consistency import ConsistencyConfig, filter_by_consistency
-from yuyi.data.dense import UNIT, count_above, scores_of, whole_numbers
 from yuyi.data.folder import DataFolder
+from yuyi.data.mining.dense import UNIT, count_above, scores_of, whole_numbers
 from yuyi.data.step import Counts, Workplace, run_step
 from yuyi.errors import RecipeError
 from yuyi.records import Mark, Pair, read_marks, write_marks, write_pairs
@@ -188,7 +188,7 @@ def test_a_rerun_is_kept_and_an_interrupted_one_ends_alike(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("kind", "pool", "lowest"),
     [
-        *[("qa", 30, 3), ("qa", 60, 3), ("qa", 200, 10), ("qa", 2_000, 100), ("qa", 50_000, 100)],
+        *[("qa", 30, 3), ("qa", 60, 3), ("qa", 200, 10), ("qa", 2_000, 100), ("qa", 50_000, 300)],
         *[("parallel", 30, 3), ("parallel", 50_000, 10)],
     ],
 )

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from yuyi.config import check_settings
 from yuyi.data.clean import clean, ideographs, language, match_key, weight
 from yuyi.data.decontaminate import DecontaminateConfig, decontaminate, evaluation_files, read_evaluation
-from yuyi.data.dense import open_encoder
-from yuyi.data.evaluation_texts import EvaluationTexts, Match
 from yuyi.data.folder import DataFolder
+from yuyi.data.marking.evaluation_texts import EvaluationTexts, Match
+from yuyi.data.mining.dense import open_encoder
 from yuyi.data.step import run_step
 from yuyi.errors import InputError, RecipeError
 from yuyi.records import Mark, Pair, read_marks, read_pairs, write_pairs

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from yuyi.data.headings import is_question, is_specific, question_of, without_number
+from yuyi.data.rules.headings import is_question, is_specific, question_of, without_number
 
 
 @pytest.mark.parametrize(

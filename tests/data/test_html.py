@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yuyi.data.html import fragment_to_markdown, html_to_markdown
+from yuyi.data.readers.html import fragment_to_markdown, html_to_markdown
 from yuyi.text.markdown import parse
 
 PAGES = Path(__file__).parent / "pages"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from yuyi.data.lexical import TERMS, LexicalIndex, count_terms
+from yuyi.data.mining.lexical import TERMS, LexicalIndex, count_terms
 
 if TYPE_CHECKING:
     from pathlib import Path

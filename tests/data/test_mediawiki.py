@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yuyi.data.mediawiki import read_mediawiki
-from yuyi.data.wikitext import wikitext_to_markdown
+from yuyi.data.readers.mediawiki import read_mediawiki
+from yuyi.data.readers.wikitext import wikitext_to_markdown
 from yuyi.errors import InputError
 from yuyi.text.markdown import parse
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yuyi.data.minhash import Bands, common, jaccard, neighbours, shingles
+from yuyi.data.marking.minhash import Bands, common, jaccard, neighbours, shingles
 
 TEXTS = st.lists(st.text("ab我的们", max_size=30), min_size=1, max_size=12)
 

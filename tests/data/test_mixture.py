@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from yuyi.artifacts import hash_file
 from yuyi.config import check_settings
 from yuyi.data import mixture
-from yuyi.data.allotment import allot, tempered_weights
 from yuyi.data.folder import DataFolder
+from yuyi.data.mixing.allotment import allot, tempered_weights
 from yuyi.data.mixture import Caps, MixtureConfig, Weights
 from yuyi.errors import InputError, RecipeError
 from yuyi.records import Mark, read_pairs

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yuyi.data import parallel
-from yuyi.data.parallel import read_parallel
+from yuyi.data.readers import parallel
+from yuyi.data.readers.parallel import read_parallel
 from yuyi.errors import InputError
 
 if TYPE_CHECKING:

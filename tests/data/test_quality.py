@@ -20,8 +20,8 @@ import pytest
 
 from yuyi.config import check_settings
 from yuyi.data.folder import DataFolder
+from yuyi.data.marking.rubric import RUBRICS, scores_in
 from yuyi.data.quality import QualityConfig, judge_quality, plan_quality, quality_scores
-from yuyi.data.rubric import RUBRICS, scores_in
 from yuyi.data.step import run_step
 from yuyi.errors import InputError, RecipeError
 from yuyi.records import Mark, Pair, write_marks, write_pairs

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from folders import data_folder, document, mark, pair
 
-from yuyi.data import svg
 from yuyi.data.mixture import MixtureConfig, mix
-from yuyi.data.report import write_report
-from yuyi.data.statistics import LENGTH_EDGES, find_statistics
+from yuyi.data.showing import svg
+from yuyi.data.showing.report import write_report
+from yuyi.data.showing.statistics import LENGTH_EDGES, find_statistics
 from yuyi.errors import InputError
 from yuyi.records import Mark
 

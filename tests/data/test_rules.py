@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from yuyi.data import rules, thread_rules
-from yuyi.data.alignment import aligned
-from yuyi.data.candidates import Candidate, PairMaker
 from yuyi.data.clean_documents import CleanConfig, _blocks
-from yuyi.data.likeness import overlap, terms
-from yuyi.data.sections import Reading, read_sections
-from yuyi.data.threads import Thread
+from yuyi.data.readers.threads import Thread
+from yuyi.data.rules import document_rules, thread_rules
+from yuyi.data.rules.alignment import aligned
+from yuyi.data.rules.candidates import Candidate, PairMaker
+from yuyi.data.rules.likeness import overlap, terms
+from yuyi.data.rules.sections import Reading, read_sections
 from yuyi.records import Document, Pair
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def test_a_heading_asks_and_its_text_answers() -> None:
         "## 概述\n\n这里讲的是家用电热水壶的清洁、保养和维修办法。\n\n## 参考资料\n\n"
         "某本讲解水壶维修的好书，作者是一位老师傅。\n"
     )
-    assert texts(reading, rules.path_section(reading)) == [
+    assert texts(reading, document_rules.path_section(reading)) == [
         ("去除水垢的方法", "倒入白醋浸泡一小时，再用清水反复冲洗干净即可。"),
         ("水壶 概述", "这里讲的是家用电热水壶的清洁、保养和维修办法。"),
     ]
@@ -58,7 +58,7 @@ def test_marked_questions_and_asking_headings_find_their_answers() -> None:
         "# FAQ\n\n## Does it scale?\n\nAnswer: Yes, it serves a thousand people at once.\n\n"
         "问：书弄丢了要赔多少钱？\n答复：按书价的一点五倍赔偿，另收五元加工费。\n"
     )
-    assert texts(reading, rules.question_answer(reading)) == [
+    assert texts(reading, document_rules.question_answer(reading)) == [
         ("Does it scale?", "Yes, it serves a thousand people at once."),
         ("书弄丢了要赔多少钱？", "按书价的一点五倍赔偿，另收五元加工费。"),
     ]
@@ -70,7 +70,7 @@ def test_an_answer_that_only_refers_or_repeats_is_dropped() -> None:
         "# Manual\n\n## How do I renew a book?\n\nSee the chapter about renewing for more.\n\n"
         "## 怎样续借一本已经借出的书？\n\n具体内容请参阅本手册第三章关于续借图书的说明。\n"
     )
-    candidates = [("path_section", one) for one in rules.path_section(reading)]
+    candidates = [("path_section", one) for one in document_rules.path_section(reading)]
     assert list(maker.pairs(reading.document, candidates)) == []
     assert maker.dropped == {("books", "only refers"): 2}
 
@@ -78,7 +78,7 @@ def test_an_answer_that_only_refers_or_repeats_is_dropped() -> None:
 def test_lists_of_links_answer_nothing() -> None:
     text = "## 推荐的几个网站名录\n\n- [中文维基百科全书首页](https://a.cn)\n- [图书馆的检索系统入口](https://b.cn)\n"
     reading = reading_of(text)
-    assert texts(reading, rules.path_section(reading)) == []
+    assert texts(reading, document_rules.path_section(reading)) == []
 
 
 def test_a_title_finds_its_lead_and_its_best_passage() -> None:
@@ -90,8 +90,8 @@ def test_a_title_finds_its_lead_and_its_best_passage() -> None:
         "en",
     )
     lead = "Redis is a store of keys and values that many sites keep their sessions in."
-    assert texts(reading, rules.title_lead(reading))[0][1].startswith(lead)
-    assert [b for _, b in texts(reading, rules.title_best(reading))] == [
+    assert texts(reading, document_rules.title_lead(reading))[0][1].startswith(lead)
+    assert [b for _, b in texts(reading, document_rules.title_best(reading))] == [
         "Persistence of Redis snapshots works by writing the whole memory to a file now and then."
     ]
 
@@ -100,7 +100,7 @@ def test_the_first_sentence_asks_for_the_rest() -> None:
     rest = "这样的查询会绕过缓存直接打到数据库，数据库压力因此骤增，可能被缓存穿透压垮。"
     chinese, leaning = "缓存穿透是指查询不存在的数据。" + rest, "因此缓存穿透需要小心地处理。" + rest
     reading = reading_of(f"{chinese}\n\n{leaning}\n")
-    (pair,) = made(reading, rules.first_rest(reading))
+    (pair,) = made(reading, document_rules.first_rest(reading))
     assert pair.text_a == "缓存穿透是指查询不存在的数据。"
     assert pair.text_b.startswith("这样的查询")
     assert reading.document.text[pair.start : pair.end] == chinese
@@ -111,10 +111,10 @@ def test_neighbours_share_words_and_stand_side_by_side() -> None:
     second = "要去掉水垢可以用白醋浸泡，碳酸钙与醋酸反应以后会溶解，再用清水冲洗就行。"
     apart = "本周末图书馆闭馆两天，请各位读者提前安排好自己的借阅时间，不便之处敬请谅解。"
     together = reading_of(f"{first}\n\n{second}\n\n{apart}\n")
-    assert texts(together, rules.neighbours(together)) == [(first, second)]
+    assert texts(together, document_rules.neighbours(together)) == [(first, second)]
     for between in (f"{apart}\n", "- 一项列表\n", "## 另起一节\n"):
         reading = reading_of(f"{first}\n\n{between}\n{second}\n")
-        assert texts(reading, rules.neighbours(reading)) == []
+        assert texts(reading, document_rules.neighbours(reading)) == []
 
 
 def test_terms_of_a_list_are_explained_under_their_headings() -> None:
@@ -125,7 +125,7 @@ def test_terms_of_a_list_are_explained_under_their_headings() -> None:
         "- `timeout` - seconds until the server gives up waiting for a reply.\n- 操作步骤列在下面："
         "依次点击保存和确定两个按钮：\n"
     )
-    assert texts(reading, rules.term_definition(reading)) == [
+    assert texts(reading, document_rules.term_definition(reading)) == [
         ("存储服务 配额", "每个用户最多可以占用的存储空间，以字节计。"),
         ("存储服务 timeout", "seconds until the server gives up waiting for a reply."),
     ]
@@ -138,7 +138,7 @@ def test_a_row_of_a_table_asks_with_its_first_cell() -> None:
         "| rows | 12 | - |\n\n| # | Option | Meaning |\n|---|---|---|\n| 1 | verbose |"
         " print every file that is copied |\n"
     )
-    assert texts(reading, rules.table_row(reading)) == [
+    assert texts(reading, document_rules.table_row(reading)) == [
         ("监控 指标 cache_hits", "说明: 从缓存里直接取得结果的请求总数\n单位: 次"),
         ("监控 指标 verbose", "print every file that is copied"),
     ]

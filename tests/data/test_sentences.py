@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yuyi.data.sentences import has_sentence, last_end, sentences
+from yuyi.data.rules.sentences import has_sentence, last_end, sentences
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from yuyi.data.stackexchange import read_stackexchange
+from yuyi.data.readers.stackexchange import read_stackexchange
 from yuyi.errors import InputError
 
 if TYPE_CHECKING:

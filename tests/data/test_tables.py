@@ -11,15 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yuyi.data import tables
-from yuyi.data.tables import column_roles, may_hold_text, read_table
+from yuyi.data.readers import tables
+from yuyi.data.readers.tables import column_roles, may_hold_text, read_table
 from yuyi.errors import InputError
 from yuyi.records import Document, Pair, read_batches
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from yuyi.data.tables import TableKind
+    from yuyi.data.readers.tables import TableKind
 
 
 def write(path: Path, rows: list[dict[str, Any]]) -> Path:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from yuyi.data import text_files
-from yuyi.data.text_files import read_html_file, read_text_file
+from yuyi.data.readers import text_files
+from yuyi.data.readers.text_files import read_html_file, read_text_file
 from yuyi.errors import InputError
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from yuyi.data.threads import read_threads
+from yuyi.data.readers.threads import read_threads
 from yuyi.errors import InputError
 from yuyi.records import Document, read_documents, write_documents
 from yuyi.text.markdown import parse

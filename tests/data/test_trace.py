@@ -8,7 +8,7 @@ import pytest
 from folders import data_folder, document, mark, negatives, pair
 
 from yuyi.data.blocks import CleanBlock
-from yuyi.data.trace import sample, trace
+from yuyi.data.showing.trace import sample, trace
 from yuyi.errors import InputError
 from yuyi.records import Mark
 

@@ -82,7 +82,7 @@ def make(
     _require()
     from yuyi.data.folder import DataFolder
     from yuyi.data.make import make
-    from yuyi.data.report import write_report
+    from yuyi.data.showing.report import write_report
 
     chosen = _config(config, settings, paths, evaluation)
     folder = DataFolder(out)
@@ -292,7 +292,7 @@ def _tell(name: str, record: StepRecord, *, quiet: bool) -> None:
     size = f"{record.counts.get('rows', 0):,} rows"
     typer.echo(f"{name}: {size} in {record.seconds:,.1f} s, {record.peak_memory / 2**20:,.0f} MiB", err=True)
     for what, by_source in record.counts.items():
-        if isinstance(by_source, dict) and (totals := _totals(by_source)):
+        if what != "collections" and isinstance(by_source, dict) and (totals := _totals(by_source)):
             named = ", ".join(f"{key} {count:,}" for key, count in totals.items())
             typer.echo(f"  {what.replace('_', ' ')}: {named}", err=True)
 

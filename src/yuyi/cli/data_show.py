@@ -14,8 +14,8 @@ from yuyi.cli.options import JsonOption, QuietOption
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from yuyi.data.statistics import Statistics, Tally
-    from yuyi.data.trace import Sample, Span
+    from yuyi.data.showing.statistics import Statistics, Tally
+    from yuyi.data.showing.trace import Sample, Span
 
 FolderArgument = Annotated[
     Path, typer.Argument(metavar="FOLDER", help="The folder that `extract` made.", show_default=False)
@@ -40,10 +40,10 @@ def report(
     from yuyi.extras import require
 
     require("data")
-    from yuyi.data.charts import write_charts
     from yuyi.data.folder import DataFolder
-    from yuyi.data.report import write_report
-    from yuyi.data.statistics import find_statistics
+    from yuyi.data.showing.charts import write_charts
+    from yuyi.data.showing.report import write_report
+    from yuyi.data.showing.statistics import find_statistics
 
     where = DataFolder(folder)
     found = find_statistics(where)
@@ -88,7 +88,7 @@ def sample(
 
     require("data")
     from yuyi.data.folder import DataFolder
-    from yuyi.data.trace import sample as draw
+    from yuyi.data.showing.trace import sample as draw
 
     found = draw(DataFolder(folder), n, seed, kinds or (), sources or (), reasons or ())
     if as_json:
@@ -115,7 +115,7 @@ def trace(
 
     require("data")
     from yuyi.data.folder import DataFolder
-    from yuyi.data.trace import trace as find
+    from yuyi.data.showing.trace import trace as find
 
     found = find(DataFolder(folder), pair_id)
     if as_json:

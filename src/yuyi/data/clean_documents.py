@@ -22,8 +22,8 @@ from yuyi.config import REFUSE_UNKNOWN
 from yuyi.data.blocks import CleanBlock, Link, write_blocks
 from yuyi.data.boilerplate import block_reason, document_reason
 from yuyi.data.clean import clean, match_key, weight, without_links
-from yuyi.data.headings import is_empty, without_number
 from yuyi.data.languages import language_of, script_of
+from yuyi.data.rules.headings import is_empty, without_number
 from yuyi.data.step import run_step
 from yuyi.records import read_documents, read_rows
 from yuyi.text.markdown import parse
@@ -114,7 +114,7 @@ def clean_documents(
         settings=config,
         inputs=inputs,
         code=("data/clean_documents.py", "data/clean.py", "data/languages.py", "data/boilerplate.py",
-              "data/headings.py", "data/blocks.py", "text/markdown.py"),
+              "data/rules/headings.py", "data/blocks.py", "text/markdown.py"),
         workers=workers,
         on_done=on_done,
     )  # fmt: skip

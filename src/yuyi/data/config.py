@@ -5,17 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
+# pydantic reads the annotations, also of settings that are None at first.
 from yuyi.config import REFUSE_UNKNOWN, check_settings, read_yaml, with_settings
 from yuyi.data.clean_documents import CleanConfig
 from yuyi.data.consistency import ConsistencyConfig
-from yuyi.data.decontaminate import DecontaminateConfig
+from yuyi.data.decontaminate import DecontaminateConfig  # noqa: TC001
 from yuyi.data.dedupe import DedupeConfig
 from yuyi.data.extract import ExtractConfig
 from yuyi.data.filters import FiltersConfig
-from yuyi.data.make_pairs import PairsConfig
 from yuyi.data.mixture import MixtureConfig
-from yuyi.data.negatives import NegativesConfig
-from yuyi.data.quality import QualityConfig
+from yuyi.data.negatives import NegativesConfig  # noqa: TC001
+from yuyi.data.pairs import PairsConfig
+from yuyi.data.quality import QualityConfig  # noqa: TC001
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

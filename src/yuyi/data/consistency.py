@@ -19,7 +19,7 @@ from pydantic import Field, PositiveInt
 
 from yuyi.artifacts import publish_file
 from yuyi.config import REFUSE_UNKNOWN
-from yuyi.data.dense import count_above, open_encoder, write_vectors
+from yuyi.data.mining.dense import count_above, open_encoder, write_vectors
 from yuyi.data.step import add_counts, run_step
 from yuyi.records import Mark, read_batches, write_marks
 
@@ -121,7 +121,7 @@ def filter_by_consistency(
             "encoder": encoder.fingerprint,
             **{step: folder.need(step).digest for step in before},
         },
-        code=("data/consistency.py", "data/dense.py"),
+        code=("data/consistency.py", "data/mining/dense.py"),
         workers=workers,
         on_done=on_done,
     )

@@ -13,10 +13,10 @@ from pydantic import Field, PositiveInt
 
 from yuyi.artifacts import hash_file, hash_json
 from yuyi.config import REFUSE_UNKNOWN
-from yuyi.data.dense import open_encoder
-from yuyi.data.evaluation_texts import EvaluationTexts
+from yuyi.data.marking.evaluation_texts import EvaluationTexts
+from yuyi.data.mining.dense import open_encoder
+from yuyi.data.readers.tables import TableKind, table_columns
 from yuyi.data.step import run_step
-from yuyi.data.tables import TableKind, table_columns
 from yuyi.errors import InputError
 from yuyi.records import Mark, read_pairs, read_rows, write_marks
 from yuyi.text.rows import read_fields, read_objects
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from yuyi.data.step import Counts, StepRecord, Workplace
     from yuyi.progress import Done
 
-_CODE = ("data/decontaminate.py", "data/evaluation_texts.py", "data/minhash.py", "data/clean.py")
+_CODE = ("data/decontaminate.py", "data/marking/evaluation_texts.py", "data/marking/minhash.py")
 _BATCH = 2_000
 _TEXT_COLUMNS = ("sentence1", "sentence2", "text", "query", "passage", "text_a", "text_b")
 _KINDS: dict[str, TableKind] = {".parquet": "parquet", ".jsonl": "jsonl", ".csv": "csv", ".tsv": "csv"}
@@ -46,8 +46,8 @@ class DecontaminateConfig:
         evaluation: files, or folders of files, of evaluation sets: Parquet, JSONL, CSV or TSV. Texts are in
             the columns sentence1, sentence2, text, query, passage, text_a and text_b; files `*.qrels.*` hold
             none.
-        corpus: whether the passages of retrieval sets (`*.corpus.*`) count, and not the queries alone. Without
-            its query a passage gives little away, but a training set that holds it is not free of the test.
+        corpus: whether the passages of retrieval sets (`*.corpus.*`) count, and not the queries alone.
+            Without its query a passage gives little away, but a set that holds it is not free of the test.
         near: Jaccard similarity of character trigrams, 0 to 1, from which on a text counts; null to leave
             this out.
         words: words in a row, a word being two Chinese characters or five letters, from which on a common

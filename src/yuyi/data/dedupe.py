@@ -30,7 +30,7 @@ from pydantic import Field, PositiveInt
 from yuyi.artifacts import publish_file
 from yuyi.config import REFUSE_UNKNOWN
 from yuyi.data.clean import clean, match_key
-from yuyi.data.minhash import Bands, Shingles, common, neighbours, shingles
+from yuyi.data.marking.minhash import Bands, Shingles, common, neighbours, shingles
 from yuyi.data.step import run_step
 from yuyi.records import Mark, read_batches, read_rows, write_marks
 
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from yuyi.data.step import Counts, StepRecord, Workplace
     from yuyi.progress import Done
 
-_CODE = ("data/dedupe.py", "data/minhash.py", "data/clean.py")
+_CODE = ("data/dedupe.py", "data/marking/minhash.py", "data/clean.py")
 _BATCH = 5_000
 # Of many texts with one band, each is compared with so many before it, and with the first.
 _REACH = 4

@@ -112,12 +112,7 @@ def extract(
 
 
 # All that decides what a reader makes of a file.
-_CODE = (
-    "data/extract.py", "data/sources.py", "data/tables.py", "data/text_files.py", "data/parallel.py",
-    "data/threads.py", "data/html.py", "data/html_writer.py", "data/furniture.py", "data/stackexchange.py",
-    "data/mediawiki.py", "data/wikitext.py", "data/markup.py", "data/xml.py", "text/decode.py",
-    "text/lines.py", "text/rows.py", "text/markdown.py",
-)  # fmt: skip
+_CODE = ("data/extract.py", "data/sources.py", "data/readers", "records.py", "text")
 
 
 def licences(record: StepRecord) -> dict[str, dict[str, str]]:

@@ -14,7 +14,7 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from yuyi.artifacts import hash_file
 from yuyi.config import REFUSE_UNKNOWN
-from yuyi.data.filter_rules import RULES, RULES_FOR_JUDGED, RULES_FOR_TRANSLATIONS, Side
+from yuyi.data.marking.filter_rules import RULES, RULES_FOR_JUDGED, RULES_FOR_TRANSLATIONS, Side
 from yuyi.data.step import add_counts, run_step
 from yuyi.errors import InputError
 from yuyi.records import Mark, read_pairs, write_marks
@@ -23,8 +23,8 @@ from yuyi.text.decode import read_text
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from yuyi.data.filter_rules import Rule
     from yuyi.data.folder import DataFolder
+    from yuyi.data.marking.filter_rules import Rule
     from yuyi.data.step import Counts, StepRecord
     from yuyi.progress import Done
     from yuyi.records import Pair
@@ -157,7 +157,7 @@ def filter_pairs(
         lambda place: place.each(jobs, _mark_part),
         settings=config,
         inputs=inputs,
-        code=("data/filters.py", "data/filter_rules.py", "data/clean.py", "data/languages.py"),
+        code=("data/filters.py", "data/marking/filter_rules.py", "data/clean.py", "data/languages.py"),
         workers=workers,
         on_done=on_done,
     )

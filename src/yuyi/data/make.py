@@ -10,9 +10,9 @@ from yuyi.data.decontaminate import decontaminate
 from yuyi.data.dedupe import dedupe_documents, dedupe_pairs
 from yuyi.data.extract import extract
 from yuyi.data.filters import filter_pairs
-from yuyi.data.make_pairs import make_pairs
 from yuyi.data.mixture import mix
 from yuyi.data.negatives import mine_negatives
+from yuyi.data.pairs import make_pairs
 from yuyi.data.quality import judge_quality
 from yuyi.errors import InputError
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 Step: TypeAlias = "Callable[..., StepRecord]"
 
-# What each verb runs, in the order in which everything is made. Documents are compared before they are cleaned, so
-# that a text published twice does not count as one that recurs.
+# What each verb runs, in the order in which everything is made. Documents are compared before they are
+# cleaned, so that a text published twice does not count as one that recurs.
 STEPS: dict[str, tuple[str, Step]] = {
     "extract": ("extract", extract),
     "dedupe documents": ("dedupe", dedupe_documents),

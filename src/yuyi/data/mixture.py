@@ -17,9 +17,9 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
 from yuyi.artifacts import hash_file, publish_file
 from yuyi.config import REFUSE_UNKNOWN
-from yuyi.data.draw import by_source, draw
-from yuyi.data.manifest import manifest_of
-from yuyi.data.mixture_rows import drawn_table, negatives_by_row, write_jsonl, write_parquet
+from yuyi.data.mixing.draw import by_source, draw
+from yuyi.data.mixing.manifest import manifest_of
+from yuyi.data.mixing.rows import drawn_table, negatives_by_row, write_jsonl, write_parquet
 from yuyi.data.reasons import Reasons
 from yuyi.data.step import add_counts, run_step
 from yuyi.errors import InputError, RecipeError
@@ -38,17 +38,7 @@ if TYPE_CHECKING:
 
 # Rows that are sorted at a time, and rows of a part that one look at a stretch of keys reads.
 _STRETCH, _GROUP = 50_000, 1_000
-_CODE = (
-    *(
-        "data/allotment.py",
-        "data/draw.py",
-        "data/manifest.py",
-        "data/mixture.py",
-        "data/mixture_rows.py",
-        "data/reasons.py",
-    ),
-    "records.py",
-)
+_CODE = ("data/mixture.py", "data/mixing", "data/reasons.py", "records.py")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,9 +17,9 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
 from yuyi.config import REFUSE_UNKNOWN
 from yuyi.data.clean import match_key
-from yuyi.data.dense import open_encoder, scores_of
-from yuyi.data.false_negatives import judge_part, write_estimate, write_samples
-from yuyi.data.mining_groups import (
+from yuyi.data.mining.dense import open_encoder, scores_of
+from yuyi.data.mining.false_negatives import judge_part, write_estimate, write_samples
+from yuyi.data.mining.groups import (
     PartJob,
     count_part,
     encode_part,
@@ -29,7 +29,7 @@ from yuyi.data.mining_groups import (
     open_group,
     read_numbers,
 )
-from yuyi.data.second_opinion import open_judge, too_close
+from yuyi.data.mining.second_opinion import open_judge, too_close
 from yuyi.data.step import add_counts, run_step
 from yuyi.machine import available_cores
 from yuyi.records import write_records
@@ -40,15 +40,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from yuyi.data.folder import DataFolder
-    from yuyi.data.mining_groups import Group, Integers
+    from yuyi.data.mining.groups import Group, Integers
     from yuyi.data.step import Counts, StepRecord, Workplace
     from yuyi.progress import Done
 
 _STEP = "negatives"
-_CODE = (
-    *("data/negatives.py", "data/mining_groups.py", "data/false_negatives.py", "data/second_opinion.py"),
-    *("data/dense.py", "data/lexical.py", "search/flat.py"),
-)
+_CODE = ("data/negatives.py", "data/mining", "search/flat.py")
 # Pairs whose candidates are weighed at a time.
 _PAIRS = 4_096
 # Of reciprocal rank fusion, as in its paper.
@@ -151,7 +148,7 @@ def mine_negatives(
     """The record of `negatives/`: for each pair without marks and label, its hard negatives.
 
     Beside the parts stands `estimate.json`: how many of the negatives may be false, by which measure, with
-    examples, as `yuyi.data.false_negatives` explains.
+    examples, as `yuyi.data.mining.false_negatives` explains.
 
     Args:
         folder: holds pairs and marks.

@@ -17,10 +17,10 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Pos
 
 from yuyi.artifacts import hash_json
 from yuyi.config import REFUSE_UNKNOWN
-from yuyi.data.chat import Chat, Refused
 from yuyi.data.clean import weight
-from yuyi.data.judgments import Judgments, judgments_in
-from yuyi.data.rubric import HIGHEST, RUBRICS, question_about, rubric_for, scores_in
+from yuyi.data.marking.chat import Chat, Refused
+from yuyi.data.marking.judgments import Judgments, judgments_in
+from yuyi.data.marking.rubric import HIGHEST, RUBRICS, question_about, rubric_for, scores_in
 from yuyi.data.step import StepRecord, add_counts, run_step
 from yuyi.errors import InputError
 from yuyi.records import Mark, read_marks, read_pairs, write_marks
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from concurrent.futures import Future
 
-    from yuyi.data.chat import Answer
     from yuyi.data.folder import DataFolder
+    from yuyi.data.marking.chat import Answer
     from yuyi.data.step import Counts, Workplace
     from yuyi.progress import Done
     from yuyi.records import Pair
@@ -154,7 +154,7 @@ def judge_quality(
         lambda place: _judge(folder, config, place),
         settings=settings,
         inputs={name: folder.need(name).digest for name in ("pairs", *others)},
-        code=("data/quality.py", "data/rubric.py", "data/chat.py"),
+        code=("data/quality.py", "data/marking/rubric.py", "data/marking/chat.py"),
         workers=workers,
         on_done=on_done,
     )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, NoReturn, TypeAl
 from pydantic import Field
 
 from yuyi.config import REFUSE_UNKNOWN
-from yuyi.data.tables import (
+from yuyi.data.readers.tables import (
     ColumnRole,
     TableKind,
     column_roles,
@@ -264,7 +264,7 @@ def read_input(found: Input, config: SourceConfig) -> Iterator[Row]:
     if found.skip:
         yield from (Skipped(name, found.skip) for _, name in found.files)
     elif found.format == "parallel":
-        from yuyi.data.parallel import read_parallel
+        from yuyi.data.readers.parallel import read_parallel
 
         paths = [path for path, _ in found.files]
         yield from read_parallel(paths, name=found.files[0][1], source=source, lang=config.lang)
@@ -281,15 +281,15 @@ def _read_file(path: Path, name: str, format: Format, source: str, config: Sourc
         for row in read_table(path, format, roles, name=name, source=source, lang=config.lang):
             yield Skipped(name, "row without text") if row is None else row
     elif format == "stackexchange":
-        from yuyi.data.stackexchange import read_stackexchange
+        from yuyi.data.readers.stackexchange import read_stackexchange
 
         yield from _in_language(read_stackexchange(path, source), config.lang)
     elif format == "mediawiki":
-        from yuyi.data.mediawiki import read_mediawiki
+        from yuyi.data.readers.mediawiki import read_mediawiki
 
         yield from _in_language(read_mediawiki(path, source), config.lang)
     elif format == "threads":
-        from yuyi.data.threads import read_threads
+        from yuyi.data.readers.threads import read_threads
 
         yield from _in_language(read_threads(path, source), config.lang)
     else:
@@ -302,7 +302,7 @@ def _in_language(documents: Iterator[Document], lang: str) -> Iterator[Document]
 
 def _read_text(path: Path, name: str, format: Format, source: str, config: SourceConfig) -> Iterator[Row]:
     """The documents of a text file; in a folder one that is no text is passed over, alone it is an error."""
-    from yuyi.data.text_files import read_html_file, read_text_file
+    from yuyi.data.readers.text_files import read_html_file, read_text_file
 
     read = read_html_file if format == "html" else read_text_file
     empty = True

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from yuyi.config import check_settings
-from yuyi.data.candidates import PairMaker, pair_id
 from yuyi.data.clean import clean, match_key
 from yuyi.data.clean_documents import CleanConfig, _blocks, clean_documents
 from yuyi.data.folder import DataFolder
-from yuyi.data.linked_rules import is_telling
-from yuyi.data.make_pairs import PairsConfig, Rules, _candidates, make_pairs
+from yuyi.data.pairs import PairsConfig, Rules, _candidates, make_pairs
+from yuyi.data.rules.candidates import PairMaker, pair_id
+from yuyi.data.rules.linked_rules import is_telling
 from yuyi.data.step import run_step
 from yuyi.errors import InputError, RecipeError
 from yuyi.records import Document, Pair, read_pairs, write_documents, write_pairs

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from yuyi.data.mining_groups import Group, Integers
+    from yuyi.data.mining.groups import Group, Integers
     from yuyi.data.negatives import Negatives
     from yuyi.data.step import Counts
 

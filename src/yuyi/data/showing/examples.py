@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from yuyi.data.trace import Sample
+    from yuyi.data.showing.trace import Sample
 
 # Characters of a text, and of a name.
 _LONGEST, _LONGEST_NAME = 700, 120

@@ -17,20 +17,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote
 
 from yuyi.artifacts import publish_file
-from yuyi.data.alignment import aligned
 from yuyi.data.blocks import CleanBlock
-from yuyi.data.candidates import LEAST_QUESTION, Candidate
 from yuyi.data.clean import match_key, weight
-from yuyi.data.headings import is_empty, is_generic
-from yuyi.data.likeness import terms
-from yuyi.data.sections import lead
+from yuyi.data.rules.alignment import aligned
+from yuyi.data.rules.candidates import LEAST_QUESTION, Candidate
+from yuyi.data.rules.headings import is_empty, is_generic
+from yuyi.data.rules.likeness import terms
+from yuyi.data.rules.sections import lead
 from yuyi.records import read_batches, read_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from yuyi.data.sections import Reading
+    from yuyi.data.rules.sections import Reading
     from yuyi.data.step import Counts
 
 # A link's text says at least this by `weight`; of one target, the texts that most links have are taken.

@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from yuyi.artifacts import publish_file
-from yuyi.data import svg
-from yuyi.data.report_examples import example, examples, safe
-from yuyi.data.statistics import LENGTH_EDGES, find_statistics
+from yuyi.data.showing import svg
+from yuyi.data.showing.examples import example, examples, safe
+from yuyi.data.showing.statistics import LENGTH_EDGES, find_statistics
 from yuyi.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from yuyi.data.folder import DataFolder
-    from yuyi.data.statistics import ReasonFigures, Statistics, Tally
+    from yuyi.data.showing.statistics import ReasonFigures, Statistics, Tally
     from yuyi.data.step import StepRecord
 
 # Longer tables begin with this many rows; the others can be opened.

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from yuyi.data.blocks import read_blocks
-from yuyi.data.draw import generator
-from yuyi.data.mixture_rows import negatives_by_row
+from yuyi.data.mixing.draw import generator
+from yuyi.data.mixing.rows import negatives_by_row
 from yuyi.data.reasons import Reasons
 from yuyi.errors import InputError
 from yuyi.records import Document, Mark, Pair, read_batches, read_records

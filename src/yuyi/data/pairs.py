@@ -15,12 +15,19 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from pydantic import Field
 
 from yuyi.config import REFUSE_UNKNOWN
-from yuyi.data import rules, thread_rules
 from yuyi.data.blocks import read_blocks
-from yuyi.data.candidates import PairMaker, pair_id
 from yuyi.data.clean import clean
-from yuyi.data.linked_rules import Links, anchor_target, find_links, join_links, parallel_documents, twins_of
-from yuyi.data.sections import read_sections
+from yuyi.data.rules import document_rules, thread_rules
+from yuyi.data.rules.candidates import PairMaker, pair_id
+from yuyi.data.rules.linked_rules import (
+    Links,
+    anchor_target,
+    find_links,
+    join_links,
+    parallel_documents,
+    twins_of,
+)
+from yuyi.data.rules.sections import read_sections
 from yuyi.data.step import run_step
 from yuyi.errors import InputError
 from yuyi.records import Document, Part, read_pairs, read_rows, write_pairs
@@ -29,9 +36,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from yuyi.data.blocks import CleanBlock
-    from yuyi.data.candidates import Candidate
     from yuyi.data.folder import DataFolder
-    from yuyi.data.sections import Reading
+    from yuyi.data.rules.candidates import Candidate
+    from yuyi.data.rules.sections import Reading
     from yuyi.data.step import Counts, StepRecord, Workplace
     from yuyi.progress import Done
     from yuyi.records import Pair
@@ -40,8 +47,18 @@ if TYPE_CHECKING:
 _RULES: dict[str, Callable[[Reading], Iterator[Candidate]]] = {
     rule.__name__: rule
     for rule in (
-        *(rules.question_answer, rules.title_lead, rules.path_section, rules.title_best),
-        *(rules.term_definition, rules.table_row, rules.first_rest, rules.neighbours),
+        *(
+            document_rules.question_answer,
+            document_rules.title_lead,
+            document_rules.path_section,
+            document_rules.title_best,
+        ),
+        *(
+            document_rules.term_definition,
+            document_rules.table_row,
+            document_rules.first_rest,
+            document_rules.neighbours,
+        ),
     )
 }
 _THREAD_RULES: dict[str, Callable[[Reading, float], Iterator[Candidate]]] = {
@@ -57,11 +74,7 @@ Characters = Annotated[int, Field(ge=100)]
 
 # Pairs whose tokens are counted at a time.
 _BATCH = 2_000
-_CODE = (
-    *("data/alignment.py", "data/blocks.py", "data/candidates.py", "data/clean.py", "data/headings.py"),
-    *("data/likeness.py", "data/linked_rules.py", "data/make_pairs.py", "data/rules.py", "data/sections.py"),
-    *("data/sentences.py", "data/thread_rules.py", "records.py"),
-)
+_CODE = ("data/pairs.py", "data/rules", "data/blocks.py", "data/clean.py", "records.py")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,18 +7,18 @@ from dataclasses import replace
 from itertools import pairwise, takewhile
 from typing import TYPE_CHECKING
 
-from yuyi.data.candidates import Candidate
 from yuyi.data.clean import ideographs, weight
-from yuyi.data.headings import is_empty, is_generic, is_question, question_of
-from yuyi.data.likeness import held, overlap, terms
-from yuyi.data.sections import lead
-from yuyi.data.sentences import sentences
+from yuyi.data.rules.candidates import Candidate
+from yuyi.data.rules.headings import is_empty, is_generic, is_question, question_of
+from yuyi.data.rules.likeness import held, overlap, terms
+from yuyi.data.rules.sections import lead
+from yuyi.data.rules.sentences import sentences
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from yuyi.data.blocks import CleanBlock
-    from yuyi.data.sections import Reading, Section
+    from yuyi.data.rules.sections import Reading, Section
 
 # Least `weight` of a first sentence, of the rest, and of what is said of a term or of the
 # longest cell beside a row's first.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from yuyi.artifacts import publish_file
-from yuyi.data.allotment import allot, at_scale, tempered_weights
+from yuyi.data.mixing.allotment import allot, at_scale, tempered_weights
 from yuyi.errors import InputError
 
 if TYPE_CHECKING:

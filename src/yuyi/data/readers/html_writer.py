@@ -10,8 +10,8 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from yuyi.data.clean import IDEOGRAPHS
-from yuyi.data.furniture import UNSEEN, is_furniture
-from yuyi.data.markup import Cell, code_block, code_span, escape, escape_starts, link, table, term
+from yuyi.data.readers.furniture import UNSEEN, is_furniture
+from yuyi.data.readers.markup import Cell, code_block, code_span, escape, escape_starts, link, table, term
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

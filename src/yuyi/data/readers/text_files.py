@@ -62,7 +62,7 @@ def read_html_file(path: Path, *, name: str, source: str, lang: str = "") -> Ite
     Raises:
         InputError: the file is missing, no text, in no known encoding, or larger than 12 MiB.
     """
-    from yuyi.data.html import html_to_markdown
+    from yuyi.data.readers.html import html_to_markdown
 
     size = path.stat().st_size
     if size > _WHOLE_BYTES:

@@ -12,8 +12,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from yuyi.data.clean import language
-from yuyi.data.text_files import first_language
-from yuyi.data.threads import Thread
+from yuyi.data.readers.text_files import first_language
+from yuyi.data.readers.threads import Thread
 from yuyi.errors import InputError
 from yuyi.records import Document, Pair, Role, read_batches, read_columns
 from yuyi.text.rows import read_fields, read_objects

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from yuyi.artifacts import publish_file
-from yuyi.data.statistics import LENGTH_EDGES, find_statistics
+from yuyi.data.showing.statistics import LENGTH_EDGES, find_statistics
 from yuyi.errors import InputError
 from yuyi.extras import require
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from yuyi.data.folder import DataFolder
-    from yuyi.data.statistics import Statistics
+    from yuyi.data.showing.statistics import Statistics
 
 _KEPT, _LOST, _INK = "#23806a", "#d8cfc2", "#667075"
 # Names beyond these many are left to the page.

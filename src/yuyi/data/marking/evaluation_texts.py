@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 import numpy as np
 
 from yuyi.data.clean import clean, ideographs, match_key, weight
-from yuyi.data.minhash import Bands, jaccard, shingles, windows
+from yuyi.data.marking.minhash import Bands, jaccard, shingles, windows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -11,7 +11,7 @@ import html
 import re
 from typing import TYPE_CHECKING
 
-from yuyi.data.markup import Cell, code_block, code_span, escape, escape_starts, link, table, term
+from yuyi.data.readers.markup import Cell, code_block, code_span, escape, escape_starts, link, table, term
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -7,8 +7,8 @@ from itertools import islice, zip_longest
 from typing import TYPE_CHECKING
 
 from yuyi.data.clean import language
-from yuyi.data.threads import Thread
-from yuyi.data.xml import stream_xml
+from yuyi.data.readers.threads import Thread
+from yuyi.data.readers.xml import stream_xml
 from yuyi.errors import InputError
 from yuyi.text.lines import read_lines
 from yuyi.text.rows import read_fields

@@ -6,15 +6,15 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from yuyi.data.alignment import aligned
-from yuyi.data.candidates import LEAST_ANSWER, LEAST_QUESTION, Candidate
 from yuyi.data.clean import match_key, weight
+from yuyi.data.rules.alignment import aligned
+from yuyi.data.rules.candidates import LEAST_ANSWER, LEAST_QUESTION, Candidate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from yuyi.data.blocks import CleanBlock
-    from yuyi.data.sections import Reading
+    from yuyi.data.rules.sections import Reading
     from yuyi.records import Part
 
 # Least `weight` of a title that asks by itself, and of a duplicate question.

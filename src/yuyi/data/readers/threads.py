@@ -232,7 +232,7 @@ def _said(value: Any) -> str:
     if not isinstance(value, str):
         return ""
     if _HTML.search(value) and _FENCE.search(value) is None:
-        from yuyi.data.html import fragment_to_markdown
+        from yuyi.data.readers.html import fragment_to_markdown
 
         return fragment_to_markdown(value)
     return _with_closed_fence(value.replace("\r\n", "\n").replace("\r", "\n").strip())

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from yuyi.data.clean import ideographs, match_key
-from yuyi.data.sentences import last_end
+from yuyi.data.rules.sentences import last_end
 from yuyi.records import Pair
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from yuyi.data.html import fragment_to_markdown
-from yuyi.data.threads import Thread
-from yuyi.data.xml import stream_xml
+from yuyi.data.readers.html import fragment_to_markdown
+from yuyi.data.readers.threads import Thread
+from yuyi.data.readers.xml import stream_xml
 from yuyi.errors import InputError
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 import numpy as np
 
 from yuyi.artifacts import hash_input
-from yuyi.data.dense import open_encoder
+from yuyi.data.mining.dense import open_encoder
 from yuyi.errors import InputError, MissingExtra
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from yuyi.data.clean import IDEOGRAPHS, clean, match_key, weight
-from yuyi.data.headings import is_empty, is_generic
-from yuyi.data.sentences import has_sentence
+from yuyi.data.rules.headings import is_empty, is_generic
+from yuyi.data.rules.sentences import has_sentence
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

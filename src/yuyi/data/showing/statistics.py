@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from yuyi.data.draw import generator
-from yuyi.data.manifest import documents_by_source, origins
+from yuyi.data.mixing.draw import generator
+from yuyi.data.mixing.manifest import documents_by_source, origins
 from yuyi.data.reasons import Reasons
-from yuyi.data.trace import Sample, samples_at
+from yuyi.data.showing.trace import Sample, samples_at
 from yuyi.records import read_batches
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from yuyi.data.folder import DataFolder
-    from yuyi.data.manifest import Origin
+    from yuyi.data.mixing.manifest import Origin
     from yuyi.data.reasons import PartReasons
     from yuyi.data.step import StepRecord
     from yuyi.progress import Done

@@ -11,8 +11,8 @@ from itertools import accumulate
 from typing import Any
 
 from yuyi.data.clean import match_key, weight
-from yuyi.data.furniture import UNSEEN, is_furniture
-from yuyi.data.html_writer import BLOCKS, Writer, walk
+from yuyi.data.readers.furniture import UNSEEN, is_furniture
+from yuyi.data.readers.html_writer import BLOCKS, Writer, walk
 
 # Where sites put their content, most exact first; what says less than `_LEAST_MAIN` is passed over.
 _MAIN = (

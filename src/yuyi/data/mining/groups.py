@@ -15,8 +15,8 @@ import numpy as np
 
 from yuyi.artifacts import publish_file
 from yuyi.data.clean import match_key
-from yuyi.data.dense import open_encoder, write_vectors
-from yuyi.data.lexical import LexicalIndex, count_terms
+from yuyi.data.mining.dense import open_encoder, write_vectors
+from yuyi.data.mining.lexical import LexicalIndex, count_terms
 from yuyi.records import read_batches
 from yuyi.search.flat import FlatIndex
 

@@ -6,8 +6,8 @@ import re
 from typing import TYPE_CHECKING
 
 from yuyi.data.clean import language
-from yuyi.data.wikitext import wikitext_to_markdown
-from yuyi.data.xml import stream_xml
+from yuyi.data.readers.wikitext import wikitext_to_markdown
+from yuyi.data.readers.xml import stream_xml
 from yuyi.records import Document
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""What the steps that mark pairs are made of."""

@@ -1,0 +1,1 @@
+"""What finding hard negatives is made of."""

@@ -1,0 +1,1 @@
+"""What drawing a training set is made of."""

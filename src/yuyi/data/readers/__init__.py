@@ -1,0 +1,1 @@
+"""One reader a kind of file: what it holds as documents, in Markdown with spans."""
