@@ -242,7 +242,8 @@ def _hash_block(source: str, block: CleanBlock) -> int:
     if block.kind == "heading":
         # Even for headings, odd for others, so that one array holds both.
         return _hash(source, "#", match_key(without_number(block.text))) & ~1
-    if block.drop or not (key := match_key(block.text)):
+    # The same answer to several questions, or the same comment, is no notice.
+    if block.drop or block.part >= 0 or not (key := match_key(block.text)):
         return _NO_HASH
     is_item = block.kind == "list_item" or _ITEM.match(block.text)
     if is_item and weight(block.text) < _LEAST_ITEM:

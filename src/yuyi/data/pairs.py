@@ -17,8 +17,18 @@ from pydantic import Field
 from yuyi.config import REFUSE_UNKNOWN
 from yuyi.data.blocks import read_blocks
 from yuyi.data.clean import clean
-from yuyi.data.rules import document_rules, thread_rules
+from yuyi.data.rules import thread_rules
 from yuyi.data.rules.candidates import PairMaker, pair_id
+from yuyi.data.rules.document_rules import (
+    first_rest,
+    neighbours,
+    path_section,
+    question_answer,
+    table_row,
+    term_definition,
+    title_best,
+    title_lead,
+)
 from yuyi.data.rules.linked_rules import (
     Links,
     anchor_target,
@@ -47,18 +57,8 @@ if TYPE_CHECKING:
 _RULES: dict[str, Callable[[Reading], Iterator[Candidate]]] = {
     rule.__name__: rule
     for rule in (
-        *(
-            document_rules.question_answer,
-            document_rules.title_lead,
-            document_rules.path_section,
-            document_rules.title_best,
-        ),
-        *(
-            document_rules.term_definition,
-            document_rules.table_row,
-            document_rules.first_rest,
-            document_rules.neighbours,
-        ),
+        *(question_answer, title_lead, path_section, title_best),
+        *(term_definition, table_row, first_rest, neighbours),
     )
 }
 _THREAD_RULES: dict[str, Callable[[Reading, float], Iterator[Candidate]]] = {

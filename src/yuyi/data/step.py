@@ -36,7 +36,7 @@ Job = TypeVar("Job")
 # Numbers by name, in as many levels as needed: {"rows": 3, "dropped": {"forum": {"too short": 1}}}.
 Counts: TypeAlias = dict[str, Any]
 
-_BEGUN, _RECORD, _SCRATCH = "begun.json", "step.json", "scratch"
+_BEGUN, _RECORD, _SCRATCH, _COUNTS = "begun.json", "step.json", "scratch", ".counts.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,8 +162,7 @@ def run_step(
         with _writing(path):
             _begin(unfinished, fingerprint)
             counts = make(Workplace(unfinished, workers or available_cores(), on_done))
-            _tidy(unfinished)
-            parts = tuple(sorted(file.name for file in unfinished.iterdir()))
+            parts = tuple(sorted(file.name for file in unfinished.iterdir() if not _is_passing(file)))
             record = StepRecord(
                 step=path.name,
                 fingerprint=fingerprint,
@@ -239,7 +238,7 @@ def _run(make: Callable[[str, Job, Path], Counts], name: str, job: Job, folder: 
 
 
 def _counts_file(folder: Path, name: str) -> Path:
-    return folder / f"{name}.counts.json"
+    return folder / f"{name}{_COUNTS}"
 
 
 def _begin(unfinished: Path, fingerprint: str) -> None:
@@ -251,18 +250,19 @@ def _begin(unfinished: Path, fingerprint: str) -> None:
     _write_json(begun, fingerprint)
 
 
-def _tidy(unfinished: Path) -> None:
-    """Remove what only an unfinished step needs, and what a kill left behind."""
-    _remove(unfinished / _SCRATCH)
-    for file in unfinished.iterdir():
-        if file.name == _BEGUN or file.name.endswith(".counts.json") or file.name.startswith("."):
-            file.unlink()
+def _is_passing(file: Path) -> bool:
+    """Whether a file is only needed until the step is finished, or was left behind by a kill."""
+    return file.name in (_BEGUN, _RECORD, _SCRATCH) or file.name[0] == "." or file.name.endswith(_COUNTS)
 
 
 def _settle(path: Path, unfinished: Path) -> None:
     """Put a finished folder in its place, also where a kill came between."""
     old = path.with_name(f".{path.name}.old")
     if (unfinished / _RECORD).exists():
+        _remove(unfinished / _SCRATCH)
+        for file in unfinished.iterdir():
+            if file.name != _RECORD and _is_passing(file):
+                file.unlink()
         if path.exists():
             _remove(old)
             path.rename(old)
@@ -295,6 +295,8 @@ def _alone(path: Path) -> Iterator[None]:
 def _writing(path: Path) -> Iterator[None]:
     try:
         yield
+    except FileNotFoundError:  # What is missing was written a moment ago: no fault of the disk.
+        raise
     except OSError as error:
         raise InputError(
             f"{path}: cannot be written ({error.strerror or error}). What was finished is kept. Make room or "
