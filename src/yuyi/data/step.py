@@ -15,6 +15,7 @@ import os
 import resource
 import shutil
 import signal
+import sqlite3
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -297,9 +298,10 @@ def _writing(path: Path) -> Iterator[None]:
         yield
     except FileNotFoundError:  # What is missing was written a moment ago: no fault of the disk.
         raise
-    except OSError as error:
+    except (OSError, sqlite3.OperationalError) as error:
+        reason = getattr(error, "strerror", None) or error
         raise InputError(
-            f"{path}: cannot be written ({error.strerror or error}). What was finished is kept. Make room or "
+            f"{path}: cannot be written ({reason}). What was finished is kept. Make room or "
             "mend the permissions, and run the same command again."
         ) from error
 
