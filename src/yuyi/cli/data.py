@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from yuyi.cli import data_show
+from yuyi.cli.data_told import tell
 from yuyi.cli.options import JsonOption, QuietOption
 from yuyi.errors import InputError
 from yuyi.progress import progress
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from yuyi.data.config import DataConfig
-    from yuyi.data.step import Counts, StepRecord
     from yuyi.progress import Done
 
 app = typer.Typer(
@@ -89,7 +89,8 @@ def make(
     records = {}
     for name, record in make(folder, chosen, workers=workers, shown=_display(quiet)):
         records[name] = record
-        _tell(name, record, quiet=quiet or as_json)
+        if not quiet and not as_json:
+            tell(name, record, out)
     page = write_report(folder)
     if as_json:
         typer.echo(json.dumps({name: asdict(record) for name, record in records.items()}, ensure_ascii=False))
@@ -272,8 +273,8 @@ def _run(
     record = run_one(name, DataFolder(folder), config, workers=workers, shown=_display(quiet))
     if as_json:
         typer.echo(json.dumps(asdict(record), ensure_ascii=False))
-    else:
-        _tell(name, record, quiet=quiet)
+    elif not quiet:
+        tell(name, record, folder)
 
 
 def _display(quiet: bool) -> Any:
@@ -281,27 +282,3 @@ def _display(quiet: bool) -> Any:
         return progress(name, shown=False if quiet else None)
 
     return shown
-
-
-def _tell(name: str, record: StepRecord, *, quiet: bool) -> None:
-    if quiet:
-        return
-    if record.kept:
-        typer.echo(f"{name}: unchanged, kept", err=True)
-        return
-    size = f"{record.counts.get('rows', 0):,} rows"
-    typer.echo(f"{name}: {size} in {record.seconds:,.1f} s, {record.peak_memory / 2**20:,.0f} MiB", err=True)
-    for what, by_source in record.counts.items():
-        if what != "collections" and isinstance(by_source, dict) and (totals := _totals(by_source)):
-            named = ", ".join(f"{key} {count:,}" for key, count in totals.items())
-            typer.echo(f"  {what.replace('_', ' ')}: {named}", err=True)
-
-
-def _totals(by_source: Counts) -> dict[str, int]:
-    """The numbers of all sources together, the largest first; empty where they are not by source and name."""
-    totals: dict[str, int] = {}
-    for counts in by_source.values():
-        for name, count in counts.items() if isinstance(counts, dict) else ():
-            if isinstance(count, int):
-                totals[name] = totals.get(name, 0) + count
-    return dict(sorted(totals.items(), key=lambda item: -item[1]))

@@ -6,8 +6,7 @@ answers count; it says nothing of queries with one answer.
 
 *Covered answers.* A negative that holds at least half of what the positive says, by the weight (inverse
 frequency) of its terms, may answer as well. The miner does not look for this: it searches by the query. The
-same share among random passages of the group tells what the measure finds by chance, and among other known
-answers of the same query, how many it finds at all.
+same share among random passages of the group tells what the measure finds by chance.
 """
 
 from __future__ import annotations
