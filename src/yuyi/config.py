@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from yuyi.errors import RecipeError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     import pydantic
@@ -19,20 +19,27 @@ Config = TypeVar("Config")
 REFUSE_UNKNOWN = {"extra": "forbid"}
 
 
-def read_yaml(path: Path) -> Any:
-    """What a YAML file holds.
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The keys and values that a YAML file holds; an empty file has none.
 
     Raises:
-        RecipeError: the file is missing or no YAML.
+        RecipeError: the file is missing, no YAML, or something else than keys with values.
     """
     import yaml
 
     try:
-        return yaml.safe_load(path.read_text("utf-8"))
+        values = yaml.safe_load(path.read_text("utf-8"))
     except FileNotFoundError as error:
         raise RecipeError(f"{path}: no such recipe. Check the path.") from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise RecipeError(f"{path}: cannot be read as YAML ({error}). Mend the file.") from error
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise RecipeError(
+            f"{path}: holds {reprlib.repr(values)}, not keys with values. Write KEY: VALUE lines."
+        )
+    return values
 
 
 def check_settings(kind: type[Config], values: Any, where: str) -> Config:
@@ -55,16 +62,16 @@ def check_settings(kind: type[Config], values: Any, where: str) -> Config:
         raise RecipeError(f"{where}: {_first_fault(error, kind)}") from error
 
 
-def with_settings(values: Any, assignments: Mapping[str, str], where: str = "--set") -> Any:
-    """A copy of the tree `values` in which each dotted key of `assignments` has its value, read as YAML.
+def with_settings(
+    values: Mapping[str, Any], assignments: Mapping[str, Any], where: str = "--set"
+) -> dict[str, Any]:
+    """A copy of the tree `values` in which each dotted key of `assignments` has its value.
 
     Raises:
         RecipeError: a key leads through something that has no keys.
     """
-    import yaml
-
-    tree = dict(values or {})
-    for key, text in assignments.items():
+    tree = dict(values)
+    for key, value in assignments.items():
         branch = tree
         *above, last = key.split(".")
         for name in above:
@@ -72,11 +79,28 @@ def with_settings(values: Any, assignments: Mapping[str, str], where: str = "--s
             if not isinstance(inner, dict):
                 raise RecipeError(f"{where} {key}: {name} is {reprlib.repr(inner)} and has no keys. Mend it.")
             branch[name] = branch = dict(inner)
-        try:
-            branch[last] = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise RecipeError(f"{where} {key}: {text!r} cannot be read as YAML. Mend the value.") from error
+        branch[last] = value
     return tree
+
+
+def read_assignments(lines: Sequence[str]) -> dict[str, Any]:
+    """Values by dotted key, of lines of the form `KEY=VALUE` with the value in YAML.
+
+    Raises:
+        RecipeError: a line has another form.
+    """
+    import yaml
+
+    values = {}
+    for line in lines:
+        key, equals, text = line.partition("=")
+        if not equals or not key:
+            raise RecipeError(f"--set {line}: not of the form KEY=VALUE. Write, say, --set mix.alpha=0.5")
+        try:
+            values[key] = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise RecipeError(f"--set {key}: {text!r} cannot be read as YAML. Mend the value.") from error
+    return values
 
 
 def _first_fault(error: pydantic.ValidationError, kind: type) -> str:

@@ -12,7 +12,6 @@ import typer
 from yuyi.cli import data_show
 from yuyi.cli.data_told import tell
 from yuyi.cli.options import JsonOption, QuietOption
-from yuyi.errors import InputError
 from yuyi.progress import progress
 
 if TYPE_CHECKING:
@@ -170,9 +169,11 @@ def quality(
       yuyi data quality pairs/ --config data.yaml --set quality.sample=2000
     """
     _require()
-    given = {"base_url": base_url, "model": model, "dry_run": dry_run or None}
-    named = [f"quality.{key}={value}" for key, value in given.items() if value is not None]
-    _run("quality", folder, _config(config, [*named, *(settings or ())]), workers, quiet, as_json)
+    chosen = _config(
+        config, settings,
+        quality__base_url=base_url, quality__model=model, quality__dry_run=dry_run or None,
+    )  # fmt: skip
+    _run("quality", folder, chosen, workers, quiet, as_json)
 
 
 # The verbs without options of their own: which steps each runs, and what its help says.
@@ -246,22 +247,27 @@ def _config(
     paths: list[Path] | None = None,
     evaluation: list[Path] | None = None,
     wanted: str = "",
+    **given: Any,
 ) -> DataConfig:
-    """The settings of a file and of the command line; `wanted` is a step that runs even without settings."""
+    """The settings of a file and of the command line.
+
+    Args:
+        path: the file.
+        settings: of `--set`.
+        paths: what is read instead of the file's sources.
+        evaluation: the test sets instead of the file's.
+        wanted: a step that runs even without settings.
+        given: other options by key, with two underscores for the dot.
+    """
+    from yuyi.config import read_assignments
     from yuyi.data.config import read_data_config
 
-    assignments = {}
-    for setting in settings or ():
-        key, equals, value = setting.partition("=")
-        if not equals or not key:
-            raise InputError(f"--set {setting}: not of the form KEY=VALUE. Write, say, --set mix.alpha=0.5")
-        assignments[key] = value
-    values: dict[str, Any] = {}
+    assignments = {key.replace("__", "."): value for key, value in given.items() if value is not None}
     if paths:
-        values["extract"] = {"sources": [{"path": str(each)} for each in paths]}
+        assignments["extract.sources"] = [{"path": str(each)} for each in paths]
     if evaluation:
-        values["decontaminate"] = {"evaluation": [str(each) for each in evaluation]}
-    return read_data_config(path, assignments, values, wanted)
+        assignments["decontaminate.evaluation"] = [str(each) for each in evaluation]
+    return read_data_config(path, {**assignments, **read_assignments(settings or [])}, wanted)
 
 
 def _run(

@@ -55,23 +55,38 @@ class DataConfig:
 
 
 def read_data_config(
-    path: Path | None = None,
-    assignments: Mapping[str, str] | None = None,
-    values: Mapping[str, Any] | None = None,
-    wanted: str = "",
+    path: Path | None = None, assignments: Mapping[str, Any] | None = None, wanted: str = ""
 ) -> DataConfig:
     """The settings in a YAML file, changed by single assignments.
 
+    Where a setting is itself a table of names with a value each, such as `filter.shortest_of`, an assignment
+    to one name leaves the others at their defaults.
+
     Args:
         path: the file; None for the defaults.
-        assignments: values by dotted key, such as `{"mix.alpha": "0.5"}`, each read as YAML.
-        values: whole sections, which take the place of the file's before the assignments.
+        assignments: values by dotted key, such as `{"mix.alpha": 0.5}`.
         wanted: a section that has its defaults where nothing is said of it, also if it is off by default.
 
     Raises:
         RecipeError: the file is missing or no YAML, a key is unknown, a value is impossible.
     """
-    tree = dict((read_yaml(path) if path else None) or {}) | dict(values or {})
+    tree = read_yaml(path) if path else {}
+    # A section with nothing under it means the defaults of a step that is always done, else that it is not.
+    tree = {name: section for name, section in tree.items() if section is not None or name in _OPTIONAL}
     if wanted in ("consistency", "mine"):
         tree.setdefault(wanted, {})
-    return check_settings(DataConfig, with_settings(tree, assignments or {}), str(path or "settings"))
+    given = dict(assignments or {})
+    for key, table in _TABLES.items():
+        if any(name.startswith(f"{key}.") for name in given):
+            section, _, name = key.partition(".")
+            told = (tree.get(section) or {}).get(name, table)
+            given = {key: told, **given}
+    return check_settings(DataConfig, with_settings(tree, given), str(path or "settings"))
+
+
+_OPTIONAL = ("decontaminate", "consistency", "quality", "mine")
+# Settings that are tables of names with defaults.
+_TABLES = {
+    "filter.shortest_of": FiltersConfig().shortest_of,
+    "consistency.top_k_of": ConsistencyConfig().top_k_of,
+}

@@ -13,6 +13,8 @@ lies in the part of that name, and a row's marks too.
 
 from __future__ import annotations
 
+import shlex
+import shutil
 from typing import TYPE_CHECKING
 
 from yuyi.data.step import read_record
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 
 READY_SUFFIX = ".pairs.parquet"
 # Which verb makes each folder, so that an error can name it.
-_VERBS = {
+VERBS = {
     "documents": "extract",
     "blocks": "clean",
     "pairs": "pairs",
@@ -60,17 +62,32 @@ class DataFolder:
         return read_record(self.path / step)
 
     def need(self, step: str) -> StepRecord:
-        """What a step says of itself.
+        """What a step says of itself, after a look at what it was made from.
 
         Raises:
-            InputError: it was not done; the message names the command that does it.
+            InputError: it was not done, or what it was made from is not what is there now; the message names
+                the command to run.
         """
         record = self.record(step)
         if record is None:
-            raise InputError(
-                f"{self.path}: holds no finished {step}. Run: yuyi data {_VERBS[step]} {self.path}"
-            )
+            raise InputError(f"{self.path}: holds no finished {step}. Run: {self._command(step)}")
+        # What `extract` reads has the names of sources, and one may be called like a step.
+        for name, digest in record.inputs.items() if step != "documents" else ():
+            if name in VERBS and self.need(name).digest != digest:
+                raise InputError(
+                    f"{self.path / step}: was made from other {name} than are there now. "
+                    f"Run again: {self._command(step)}"
+                )
         return record
+
+    def remove(self, verb: str) -> None:
+        """Remove what a verb made, if it made anything."""
+        for step, maker in VERBS.items():
+            if maker == verb and (self.path / step).exists():
+                shutil.rmtree(self.path / step)
+
+    def _command(self, step: str) -> str:
+        return f"yuyi data {VERBS.get(step, step)} {shlex.quote(str(self.path))}"
 
     def parts(self, step: str) -> dict[str, Path]:
         """The Parquet parts of a step in order, by name without suffix.
@@ -98,30 +115,34 @@ class DataFolder:
             if name.endswith(READY_SUFFIX)
         }
 
-    def mark_steps(self, *, on: str = "pairs") -> list[str]:
+    def mark_steps(self, *, on: str = "pairs", without: Collection[str] = ()) -> list[str]:
         """The steps that have marked pairs (or, with `on="documents"`, documents), as `marks/NAME`.
 
+        Those in `without` are left out and not looked at, which is what a step does with its own old marks.
+
         Raises:
-            InputError: marks are there that belong to other pairs or documents than those that are there now.
+            InputError: marks were made from something else than is there now.
         """
         names = sorted(f"marks/{file.parent.name}" for file in self.path.glob("marks/*/step.json"))
-        found = [name for name in names if (name in DOCUMENT_MARKS) == (on == "documents")]
+        wanted = [name for name in names if (name in DOCUMENT_MARKS) == (on == "documents")]
+        found = [name for name in wanted if name not in without]
         for name in found:
-            if self.need(name).inputs[on] != self.need(on).digest:
-                raise InputError(
-                    f"{self.path / name}: these marks belong to other {on} than are there now. "
-                    f"Run again: yuyi data {_VERBS.get(name, name)} {self.path}"
-                )
+            self.need(name)
         return found
 
     def marks(self, part: str, steps: Collection[str]) -> Iterator[Mark]:
-        """The marks that some steps, as `mark_steps` names them, put on the rows of a part."""
+        """The marks that some steps, as `mark_steps` names them, put on the rows of a part.
+
+        Raises:
+            InputError: a step was not done, or a file of its marks is missing or damaged.
+        """
         for step in steps:
-            file = self.path / step / f"{part}.parquet"
-            if file.exists():
-                yield from read_marks(file)
+            record = self.record(step)
+            if record is None:
+                self.need(step)
+            elif f"{part}.parquet" in record.parts:
+                yield from read_marks(self.path / step / f"{part}.parquet")
 
     def dropped_rows(self, part: str, *, without: Collection[str] = (), on: str = "pairs") -> set[int]:
         """Numbers of the rows of a part that some step marked, not counting the steps in `without`."""
-        steps = [step for step in self.mark_steps(on=on) if step not in without]
-        return {mark.row for mark in self.marks(part, steps)}
+        return {mark.row for mark in self.marks(part, self.mark_steps(on=on, without=without))}

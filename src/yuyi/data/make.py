@@ -60,7 +60,8 @@ def make(
 ) -> Iterator[tuple[str, StepRecord]]:
     """Each step's name and record when it is done; steps that stand from before are kept.
 
-    Steps that `config` has no settings for are left out.
+    Steps that `config` has no settings for are left out, and what they made in an earlier run is removed, so
+    that no mark of theirs counts any more. What a language model was paid for stays in its cache.
 
     Args:
         folder: where everything goes.
@@ -74,6 +75,8 @@ def make(
     for name, (section, _) in STEPS.items():
         if getattr(config, section) is not None:
             yield name, run_one(name, folder, config, workers=workers, shown=shown)
+        else:
+            folder.remove(section)
 
 
 def run_one(

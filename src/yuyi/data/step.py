@@ -21,6 +21,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field
 from multiprocessing import get_context
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from yuyi.artifacts import hash_code, hash_file, hash_json, publish_file
@@ -29,7 +30,6 @@ from yuyi.machine import available_cores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from yuyi.progress import Done
 
@@ -77,11 +77,13 @@ class Workplace:
         folder: its parts go here.
         workers: processes that it may use.
         on_done: to be called with numbers of rows.
+        peaks: bytes that each process held at most which did a job.
     """
 
     folder: Path
     workers: int
     on_done: Done
+    peaks: list[int] = field(default_factory=list)
 
     @property
     def scratch(self) -> Path:
@@ -118,7 +120,8 @@ class Workplace:
         waiting = {name: job for name, job in jobs.items() if not _counts_file(folder, name).exists()}
         for name in jobs.keys() - waiting.keys():
             self.on_done(_read_json(_counts_file(folder, name)).get("rows", 0))
-        for counts in _run_all(waiting, make, folder, self.workers):
+        for counts, peak in _run_all(waiting, make, folder, self.workers):
+            self.peaks.append(peak)
             self.on_done(counts.get("rows", 0))
         total: Counts = {}
         for name in jobs:
@@ -162,7 +165,9 @@ def run_step(
         begin = time.monotonic()
         with _writing(path):
             _begin(unfinished, fingerprint)
-            counts = make(Workplace(unfinished, workers or available_cores(), on_done))
+            _forget_peak()
+            place = Workplace(unfinished, workers or available_cores(), on_done)
+            counts = make(place)
             parts = tuple(sorted(file.name for file in unfinished.iterdir() if not _is_passing(file)))
             record = StepRecord(
                 step=path.name,
@@ -173,7 +178,7 @@ def run_step(
                 parts=parts,
                 counts=counts,
                 seconds=round(time.monotonic() - begin, 1),
-                peak_memory=_peak_memory(),
+                peak_memory=max(_peak_memory(), *place.peaks, 0),
             )
             _write_json(unfinished / _RECORD, _values(record))
             _settle(path, unfinished)
@@ -181,12 +186,19 @@ def run_step(
 
 
 def read_record(path: Path) -> StepRecord | None:
-    """What the step that wrote the folder `path` says of itself; None where there is no finished step."""
+    """What the step that wrote the folder `path` says of itself; None where there is no finished step.
+
+    Raises:
+        InputError: its `step.json` is damaged.
+    """
     file = path / _RECORD
     if not file.exists():
         return None
-    values = _read_json(file)
-    return StepRecord(**{**values, "parts": tuple(values["parts"])})
+    try:
+        values = _read_json(file)
+        return StepRecord(**{**values, "parts": tuple(values["parts"])})
+    except (ValueError, TypeError, KeyError) as error:
+        raise InputError(f"{file}: damaged ({error}). Remove the folder {path} and make it again.") from error
 
 
 def add_counts(total: Counts, more: Counts) -> None:
@@ -200,7 +212,7 @@ def add_counts(total: Counts, more: Counts) -> None:
 
 def _run_all(
     jobs: Mapping[str, Job], make: Callable[[str, Job, Path], Counts], folder: Path, workers: int
-) -> Iterator[Counts]:
+) -> Iterator[tuple[Counts, int]]:
     if min(workers, len(jobs)) <= 1:
         for name, job in jobs.items():
             yield _run(make, name, job, folder)
@@ -218,8 +230,9 @@ def _run_all(
                 yield future.result()
         except BrokenProcessPool as error:
             raise WorkerError(
-                f"{folder.name}: a worker process died, perhaps for want of memory. What was finished is "
-                "kept. Run the same command again, with fewer --workers."
+                f"{folder.name}: a worker process died, perhaps for want of memory, or in a script whose "
+                'calls are not under `if __name__ == "__main__":`. What was finished is kept. Run it again, '
+                "with fewer workers."
             ) from error
         finally:
             # After an error what has begun still ends, and what has not never begins.
@@ -232,10 +245,11 @@ def _start_worker(cores: int) -> None:
     os.environ["YUYI_CORES"] = str(cores)
 
 
-def _run(make: Callable[[str, Job, Path], Counts], name: str, job: Job, folder: Path) -> Counts:
+def _run(make: Callable[[str, Job, Path], Counts], name: str, job: Job, folder: Path) -> tuple[Counts, int]:
+    """What a job counted, and the bytes that its process held at most."""
     counts = make(name, job, folder)
     _write_json(_counts_file(folder, name), counts)
-    return counts
+    return counts, _peak_memory()
 
 
 def _counts_file(folder: Path, name: str) -> Path:
@@ -326,8 +340,15 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
 
 
+def _forget_peak() -> None:
+    """Let the system measure this process's largest memory anew, where it can (Linux)."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
 def _peak_memory() -> int:
-    kilobytes = max(
-        resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    )
-    return int(kilobytes) << 10
+    """Bytes that this process held at most, since `_forget_peak` where that works, else in its life."""
+    with contextlib.suppress(OSError, StopIteration):
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return int(next(line for line in lines if line.startswith("VmHWM:")).split()[1]) << 10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10

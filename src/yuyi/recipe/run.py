@@ -170,7 +170,6 @@ def _make_pairs(run: Run) -> None:
         recipe.prepare,
         extract=replace(recipe.prepare.extract, sources=sources),
         decontaminate=DecontaminateConfig(evaluation=evaluation) if recipe.evaluation else None,
-        mix=replace(recipe.prepare.mix, alpha=1.0, size=None),
     )
     for name, record in make(DataFolder(run.prepared), config, shown=progress):
         run.say(f"  {name}: {record.counts.get('rows', 0):,} rows in {record.seconds:,.0f} s")

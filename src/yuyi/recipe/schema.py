@@ -102,6 +102,12 @@ class Recipe:
             raise RecipeError(
                 "prepare: what is read and kept out stands in documents, pairs and evaluation. Name it there."
             )
+        mix = self.prepare.mix
+        if (mix.size, mix.columns, mix.format) != (None, "yuyi", "parquet"):
+            raise RecipeError(
+                "prepare.mix: size, columns and format are fixed here: training reads every pair, and draws by "
+                "table.exponent. Leave them out."
+            )
         if not self.documents and not self.pairs:
             raise RecipeError("documents, pairs: both are empty. Name at least one file to learn from.")
         table = self.table
