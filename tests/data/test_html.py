@@ -188,3 +188,8 @@ def test_deep_nesting_takes_little_time(source: str) -> None:
     begin = time.process_time()
     fragment_to_markdown(source + "end")
     assert time.process_time() - begin < 3
+
+
+def test_a_sign_alone_is_no_title() -> None:
+    source = "<title>安装指南</title><main><h1>🔗</h1><h2>说明</h2><p>{}</p></main>".format("正文在此。" * 30)
+    assert html_to_markdown(source)[0] == "安装指南"

@@ -72,7 +72,7 @@ def test_whatever_the_bytes_valid_utf8_wins(data: bytes) -> None:
     assert encoding == "utf-8" or "\0" in text or text == "" or data[:2] in (b"\xff\xfe", b"\xfe\xff")
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "gb18030", "gbk"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32", "gb18030", "gbk"])
 def test_known_encodings_give_the_same_text(tmp_path: Path, encoding: str) -> None:
     path = tmp_path / "护照.txt"
     path.write_bytes(CHINESE.encode(encoding))
@@ -100,6 +100,7 @@ def test_utf8_text_comes_back_unchanged(text: str) -> None:
         (bytes(range(128, 256)), "neither UTF-8"),
         ("Le café était fermé, voilà où".encode("latin-1"), "neither UTF-8"),
         (b"\xff\xfea\x00b", "UTF-16"),
+        (b"\xff\xfe\x00\x00a\x00", "UTF-32"),
         ("Вчера мы ходили в кино. ".encode("cp1251") * 20, "neither UTF-8"),
         ("어제 친구와 함께 영화를 보러 갔습니다. ".encode("euc_kr") * 20, "nor Big5"),
         ("昨日、友達と一緒に映画を見ました。".encode("shift_jis") * 20, "nor Big5"),

@@ -21,14 +21,14 @@ def lines_of(data: bytes) -> list[str]:
     return list(decode_lines(io.BytesIO(data)))
 
 
-@given(TEXTS, st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]))
+@given(TEXTS, st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-32"]))
 def test_lines_are_those_of_the_whole_text(text: str, encoding: str) -> None:
     data = text.encode(encoding)
     whole = decode(data).split("\n")
     assert lines_of(data) == (whole[:-1] if whole[-1] == "" else whole)
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "gb18030", "utf-16", "utf-16-be"])
+@pytest.mark.parametrize("encoding", ["utf-8", "gb18030", "utf-16", "utf-16-be", "utf-32"])
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_blocks_leave_no_seam(encoding: str, end: str) -> None:
     texts = [f"第{number}行，后面还有字" for number in range(100_000)]

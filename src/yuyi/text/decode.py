@@ -1,4 +1,4 @@
-"""Bytes of a file to text: UTF-8, UTF-16, GB18030 and Big5, the encodings people really have."""
+"""Bytes of a file to text: UTF-8, UTF-16, UTF-32, GB18030 and Big5, the encodings people really have."""
 
 from __future__ import annotations
 
@@ -28,6 +28,13 @@ _FREQUENT_SHARE = 0.15
 _JUDGED_FROM = 100
 # Looking at more characters would not change the judgment.
 _LOOKED_AT = 4096
+# The mark of UTF-32 begins with that of UTF-16.
+_WIDE_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
 # Of ambiguous bytes the first wins.
 _CHINESE = ("gb18030", "cp950", "big5hkscs")
 _FREQUENT = frozenset(
@@ -91,12 +98,14 @@ def recognise(data: bytes) -> tuple[str, str]:
     Raises:
         InputError: `data` is binary or in no known encoding.
     """
-    encoding = recognise_utf16(data)
+    encoding = recognise_wide(data)
     if encoding:
         try:
             return encoding, data.decode(encoding).removeprefix("\ufeff")
         except UnicodeDecodeError as error:
-            raise InputError("starts like UTF-16 text but is damaged. Save it as UTF-8.") from error
+            raise InputError(
+                f"starts like {encoding[:6].upper()} text but is damaged. Save it as UTF-8."
+            ) from error
     refuse_binary(data)
     try:
         return "utf-8", data.decode("utf-8-sig")
@@ -111,9 +120,12 @@ def recognise(data: bytes) -> tuple[str, str]:
     return best, found[best]
 
 
-def recognise_utf16(data: bytes) -> str | None:
-    """The codec of text in UTF-16 that begins with `data`, by its mark or by what it says; else None."""
-    for mark, encoding in ((codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be")):
+def recognise_wide(data: bytes) -> str | None:
+    """The codec of text in UTF-16 or UTF-32 that begins with `data`; else None.
+
+    UTF-32 is told by its mark, UTF-16 by its mark or by what it says.
+    """
+    for mark, encoding in _WIDE_MARKS:
         if data.startswith(mark):
             return encoding
     # Without a mark it is told by its zeros: the upper halves of ASCII characters, line ends among them.

@@ -7,7 +7,7 @@ import io
 from typing import TYPE_CHECKING
 
 from yuyi.errors import InputError
-from yuyi.text.decode import reading, recognise, recognise_utf16, refuse_binary
+from yuyi.text.decode import reading, recognise, recognise_wide, refuse_binary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,8 +55,8 @@ def decode_lines(file: BinaryIO) -> Iterator[str]:
             32 MiB.
     """
     first = _read_block(file, 0)
-    encoding = recognise_utf16(first)
-    texts = _decode_utf16(file, first, encoding) if encoding else _decode_blocks(file, first)
+    encoding = recognise_wide(first)
+    texts = _decode_wide(file, first, encoding) if encoding else _decode_blocks(file, first)
     newlines = io.IncrementalNewlineDecoder(None, translate=True)
     seen = 0
     rest = ""
@@ -100,7 +100,7 @@ def _strange_bytes(error: Exception, block: bytes, seen: int, expected: str | No
     return InputError(f"line {line} is not {expected}, as the lines before it are. Save all of it as UTF-8.")
 
 
-def _decode_utf16(file: BinaryIO, block: bytes, encoding: str) -> Iterator[str]:
+def _decode_wide(file: BinaryIO, block: bytes, encoding: str) -> Iterator[str]:
     decoder = codecs.getincrementaldecoder(encoding)()
     try:
         yield decoder.decode(block).removeprefix("\ufeff")
@@ -108,7 +108,9 @@ def _decode_utf16(file: BinaryIO, block: bytes, encoding: str) -> Iterator[str]:
             yield decoder.decode(block)
         decoder.decode(b"", final=True)
     except UnicodeDecodeError as error:
-        raise InputError("starts like UTF-16 text but is damaged. Save it as UTF-8.") from error
+        raise InputError(
+            f"starts like {encoding[:6].upper()} text but is damaged. Save it as UTF-8."
+        ) from error
 
 
 def _read_block(file: BinaryIO, seen: int) -> bytes:

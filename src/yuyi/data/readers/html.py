@@ -102,11 +102,12 @@ def _title(tree: Any, headings: list[tuple[int, str]]) -> str:
     whole = " ".join(node.text().split()) if node else ""
     for level, heading in headings:
         said = _plain(heading)
-        if level == 1 or match_key(said) in match_key(whole):
+        # Nothing is left of one that is a sign, and that is in every title.
+        if (key := match_key(said)) and (level == 1 or key in match_key(whole)):
             return said
     for node in tree.css("h1"):
         said = _plain(Writer(flat=True).render(node))
-        if said and match_key(said) in match_key(whole):
+        if (key := match_key(said)) and key in match_key(whole):
             return said
     card = tree.css_first('meta[property="og:title"]')
     said = (card.attributes.get("content") or "").strip() if card else ""
