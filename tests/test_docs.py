@@ -5,11 +5,15 @@ from __future__ import annotations
 import doctest
 import importlib
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 REPOSITORY = Path(__file__).parent.parent
+DOCUMENTS = REPOSITORY / "tests" / "data" / "documents"
 PAGES = [
     "README.md",
     *sorted(str(page.relative_to(REPOSITORY)) for page in (REPOSITORY / "docs").glob("*.md")),
@@ -31,9 +35,14 @@ def python_blocks(page: str) -> list[str]:
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if python_blocks(page)])
-def test_python_blocks_run(page: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_python_blocks_run(page: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for block in python_blocks(page):
-        exec(compile(block, page, "exec"), {})
+        if "__main__" in block:  # Processes that it starts read the script again.
+            (tmp_path / "script.py").write_text(block, "utf-8")
+            shutil.copytree(DOCUMENTS, tmp_path / "docs")
+            subprocess.run([sys.executable, "script.py"], cwd=tmp_path, check=True)
+        else:
+            exec(compile(block, page, "exec"), {})
     assert "Traceback" not in capsys.readouterr().err
 
 

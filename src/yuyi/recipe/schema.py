@@ -105,8 +105,8 @@ class Recipe:
         mix = self.prepare.mix
         if (mix.size, mix.columns, mix.format) != (None, "yuyi", "parquet"):
             raise RecipeError(
-                "prepare.mix: size, columns and format are fixed here: training reads every pair, and draws by "
-                "table.exponent. Leave them out."
+                "prepare.mix: size, columns and format are fixed here: training reads every pair, and draws "
+                "by table.exponent. Leave them out."
             )
         if not self.documents and not self.pairs:
             raise RecipeError("documents, pairs: both are empty. Name at least one file to learn from.")
