@@ -102,6 +102,31 @@ def test_without_a_size_everything_is_taken(folder: DataFolder) -> None:
     }
 
 
+def test_without_a_size_neither_alpha_nor_repeat_changes_what_weights_give(folder: DataFolder) -> None:
+    weights = Weights(sources={"文档": 0.5, "forum": 0.25}, kinds={"parallel": 3, "qa": 0.5})
+    for alpha, repeat in ((0.5, 1), (0, 1), (1, 5)):
+        mix(folder, MixtureConfig(alpha=alpha, repeat=repeat, weights=weights))
+        kinds = Counter((one.source, one.kind) for one in rows(folder))
+        assert kinds == {
+            ("文档", "title_lead"): 400,
+            ("文档", "qa"): 25,
+            ("forum", "qa"): 13,
+            ("小源", "parallel"): 16,
+        }
+        assert max(Counter(ids(rows(folder))).values()) == 1
+
+
+def test_what_a_kind_cannot_give_under_the_cap_of_its_source_another_gives(folder: DataFolder) -> None:
+    mix(folder, MixtureConfig(caps=Caps(sources={"文档": 200}, kinds={"title_lead": 120})))
+    kinds = Counter((one.source, one.kind) for one in rows(folder))
+    assert kinds[("文档", "title_lead")] == 120 and kinds[("文档", "qa")] == 80
+    # And what a source may not give of a kind comes from another source.
+    mix(folder, MixtureConfig(caps=Caps(sources={"文档": 9}, kinds={"qa": 60})))
+    kinds = Counter((one.source, one.kind) for one in rows(folder))
+    assert kinds[("文档", "title_lead")] + kinds[("文档", "qa")] == 9
+    assert kinds[("文档", "qa")] + kinds[("forum", "qa")] == 60
+
+
 def test_weights_and_caps(folder: DataFolder) -> None:
     config = MixtureConfig(
         alpha=1,
@@ -155,6 +180,8 @@ def test_a_reason_that_does_not_occur_is_named_with_those_that_do(folder: DataFo
         mix(folder, MixtureConfig(ignore=("to short",)))
     with pytest.raises(InputError, match=r"mix.weights.sources: 'Forum'.*forum, 小源, 文档"):
         mix(folder, MixtureConfig(weights=Weights(sources={"Forum": 2})))
+    with pytest.raises(InputError, match=r"mix.tasks: 'nokind'.*parallel, qa, title_lead"):
+        mix(folder, MixtureConfig(tasks={"nokind": "x"}))
     assert not (folder.path / "mixture").exists()
 
 
@@ -202,7 +229,7 @@ def test_marks_of_other_pairs_are_refused(folder: DataFolder) -> None:
         (folder.path / "pairs" / "step.json").read_text("utf-8").replace('"digest": "', '"digest": "0'),
         "utf-8",
     )
-    with pytest.raises(InputError, match="these marks belong to other pairs"):
+    with pytest.raises(InputError, match="was made from other pairs than are there now"):
         mix(folder_after, MixtureConfig())
 
 
@@ -275,19 +302,41 @@ def test_settings_name_the_key_and_what_it_may_be() -> None:
         check_settings(MixtureConfig, {"alpha": 2}, "mix")
 
 
-@given(
-    st.lists(st.tuples(st.floats(0.01, 100), st.integers(0, 500)), min_size=1, max_size=30),
-    st.integers(0, 5000),
+GROUPS = st.lists(
+    st.tuples(st.floats(0.01, 100), st.integers(0, 500), st.integers(0, 2), st.integers(0, 2)),
+    min_size=1,
+    max_size=20,
 )
-def test_allotting_gives_the_total_and_keeps_to_limits(groups: list[tuple[float, int]], total: int) -> None:
-    weights, limits = np.array([w for w, _ in groups]), np.array([n for _, n in groups], np.int64)
-    given_rows = allot(total, weights, limits)
-    assert given_rows.sum() == min(total, limits.sum())
-    assert (given_rows >= 0).all() and (given_rows <= limits).all()
-    free = given_rows < limits
+
+
+@given(GROUPS, st.lists(st.integers(0, 800), min_size=6, max_size=6), st.integers(0, 5000))
+def test_allotting_keeps_to_limits_and_caps_and_wastes_nothing(
+    groups: list[tuple[float, int, int, int]], most: list[int], total: int
+) -> None:
+    weights, limits, sources, kinds = (np.array(column) for column in zip(*groups, strict=True))
+    every = np.ones(len(groups), bool)
+    caps = [(sources == n, most[n]) for n in range(3)] + [(kinds == n, most[3 + n]) for n in range(3)]
+    got = allot(weights, limits, [*caps, (every, total)])
+    assert (got >= 0).all() and (got <= limits).all()
+    assert all(got[group].sum() <= cap for group, cap in [*caps, (every, total)])
+    # Nobody could give another row, but for what rounding leaves of a cap that several groups share.
+    for place in np.flatnonzero(got + len(groups) < limits):
+        assert any(
+            got[group].sum() + len(groups) >= cap for group, cap in [*caps, (every, total)] if group[place]
+        )
+
+
+@given(GROUPS, st.integers(0, 5000))
+def test_a_total_is_reached_and_divided_by_the_weights(
+    groups: list[tuple[float, int, int, int]], total: int
+) -> None:
+    weights, limits = np.array([w for w, *_ in groups]), np.array([n for _, n, *_ in groups])
+    got = allot(weights, limits, [(np.ones(len(groups), bool), total)])
+    assert got.sum() == min(total, limits.sum())
+    free = got < limits
     if free.sum() > 1:
-        scale = given_rows[free] / weights[free]
-        assert np.abs(np.subtract.outer(scale, scale)).max() <= 1 / weights[free].min() + 1e-6
+        scale = got[free] / weights[free]
+        assert np.abs(np.subtract.outer(scale, scale)).max() <= 1 / weights[free].min() + 1e-4
 
 
 def test_weights_of_nature_and_equal_weights() -> None:

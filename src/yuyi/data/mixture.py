@@ -60,7 +60,7 @@ class Weights:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caps:
-    """Most rows that are taken.
+    """Most rows that are taken; under a cap they are divided by size and weight.
 
     Attributes:
         sources: by name of a source.
@@ -79,9 +79,12 @@ class MixtureConfig:
 
     Attributes:
         alpha: with a `size`, a source of n pairs is drawn in proportion to n to this power: 1 as nature has
-            it, 0 equally. Within a source the kinds of pairs keep their proportions.
-        size: rows in all; None for everything that no step marked, times the weights below 1.
-        repeat: how often one row may be taken, for sources that have fewer rows than their share.
+            it, 0 equally. Within a source the kinds of pairs keep their proportions. Without a `size` it has
+            no effect.
+        size: rows in all; None for every row that no step marked, once, or of a group with a weight below 1
+            that share of its rows, rounded up.
+        repeat: with a `size`, how often one row may be taken, for sources that have fewer rows than their
+            share. Without one, no row is taken twice.
         weights: factors by source, kind and task.
         caps: most rows by source and by kind.
         tasks: name of the task of each kind; a kind that is not named is a task of its own.
@@ -255,6 +258,7 @@ def _check_names(config: MixtureConfig, counts: Counts) -> None:
     tasks = {config.tasks.get(kind, kind) for kind in kinds}
     named: tuple[tuple[str, Collection[str], set[str]], ...] = (
         ("ignore", config.ignore, set(marked)),
+        ("tasks", config.tasks, kinds),
         ("weights.sources", config.weights.sources, set(made)),
         ("weights.kinds", config.weights.kinds, kinds),
         ("weights.tasks", config.weights.tasks, tasks),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from yuyi.artifacts import publish_file
-from yuyi.data.mixing.allotment import allot, at_scale, tempered_weights
+from yuyi.data.mixing.allotment import allot, tempered_weights
 from yuyi.errors import InputError
 
 if TYPE_CHECKING:
@@ -78,27 +78,29 @@ def _quotas(groups: list[tuple[str, str]], kept: Counts, config: MixtureConfig) 
     Raises:
         InputError: fewer than `config.size` may be taken.
     """
-    _, sources = np.unique([source for source, _ in groups], return_inverse=True)
+    given, size = config.weights, config.size
+    factors = np.array(
+        [
+            given.sources.get(source, 1)
+            * given.kinds.get(kind, 1)
+            * given.tasks.get(config.tasks.get(kind, kind), 1)
+            for source, kind in groups
+        ],
+        np.float64,
+    )
     rows = np.array([kept[source][kind] for source, kind in groups], np.int64)
-    weights = tempered_weights(sources, rows, config.alpha)
-    # Its factors do not change which source is the largest.
-    of_source = np.bincount(sources, rows)
-    largest = int(np.argmax(of_source))
-    scale = of_source[largest] / of_source[largest] ** config.alpha
-    given = config.weights
-    weights *= [
-        given.sources.get(source, 1)
-        * given.kinds.get(kind, 1)
-        * given.tasks.get(config.tasks.get(kind, kind), 1)
-        for source, kind in groups
+    caps = [
+        (np.array([group[position] == name for group in groups], bool), most)
+        for position, named in enumerate((config.caps.sources, config.caps.kinds))
+        for name, most in named.items()
     ]
-    limits = rows * config.repeat
-    for position, caps in enumerate((config.caps.sources, config.caps.kinds)):
-        for name, cap in caps.items():
-            here = np.array([group[position] == name for group in groups])
-            limits[here] = allot(cap, weights[here], limits[here])
-    size = config.size
-    quotas = at_scale(scale, weights, limits) if size is None else allot(size, weights, limits)
+    if size is None:
+        limits = np.ceil(np.round(rows * np.minimum(factors, 1), 6)).astype(np.int64)
+        quotas = allot(rows * factors, limits, caps)
+    else:
+        _, sources = np.unique([source for source, _ in groups], return_inverse=True)
+        weights = tempered_weights(sources, rows, config.alpha) * factors
+        quotas = allot(weights, rows * config.repeat, [*caps, (np.ones(len(groups), bool), size)])
     if size is not None and quotas.sum() < size:
         raise InputError(
             f"mix.size: {size:,} rows, but only {quotas.sum():,} may be taken. Lower it, raise mix.repeat or "
