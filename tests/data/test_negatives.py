@@ -140,6 +140,18 @@ def test_the_estimate_finds_hidden_answers(tmp_path: Path) -> None:
     assert estimate["examples"]["random"][0]["negative"]
 
 
+def test_a_second_run_in_one_process_numbers_its_own_passages(tmp_path: Path) -> None:
+    pairs = guide()
+    mine_negatives(make_folder(tmp_path / "data", a=pairs[:9]), NegativesConfig(), workers=1)
+    again = mine_negatives(
+        make_folder(tmp_path / "data", a=pairs[4:], b=pairs[:3]), NegativesConfig(), workers=1
+    )
+    alone = mine_negatives(
+        make_folder(tmp_path / "new", a=pairs[4:], b=pairs[:3]), NegativesConfig(), workers=1
+    )
+    assert again.digest == alone.digest and again.counts["pairs"] == {"guide": 17}
+
+
 @pytest.mark.parametrize("scope", ["source", "all"])
 def test_workers_change_nothing(tmp_path: Path, scope: str) -> None:
     pairs = guide()

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from yuyi.artifacts import publish_file
 from yuyi.data.clean import match_key
+from yuyi.data.hashing import hash64
 from yuyi.data.mining.dense import open_encoder, write_vectors
 from yuyi.data.mining.lexical import LexicalIndex, count_terms
 from yuyi.records import read_batches
@@ -61,8 +61,8 @@ def gather_part(name: str, job: PartJob, folder: Path) -> Counts:
     for row, pair in kept_pairs(job):
         rows.append(row)
         groups.append(pair["source"] if job.scope == "source" else "")
-        document = _hash(f"{pair['source']}\n{pair['doc_id']}") if pair.get("doc_id") else 0
-        keys.append((_hash(match_key(pair["text_a"])), _hash(match_key(pair["text_b"])), document))
+        document = hash64(pair["source"], pair["doc_id"]) if pair.get("doc_id") else 0
+        keys.append((hash64(match_key(pair["text_a"])), hash64(match_key(pair["text_b"])), document))
     asked, text, documents = np.array(keys, np.uint64).reshape(-1, 3).T
     with publish_file(folder / f"{name}.npz") as temporary, temporary.open("wb") as file:
         np.savez(
@@ -144,9 +144,19 @@ class Numbers:
     asks: NDArray[np.bool_]
 
 
-@lru_cache(maxsize=1)
 def read_numbers(path: Path) -> Numbers:
-    """What `number_passages` wrote."""
+    """What `number_passages` wrote; the last one stays in memory."""
+    return _read_numbers(path, _identity(path))
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """What tells a file from another that lay at the same path in an earlier run."""
+    found = path.stat()
+    return found.st_ino, found.st_mtime_ns
+
+
+@lru_cache(maxsize=1)
+def _read_numbers(path: Path, identity: tuple[int, int]) -> Numbers:
     with np.load(path) as table:
         return Numbers(**{name: table[name] for name in Numbers.__slots__})
 
@@ -202,9 +212,15 @@ class Group:
         return rows
 
 
-@lru_cache(maxsize=1)
 def open_group(scratch: Path, parts: tuple[str, ...], number: int, longest: int) -> Group:
     """The group of that number; the last one stays open."""
+    return _open_group(scratch, parts, number, longest, _identity(scratch / "numbers.npz"))
+
+
+@lru_cache(maxsize=1)
+def _open_group(
+    scratch: Path, parts: tuple[str, ...], number: int, longest: int, identity: tuple[int, int]
+) -> Group:
     return Group(scratch, parts, number, longest)
 
 
@@ -248,7 +264,3 @@ def _draw(group: Integers, key: NDArray[np.uint64], most: int) -> NDArray[np.boo
     drawn = np.empty(len(group), bool)
     drawn[order] = place < most
     return drawn
-
-
-def _hash(text: str) -> int:
-    return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
