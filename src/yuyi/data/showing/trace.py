@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from yuyi.data.mixing.draw import generator
 from yuyi.data.mixing.rows import negatives_by_row
 from yuyi.data.reasons import Reasons
 from yuyi.errors import InputError
-from yuyi.records import Document, Mark, Pair, read_batches, read_records
+from yuyi.records import Document, Mark, Pair, read_batches
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 # Characters of the document that are shown on either side of a span.
 _CONTEXT = 200
 _ID_DIGITS = 16
+_ROWS_AT_ONCE = 500
 _OFFERED = 3
 _COLUMNS = ("source", "kind", "text_a", "text_b", "label", "lang")
 
@@ -90,6 +91,15 @@ class Trace:
     negatives: tuple[str, ...]
 
 
+class _Name(NamedTuple):
+    """What a document is called; where its language is not known it should be one of the pair's."""
+
+    source: str
+    doc_id: str
+    lang: str
+    languages: str
+
+
 def trace(folder: DataFolder, pair_id: str) -> Trace:
     """Where the pair of this id came from: document, span, headings, marks and negatives.
 
@@ -99,8 +109,10 @@ def trace(folder: DataFolder, pair_id: str) -> Trace:
     part, row = _find(folder, pair_id)
     found = samples_at(folder, Reasons(folder), [(part, row)])[0]
     pair = found.pair
-    text_b = _span(folder, part, pair.source, pair.doc_id, pair.lang, pair.start, pair.end)
-    text_a = _span(folder, part, pair.source, pair.doc_a or pair.doc_id, pair.lang, pair.start_a, pair.end_a)
+    name_b = _Name(pair.source, pair.doc_id, pair.lang_b, pair.lang)
+    name_a = _Name(pair.source, pair.doc_a, pair.lang_a, pair.lang) if pair.doc_a else name_b
+    text_b = _span(folder, part, name_b, pair.start, pair.end)
+    text_a = _span(folder, part, name_a, pair.start_a, pair.end_a)
     mined = negatives_by_row(folder, part, None).get(row, ())
     return Trace(found, text_a, text_b, mined or pair.negatives)
 
@@ -172,7 +184,7 @@ def _pairs_at(path: Path, rows: Sequence[int]) -> Iterable[tuple[int, Pair]]:
     begin = 0
     for batch in read_batches(path, _COLUMNS, every_column=True):
         here = [row for row in rows if begin <= row < begin + batch.num_rows]
-        for row, values in zip(here, batch.take([row - begin for row in here]).to_pylist(), strict=True):
+        for row, values in zip(here, batch.take(np.array(here, np.int64) - begin).to_pylist(), strict=True):
             values["negatives"] = tuple(values.get("negatives") or ())
             yield row, Pair(**values)
         begin += batch.num_rows
@@ -212,14 +224,12 @@ def _apart(one: str, other: str) -> tuple[int, str]:
     return -alike, one
 
 
-def _span(
-    folder: DataFolder, part: str, source: str, doc_id: str, lang: str, start: int, end: int
-) -> Span | None:
-    """The span of a document that a side of a pair in `lang` was made of."""
-    found = _document(folder, part, source, doc_id, lang) if doc_id else None
+def _span(folder: DataFolder, part: str, name: _Name, start: int, end: int) -> Span | None:
+    """The span of a document that a side of a pair in `part` was made of."""
+    found = _document(folder, part, name) if name.doc_id else None
     if found is None:
         return None
-    row, document = found
+    part, row, document = found
     known = 0 <= start < end
     return Span(
         document.source,
@@ -235,18 +245,39 @@ def _span(
     )
 
 
-def _document(
-    folder: DataFolder, part: str, source: str, doc_id: str, lang: str
-) -> tuple[int, Document] | None:
-    """A document with its row; of several with one name the one that is in the pair's language."""
-    path = folder.path / "documents" / f"{part}.parquet"
-    if not path.exists():
-        return None
-    found: list[tuple[int, Document]] = []
-    for row, document in enumerate(read_records(path, Document)):
-        if document.doc_id == doc_id and document.source == source:
-            found.append((row, document))
-    return min(found, key=lambda each: each[1].lang not in lang.split("-"), default=None)
+def _document(folder: DataFolder, part: str, name: _Name) -> tuple[str, int, Document] | None:
+    """A document with its part and row; it may lie in another part than the pair."""
+    parts = folder.parts("documents")
+    for there in sorted(parts, key=lambda each: each != part):
+        rows = _rows_named(parts[there], name)
+        if rows:
+            return there, rows[0], _document_at(parts[there], rows[0])
+    return None
+
+
+def _rows_named(path: Path, name: _Name) -> list[int]:
+    """Rows of the documents of a name, those in a language of the pair first, read from three columns."""
+    import pyarrow.compute as pc
+
+    found: list[tuple[bool, int]] = []
+    begin = 0
+    for batch in read_batches(path, ("source", "doc_id", "lang")):
+        wanted = pc.and_(pc.equal(batch["doc_id"], name.doc_id), pc.equal(batch["source"], name.source))
+        for row in np.flatnonzero(wanted.to_numpy(zero_copy_only=False)).tolist():
+            lang = batch["lang"][row].as_py()
+            if not name.lang or lang == name.lang:
+                found.append((lang not in name.languages.split("-"), begin + row))
+        begin += batch.num_rows
+    return [row for _, row in sorted(found)]
+
+
+def _document_at(path: Path, row: int) -> Document:
+    begin = 0
+    for batch in read_batches(path, ("source", "doc_id", "title", "text", "lang"), rows=_ROWS_AT_ONCE):
+        if row < begin + batch.num_rows:
+            return Document(**batch.slice(row - begin, 1).to_pylist()[0])
+        begin += batch.num_rows
+    raise AssertionError("the row was found in this file")
 
 
 def _headings(folder: DataFolder, part: str, row: int, start: int) -> tuple[str, ...]:
