@@ -183,3 +183,20 @@ def test_long_texts_are_read_few_at_a_time(tmp_path: Path) -> None:
     rows = tables._batch_rows(path)
     assert rows < 20 and next(read_batches(path, ["text"], rows=rows)).num_rows == rows
     assert len(read(path)) == 20
+
+
+def test_cells_are_closed_and_converted_as_posts_are(tmp_path: Path) -> None:
+    rows = [{"question": "怎么排序？", "answers": ["```py\nx.sort()", "<p>Use <code>sorted</code>.</p>"]}]
+    (document,) = read(write(tmp_path / "t.jsonl", rows))
+    assert parts_of(document) == [
+        ("question", "怎么排序？", -1),
+        ("answer", "```py\nx.sort()\n```", 0),
+        ("answer", "Use `sorted`.", 0),
+    ]
+    (text,) = read(write(tmp_path / "u.jsonl", [{"text": "<h2>水壶</h2><p>水开了会响。</p>"}]))
+    assert isinstance(text, Document) and text.text == "## 水壶\n\n水开了会响。"
+
+
+def test_languages_that_are_neither(tmp_path: Path) -> None:
+    rows = [{"text": "Чайник свистит, когда закипает вода, и тогда его снимают."}, {"text": "12 34"}]
+    assert [row.lang for row in read(write(tmp_path / "t.jsonl", rows)) if row] == ["other", "en"]

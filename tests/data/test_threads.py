@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def read(path: Path, *things: Any) -> list[Document]:
     file = path / "forum.jsonl"
     file.write_text("\n".join(json.dumps(thing, ensure_ascii=False) for thing in things) + "\n", "utf-8")
-    return list(read_threads(file, "forum"))
+    return list(read_threads(file, name="forum.jsonl", source="forum"))
 
 
 def said(document: Document) -> list[tuple[str, str, float | None, int]]:
@@ -121,7 +121,7 @@ def test_errors_name_the_line(tmp_path: Path, line: str, message: str) -> None:
     file = tmp_path / "x.jsonl"
     file.write_text(f'{{"question": "fine", "answer": "yes"}}\n{line}\n')
     with pytest.raises(InputError, match=message) as error:
-        list(read_threads(file, "x"))
+        list(read_threads(file, name="x.jsonl", source="x"))
     assert str(file) in str(error.value) and "\n" not in str(error.value)
 
 

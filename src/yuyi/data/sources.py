@@ -291,7 +291,7 @@ def _read_file(path: Path, name: str, format: Format, source: str, config: Sourc
     elif format == "threads":
         from yuyi.data.readers.threads import read_threads
 
-        yield from _in_language(read_threads(path, source), config.lang)
+        yield from _in_language(read_threads(path, name=name, source=source), config.lang)
     else:
         yield from _read_text(path, name, format, source, config)
 

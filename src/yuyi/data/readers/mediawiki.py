@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from yuyi.data.clean import language
+from yuyi.data.readers.text_files import first_language
 from yuyi.data.readers.wikitext import wikitext_to_markdown
 from yuyi.data.readers.xml import stream_xml
 from yuyi.records import Document
@@ -70,5 +70,5 @@ def read_mediawiki(path: Path, source: str) -> Iterator[Document]:
         namespaces = frozenset(pages.namespaces - {""})
         for title, wikitext in pages.found:
             if not _REDIRECT.match(wikitext) and (text := wikitext_to_markdown(wikitext, namespaces)):
-                yield Document(source, title, title, text, pages.lang or language(text))
+                yield Document(source, title, title, text, pages.lang or first_language(text))
         pages.found = []

@@ -6,7 +6,7 @@ from dataclasses import replace
 from itertools import islice, zip_longest
 from typing import TYPE_CHECKING
 
-from yuyi.data.clean import language
+from yuyi.data.readers.text_files import first_language
 from yuyi.data.readers.threads import Thread
 from yuyi.data.readers.xml import stream_xml
 from yuyi.errors import InputError
@@ -52,7 +52,7 @@ def _document(pairs: list[Aligned], source: str, doc_id: str) -> Document:
         thread.add("translation", translation, of=thread.add("original", text))
     document = thread.document(source, doc_id)
     assert document is not None  # No text among them is empty.
-    langs = dict.fromkeys(language(" ".join(texts)) for texts in zip(*pairs, strict=True))
+    langs = dict.fromkeys(first_language(" ".join(texts)) for texts in zip(*pairs, strict=True))
     return replace(document, lang="-".join(langs))
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from yuyi.data.clean import language
+from yuyi.data.readers.posts import post_to_markdown
 from yuyi.data.readers.text_files import first_language
 from yuyi.data.readers.threads import Thread
 from yuyi.errors import InputError
@@ -222,7 +222,7 @@ def _pair(row: Row, source: str, name: str, lang: str) -> Pair | None:
 
 
 def _joined_language(text_a: str, text_b: str) -> str:
-    return "-".join(dict.fromkeys((language(text_a), language(text_b))))
+    return "-".join(dict.fromkeys((first_language(text_a), first_language(text_b))))
 
 
 def _document(row: Row, source: str, name: str, lang: str) -> Document | None:
@@ -230,7 +230,7 @@ def _document(row: Row, source: str, name: str, lang: str) -> Document | None:
     doc_id = _text(row.get("doc_id"), "doc_id") or name
     lang = lang or _text(row.get("lang"), "lang")
     if not any(row.get(role) for role in _BESIDE):
-        text = _text(row.get("content") or row.get("text"), "text")
+        text = post_to_markdown(_text(row.get("content") or row.get("text"), "text"))
         return Document(source, doc_id, title, text, lang or first_language(text)) if text.strip() else None
     pieces = _pieces(row)
     thread = Thread(title)
@@ -266,7 +266,7 @@ def _nth(cell: Any, number: int) -> Any:
 
 def _texts(cell: Any, role: str) -> list[str]:
     cells = cell if isinstance(cell, list) else [cell]
-    return [text for one in cells if (text := _text(one, role).strip())]
+    return [text for one in cells if (text := post_to_markdown(_text(one, role)).strip())]
 
 
 def _text(cell: Any, role: str) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
-from yuyi.data.clean import language
+from yuyi.data.languages import language_of
 from yuyi.errors import InputError
 from yuyi.records import Document
 from yuyi.text.decode import read_text
@@ -21,6 +22,7 @@ _PIECE_CHARACTERS = 4_000_000
 # A title stands at the beginning, and the language shows there; looking at the whole text would take longer
 # than reading it.
 _HEAD_CHARACTERS = 5_000
+_STRETCH = 600
 
 
 def read_text_file(path: Path, *, name: str, source: str, lang: str = "") -> Iterator[Document]:
@@ -75,8 +77,12 @@ def read_html_file(path: Path, *, name: str, source: str, lang: str = "") -> Ite
 
 
 def first_language(text: str) -> str:
-    """The language that the beginning of a document is in, as `clean.language` tells it."""
-    return language(text[:_HEAD_CHARACTERS])
+    """`zh`, `en` or `other`: what most stretches of the beginning of a text are in; `en` where none tells."""
+    head = text[:_HEAD_CHARACTERS]
+    # A licence or a block of code in English may stand before a Chinese text.
+    found = (language_of(head[start : start + _STRETCH]) for start in range(0, len(head), _STRETCH))
+    ((lang, _),) = Counter(filter(None, found)).most_common(1) or [("en", 0)]
+    return lang
 
 
 def _title(text: str) -> str:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import json
 import math
-import re
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from yuyi.data.clean import language
+from yuyi.data.readers.posts import close_code, post_to_markdown
+from yuyi.data.readers.text_files import first_language
 from yuyi.errors import InputError
 from yuyi.records import Document, Part
 from yuyi.text.lines import read_lines
+from yuyi.text.rows import read_objects
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,13 +50,10 @@ _KEYS: dict[str, tuple[str, ...]] = {
     "speaker": ("role", "from", "speaker", "角色"),
 }  # fmt: skip
 _LONGEST_TITLE = 200
+# Objects that are looked at; a thread may come first that nobody answered.
+_LOOK = 100
 _ASKING = frozenset(("user", "human", "prompter", "client", "用户", "提问者"))
 _ANSWERING = frozenset(("assistant", "gpt", "bot", "model", "chatgpt", "助手", "回答者"))
-
-_HTML = re.compile(
-    r"</(?:p|div|a|pre|code|ul|ol|li|blockquote|span|h[1-6]|strong|b|em|i)\s*>|<br\s*/?>|^<p>", re.IGNORECASE
-)
-_FENCE = re.compile(r"^ {0,3}(`{3,}(?=[^`\n]*$)|~{3,})([^\n]*)$", re.MULTILINE)
 
 
 class Thread:
@@ -71,8 +70,11 @@ class Thread:
         self._parts: list[Part] = []
 
     def add(self, role: Role, text: str, *, score: float | None = None, of: int = -1) -> int:
-        """The number of the new part; without text there is none, and the number is -1."""
-        text = text.strip()
+        """The number of the new part; without text there is none, and the number is -1.
+
+        Code that the text leaves open is closed, so that it does not reach into the next part.
+        """
+        text = close_code(text.strip())
         if not text:
             return -1
         if self._pieces:
@@ -88,11 +90,25 @@ class Thread:
         text = "".join(self._pieces)
         if not text:
             return None
-        lang = language(f"{self.title} {text}")
+        lang = first_language(f"{self.title} {text}")
         return Document(source, doc_id, self.title, text, lang, tuple(self._parts))
 
 
-def read_threads(path: Path, source: str) -> Iterator[Document]:
+def holds_threads(path: Path) -> bool:
+    """Whether one of the first hundred objects of a JSONL file has answers, comments or messages as objects.
+
+    Raises:
+        InputError: the file is missing or no text, or a line is no JSON object.
+    """
+    return any(
+        isinstance(said := row.get(key), list) and any(isinstance(one, dict) for one in said)
+        for _, row in islice(read_objects(path), _LOOK)
+        for meaning in ("answers", "comments", "messages")
+        for key in _KEYS[meaning]
+    )
+
+
+def read_threads(path: Path, *, name: str, source: str) -> Iterator[Document]:
     """Each thread of a JSONL file as a document: the question, its answers, best first, and comments.
 
     An object may be a question with `answers` and `comments`, a `post` with `replies`, or a conversation in
@@ -102,6 +118,7 @@ def read_threads(path: Path, source: str) -> Iterator[Document]:
 
     Args:
         path: the file, an object a line.
+        name: what the file is called in `doc_id`, which is `name#line` unless a key says otherwise.
         source: the name that the documents' collection gets.
 
     Raises:
@@ -113,7 +130,7 @@ def read_threads(path: Path, source: str) -> Iterator[Document]:
             continue
         where = f"{path}: line {number}"
         thing = _object(line, where)
-        doc_id = str(_value(thing, "id") or f"{path.stem}-{number}")
+        doc_id = str(_value(thing, "id") or f"{name}#{number}")
         found = _thread(thing, where).document(source, doc_id)
         if found is not None:
             yield found
@@ -231,22 +248,7 @@ def _said(value: Any) -> str:
         return str(value)
     if not isinstance(value, str):
         return ""
-    if _HTML.search(value) and _FENCE.search(value) is None:
-        from yuyi.data.readers.html import fragment_to_markdown
-
-        return fragment_to_markdown(value)
-    return _with_closed_fence(value.replace("\r\n", "\n").replace("\r", "\n").strip())
-
-
-def _with_closed_fence(text: str) -> str:
-    """The text with a block of code that it leaves open closed, so that it ends with the part."""
-    opened = ""
-    for match in _FENCE.finditer(text):
-        if not opened:
-            opened = match[1]
-        elif match[1].startswith(opened) and not match[2].strip():
-            opened = ""
-    return f"{text}\n{opened}" if opened else text
+    return post_to_markdown(value).strip()
 
 
 def _score(value: Any) -> float | None:
