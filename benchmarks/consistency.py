@@ -65,12 +65,13 @@ def make_folder(path: Path, pairs: Iterator[Pair]) -> DataFolder:
     """A data folder that holds these pairs."""
 
     def make(place: Workplace) -> Counts:
-        part = 0
-        while write_pairs(place.folder / f"0000-{part:04d}.parquet", islice(pairs, PART)) == PART:
-            part += 1
-        return {}
+        part = rows = 0
+        while (written := write_pairs(place.folder / f"0000-{part:04d}.parquet", islice(pairs, PART))) == PART:
+            part, rows = part + 1, rows + PART
+        return {"rows": rows + written}
 
-    run_step(path / "pairs", make, settings={}, inputs={}, code=())
+    if not run_step(path / "pairs", make, settings={}, inputs={}, code=()).counts["rows"]:
+        raise SystemExit("No documents to make pairs of. Name a folder of them with --documents.")
     return DataFolder(path)
 
 
