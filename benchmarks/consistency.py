@@ -14,7 +14,7 @@ import argparse
 import resource
 import tempfile
 import time
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,10 +65,13 @@ def make_folder(path: Path, pairs: Iterator[Pair]) -> DataFolder:
     """A data folder that holds these pairs."""
 
     def make(place: Workplace) -> Counts:
-        part = rows = 0
-        while (written := write_pairs(place.folder / f"0000-{part:04d}.parquet", islice(pairs, PART))) == PART:
-            part, rows = part + 1, rows + PART
-        return {"rows": rows + written}
+        rows = 0
+        for part in count():
+            written = write_pairs(place.folder / f"0000-{part:04d}.parquet", islice(pairs, PART))
+            rows += written
+            if written < PART:
+                break
+        return {"rows": rows}
 
     if not run_step(path / "pairs", make, settings={}, inputs={}, code=()).counts["rows"]:
         raise SystemExit("No documents to make pairs of. Name a folder of them with --documents.")
