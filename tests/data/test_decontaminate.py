@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 LONG = "美国参议院在星期二的表决中确认珍妮特耶伦为下一任联邦储备委员会主席，她将在二月就职。"
 NEWS = "The senate voted on Tuesday evening to confirm the economist as the next head of the central bank."
+MIXED = "ThinkPad怎么重装系统并且保留原来的数据"
 # Of characters and words that come once.
 AROUND = "".join(map(chr, range(0x5200, 0x5300)))
 ABOUT = (
@@ -44,6 +45,7 @@ TEXTS = [
     ("words", "开机"),
     ("words", "Ｈｅｌｌｏ，ｗｏｒｌｄ"),
     ("news", NEWS),
+    ("mixed", MIXED),
 ]
 EVALUATION = EvaluationTexts(TEXTS)
 
@@ -69,6 +71,7 @@ def match_of(texts: EvaluationTexts, text: str) -> Match | None:
         ("How do I renew my passports?", "near", "faq"),
         (LONG.replace("星期二", "星期三"), "near", "sts"),
         ("据法新社报道，" * 9 + LONG + "（完）", "contains", "sts"),
+        ("在论坛里看到：" * 9 + MIXED + "，求教", "contains", "mixed"),
         ("As was reported, " * 9 + NEWS.upper() + " More tonight.", "contains", "news"),
         (AROUND + LONG[2:32], "shares", "sts"),
         (ABOUT + NEWS[4:90] + " fund of a country far away", "shares", "news"),
@@ -170,8 +173,11 @@ def lightly_edited(text: str, rng: random.Random) -> str:
 
 
 def is_containable(text: str) -> bool:
+    """Whether it weighs as much as 12 ideographs where they are half of it, else as much as 30 letters."""
     key = match_key(clean(text))
-    return len(key) >= (12 if 2 * ideographs(key[:12]) >= 12 else 30)
+    chinese = 2 * ideographs(key)
+    letters = len(key) - ideographs(key)
+    return chinese + letters >= (24 if chinese >= letters else 30)
 
 
 COPIES: dict[str, tuple[Callable[[str, random.Random], str], Callable[[str], bool]]] = {
@@ -192,7 +198,7 @@ def recall_of(evaluation: EvaluationTexts, texts: Sequence[str], way: str) -> fl
 
 
 def made_texts(rng: random.Random, count: int) -> list[str]:
-    """Sentences of either language, of words that come again and again."""
+    """Sentences of either language and of both, of words that come again and again."""
     chinese = [
         "".join(chr(rng.randrange(0x4E00, 0x5200)) for _ in range(rng.randint(1, 3))) for _ in range(800)
     ]
@@ -200,7 +206,7 @@ def made_texts(rng: random.Random, count: int) -> list[str]:
     return [
         space.join(rng.choices(words, k=rng.randint(6, 30)))
         for number in range(count)
-        for words, space in [((chinese, ""), (english, " "))[number % 2]]
+        for words, space in [((chinese, ""), (english, " "), (chinese + english, ""))[number % 3]]
     ]
 
 
@@ -223,9 +229,7 @@ def test_clean_texts_are_let_through() -> None:
 def test_planted_copies_of_real_texts_are_found_and_clean_pairs_let_through(
     shared_data: Path, lang: str
 ) -> None:
-    named = [
-        each for file in evaluation_files((str(shared_data / "eval"),)) for each in read_evaluation(file)
-    ]
+    named = texts_of(str(shared_data / "eval"))
     evaluation = EvaluationTexts(named)
     texts = [text for _, text in named if language(text) == lang]
     texts = random.Random(1).sample(texts, 3000)
@@ -241,6 +245,11 @@ def test_planted_copies_of_real_texts_are_found_and_clean_pairs_let_through(
 
 
 # The files of evaluation sets, and the step.
+
+
+def texts_of(*places: str, corpus: bool = True) -> list[tuple[str, str]]:
+    files = evaluation_files(places).items()
+    return [(name, text) for file, name in files for text in read_evaluation(file, corpus=corpus)]
 
 
 def write_table(path: Path, **columns: list[object]) -> None:
@@ -264,8 +273,7 @@ def sets(tmp_path: Path) -> Path:
 
 
 def test_the_texts_of_a_folder(sets: Path) -> None:
-    found = [each for file in evaluation_files((str(sets),), corpus=False) for each in read_evaluation(file)]
-    assert sorted(found) == [
+    assert sorted(texts_of(str(sets), corpus=False)) == [
         ("faq", "怎么退款"),
         ("news", "How do I\nrenew it"),
         ("r", "问题"),
@@ -273,8 +281,43 @@ def test_the_texts_of_a_folder(sets: Path) -> None:
         ("sts", "丙方"),
         ("sts", "甲方乙方"),
     ]
-    files = evaluation_files((str(sets / "faq.jsonl"), str(sets / "r.corpus.parquet")))
-    assert [each for file in files for each in read_evaluation(file)] == [("faq", "怎么退款"), ("r", LONG)]
+    some = str(sets / "faq.jsonl"), str(sets / "r.corpus.parquet")
+    assert texts_of(*some) == [("faq", "怎么退款"), ("r", LONG)]
+
+
+def test_folders_within_folders_and_lists_of_texts_are_read(sets: Path) -> None:
+    inner, hidden = sets / "more" / "zh", sets / ".cache"
+    inner.mkdir(parents=True)
+    hidden.mkdir()
+    write_table(inner / "test.parquet", query=["问一"], text=[["答一", "答二"]])
+    (inner / ".draft.jsonl").write_text('{"query": "草稿"}\n', "utf-8")
+    (hidden / "old.jsonl").write_text('{"query": "旧的"}\n', "utf-8")
+    (sets / "lists.jsonl").write_text('{"passage": ["one", null, "two", " "]}\n', "utf-8")
+    found = texts_of(str(sets), corpus=False)
+    nested = {each for each in found if "/" in each[0]}
+    assert nested == {("more/zh/test", text) for text in ("问一", "答一", "答二")}
+    assert [text for name, text in found if name == "lists"] == ["one", "two"]
+    assert not {"草稿", "旧的"} & {text for _, text in found}
+
+
+@pytest.mark.parametrize(
+    ("name", "columns", "corpus"),
+    [
+        ("none", {"text": []}, True),
+        ("blank", {"sentence1": [None], "sentence2": ["\u3000"]}, True),
+        ("judged.qrels", {"query_id": ["q1"], "corpus_id": ["d1"]}, True),
+        ("passages.corpus", {"text": [LONG]}, False),
+    ],
+)
+def test_a_set_without_any_text_is_named(
+    tmp_path: Path, sets: Path, name: str, columns: dict[str, list[object]], corpus: bool
+) -> None:
+    write_table(sets / f"{name}.parquet", **columns)
+    folder = folder_of(tmp_path / "data", [pair_of("别的")])
+    config = DecontaminateConfig(evaluation=(str(sets),), corpus=corpus)
+    with pytest.raises(InputError, match=f"no text of the evaluation set {name.split('.')[0]} is read"):
+        decontaminate(folder, config, workers=1)
+    assert folder.record("marks/evaluation") is None
 
 
 def test_places_without_evaluation_files_are_refused(tmp_path: Path) -> None:
@@ -310,7 +353,8 @@ def test_the_step_marks_pairs_with_the_name_of_the_set(tmp_path: Path, sets: Pat
         [Mark(0, "", "equals evaluation", 1.0, "faq")],
     ]
     counted = {"judged": {"equals evaluation": 1}, "s": {"equals evaluation": 1}}
-    assert record.counts == {"rows": 4, "marked": counted}
+    texts = {"faq": 1, "news": 1, "r": 1, "sts": 3}
+    assert record.counts == {"rows": 4, "marked": counted, "evaluation": texts}
     assert folder.mark_steps() == ["marks/evaluation"]
     assert decontaminate(folder, config).kept
     with_corpus = DecontaminateConfig(evaluation=(str(sets),))

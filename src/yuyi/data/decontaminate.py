@@ -28,7 +28,15 @@ if TYPE_CHECKING:
     from yuyi.data.step import Counts, StepRecord, Workplace
     from yuyi.progress import Done
 
-_CODE = ("data/decontaminate.py", "data/marking/evaluation_texts.py", "data/marking/minhash.py")
+_CODE = (
+    *(
+        "data/decontaminate.py",
+        "data/marking/evaluation_texts.py",
+        "data/marking/minhash.py",
+        "data/clean.py",
+    ),
+    *("data/mining/dense.py", "data/readers/tables.py", "text/rows.py"),
+)
 _BATCH = 2_000
 _TEXT_COLUMNS = ("sentence1", "sentence2", "text", "query", "passage", "text_a", "text_b")
 _KINDS: dict[str, TableKind] = {".parquet": "parquet", ".jsonl": "jsonl", ".csv": "csv", ".tsv": "csv"}
@@ -43,9 +51,9 @@ class DecontaminateConfig:
     """Which texts training must not see, and what counts as seeing them.
 
     Attributes:
-        evaluation: files, or folders of files, of evaluation sets: Parquet, JSONL, CSV or TSV. Texts are in
-            the columns sentence1, sentence2, text, query, passage, text_a and text_b; files `*.qrels.*` hold
-            none.
+        evaluation: files of evaluation sets, or folders of them at any depth: Parquet, JSONL, CSV or TSV.
+            Texts, or lists of texts, are in the columns sentence1, sentence2, text, query, passage, text_a
+            and text_b; files `*.qrels.*` hold none.
         corpus: whether the passages of retrieval sets (`*.corpus.*`) count, and not the queries alone.
             Without its query a passage gives little away, but a set that holds it is not free of the test.
         near: Jaccard similarity of character trigrams, 0 to 1, from which on a text counts; null to leave
@@ -77,24 +85,26 @@ def decontaminate(
     """The record of `marks/evaluation`, which marks pairs of which either side shows an evaluation text.
 
     A mark's note is the name of the evaluation set. Its value is the overlap, as
-    `evaluation_texts.Match` has it.
+    `evaluation_texts.Match` has it. The counts hold the number of texts of each set as `evaluation`.
 
     Raises:
-        InputError: no pairs were made; there is no evaluation file; or one is damaged or holds no text.
+        InputError: no pairs were made; there is no evaluation file; one is damaged; or a set holds no text.
         ModelError: the encoder cannot be opened.
     """
     pairs = folder.need("pairs")
-    files = evaluation_files(config.evaluation, corpus=config.corpus)
+    files = evaluation_files(config.evaluation)
     for file in files:
-        _columns(file)
-    digest = hash_json([[file.name, hash_file(file)] for file in files])
+        if not _is_left_out(file, config.corpus):
+            _columns(file)
+    digest = hash_json([[name, file.name, hash_file(file)] for file, name in files.items()])
     inputs = {"pairs": pairs.digest, "evaluation": digest}
     if config.similarity:
         inputs["encoder"] = open_encoder(config.encoder).fingerprint
     jobs = {name: (path, config, digest) for name, path in folder.parts("pairs").items()}
 
     def make(place: Workplace) -> Counts:
-        return place.each(jobs, _mark_part)
+        texts = _count_texts(files, corpus=config.corpus)
+        return {**place.each(jobs, _mark_part), "evaluation": texts}
 
     return run_step(
         folder.path / "marks/evaluation",
@@ -107,40 +117,83 @@ def decontaminate(
     )
 
 
-def evaluation_files(places: tuple[str, ...], *, corpus: bool = True) -> list[Path]:
-    """The files that hold texts, in order: those named, and those of the folders named.
+def evaluation_files(places: tuple[str, ...]) -> dict[Path, str]:
+    """The name of the evaluation set of each file, in order: of those named, and those of the folders named.
+
+    A set is called what its file is, after the folders within the one that was named. Hidden files and
+    folders are left out.
 
     Raises:
         InputError: a place does not exist, is of no known kind, or holds no such files.
     """
-    found: list[Path] = []
+    found: dict[Path, str] = {}
     for place in map(Path, places):
         if not place.exists():
             raise InputError(f"{place}: no such file or folder of evaluation sets. Check the path.")
-        inside = sorted(place.iterdir()) if place.is_dir() else [place]
-        files = [file for file in inside if file.suffix.lower() in _KINDS and file.is_file()]
-        files = [file for file in files if not file.stem.endswith(_JUDGMENTS)]
+        inside = {file: file.relative_to(place) for file in sorted(place.rglob("*"))}
+        files = {
+            file: _set_of(name)
+            for file, name in (inside if place.is_dir() else {place: Path(place.name)}).items()
+            if file.suffix.lower() in _KINDS
+            and file.is_file()
+            and not (place.is_dir() and any(part.startswith(".") for part in name.parts))
+        }
         if not files:
             raise InputError(
                 f"{place}: holds no evaluation files ({', '.join('*' + kind for kind in _KINDS)}). "
                 "Name a file or a folder that does."
             )
-        found += [file for file in files if corpus or not file.stem.endswith(_CORPUS)]
+        found |= files
     return found
 
 
-def read_evaluation(file: Path) -> Iterator[tuple[str, str]]:
-    """The name of an evaluation set and each of its texts.
+def _set_of(file: Path) -> str:
+    name = file.with_suffix("").as_posix()
+    return next(
+        (name.removesuffix(end) for end in (_QUERIES, _CORPUS, _JUDGMENTS) if name.endswith(end)), name
+    )
+
+
+def read_evaluation(file: Path, *, corpus: bool = True) -> Iterator[str]:
+    """Each text of an evaluation file; none of one that holds none, or passages that are not wanted.
+
+    Args:
+        file: one of `evaluation_files`.
+        corpus: whether the passages of retrieval sets are wanted.
 
     Raises:
         InputError: the file is damaged, or none of its columns holds texts.
     """
-    columns, name = _columns(file), file.stem.removesuffix(_QUERIES).removesuffix(_CORPUS)
+    if _is_left_out(file, corpus):
+        return
+    columns = _columns(file)
     for row in _rows(file, columns):
-        for column in columns:
-            text = row.get(column)
-            if isinstance(text, str):
-                yield name, text
+        for cell in map(row.get, columns):
+            for text in cell if isinstance(cell, list) else [cell]:
+                if isinstance(text, str) and text.strip():
+                    yield text
+
+
+def _is_left_out(file: Path, corpus: bool) -> bool:
+    return file.stem.endswith(_JUDGMENTS) or (not corpus and file.stem.endswith(_CORPUS))
+
+
+def _count_texts(files: dict[Path, str], *, corpus: bool) -> dict[str, int]:
+    """How many texts each set holds.
+
+    Raises:
+        InputError: a set holds none, so that nothing would be kept free of it.
+    """
+    counts = dict.fromkeys(files.values(), 0)
+    for file, name in files.items():
+        counts[name] += sum(1 for _ in read_evaluation(file, corpus=corpus))
+    for file, name in files.items():
+        if not counts[name]:
+            raise InputError(
+                f"{file}: no text of the evaluation set {name} is read, so no pair would be marked. "
+                "Add its queries, set corpus to true, or move the set away."
+            )
+    return counts
 
 
 def _columns(file: Path) -> list[str]:
@@ -169,9 +222,12 @@ def _rows(file: Path, columns: list[str]) -> Iterator[dict[str, Any]]:
 @lru_cache(maxsize=1)
 def _open_texts(config: DecontaminateConfig, digest: str) -> EvaluationTexts:
     """The evaluation texts of files with that digest, kept for the parts that this process does."""
-    files = evaluation_files(config.evaluation, corpus=config.corpus)
     return EvaluationTexts(
-        (text for file in files for text in read_evaluation(file)),
+        (
+            (name, text)
+            for file, name in evaluation_files(config.evaluation).items()
+            for text in read_evaluation(file, corpus=config.corpus)
+        ),
         near=config.near,
         words=config.words,
         similarity=config.similarity,

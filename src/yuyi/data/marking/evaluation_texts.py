@@ -5,7 +5,8 @@ Texts are compared by their match key (letters and digits only, lower case), sid
 - equal keys;
 - Jaccard similarity of character trigrams, proposed by MinHash and counted exactly; at 0.6 it still finds a
   text in which every twentieth character was changed, which costs up to three trigrams a change;
-- an evaluation text of at least 12 Chinese characters or 30 letters as a part of a longer one;
+- an evaluation text of at least 12 Chinese characters or 30 letters as a part of a longer one; where it has
+  both, an ideograph weighs as much as two letters;
 - as many words in a row as the n-grams of GPT-3 (Brown et al. 2020, appendix C). Chinese has no spaces, and
   thirteen characters in a row are often an idiom, a title or the name of a law, so a word counts as two
   ideographs, and as five letters elsewhere;
@@ -14,11 +15,12 @@ Texts are compared by their match key (letters and digits only, lower case), sid
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
-from yuyi.data.clean import clean, ideographs, match_key, weight
+from yuyi.data.clean import IDEOGRAPHS, clean, ideographs, match_key, weight
 from yuyi.data.marking.minhash import Bands, jaccard, shingles, windows
 
 if TYPE_CHECKING:
@@ -35,8 +37,12 @@ Reason: TypeAlias = Literal[
 
 # In letters, an ideograph counting as two. What is shorter, as "Data types", resembles too much.
 _LEAST_NEAR = 20
-# Characters, of Chinese and of other texts, from which on being contained counts; in a word of a run.
-_CONTAINED, _WORD = (12, 30), (2, 5)
+# Weight, of Chinese and of other texts, from which on being contained counts, and characters that they are
+# looked up by: no text of that weight is shorter, Chinese being less than half of the weight of the others.
+_CONTAINED, _BEGINNING = (24, 30), (12, 22)
+# Characters in a word of a run.
+_WORD = (2, 5)
+_RANGES = [(ord(first), ord(last)) for first, last in re.findall("(.)-(.)", IDEOGRAPHS)]
 # Few hashes in a band would propose a hundred evaluation texts for every English sentence. Where the
 # similarity just reaches 0.6, nine in ten are proposed; from 0.7 on, 99 in 100.
 _ROWS, _RECALL = 5, 0.9
@@ -193,10 +199,10 @@ class _Beginnings:
     """Which longer texts contain an evaluation text, looked up by its first characters."""
 
     def __init__(self, keys: Sequence[str], *, chinese: bool) -> None:
-        self._width = _CONTAINED[not chinese]
+        self._width = _BEGINNING[not chinese]
         self._by_start: dict[str, list[int]] = {}
         for number, key in enumerate(keys):
-            if len(key) >= self._width and _is_chinese(key[: _CONTAINED[0]]) == chinese:
+            if weight(key) >= _CONTAINED[not chinese] and _is_chinese(key) == chinese:
                 self._by_start.setdefault(key[: self._width], []).append(number)
         self._keys = keys
         self._windows = _Windows(list(self._by_start), self._width)
@@ -248,7 +254,9 @@ class _Windows:
             flags = np.frombuffer(
                 ("\n" * width).join(texts).encode("utf-32-le") + bytes(8 * width), dtype=np.uint32
             )
-            ideographic = (flags >= 0x3400) & (flags <= 0x9FFF) | (flags >= 0x20000)
+            ideographic = np.zeros(len(flags), bool)
+            for first, last in _RANGES:
+                ideographic |= (flags >= first) & (flags <= last)
             sums = np.concatenate([[0], np.cumsum(ideographic)])
             right = (2 * (sums[places + width] - sums[places]) >= width) == chinese
             places, owners = places[right], owners[right]
@@ -284,8 +292,9 @@ if TYPE_CHECKING:
     _Finds: TypeAlias = Callable[[Sequence[str]], Iterator[_Find]]
 
 
-def _is_chinese(text: str) -> bool:
-    return 2 * ideographs(text) >= len(text)
+def _is_chinese(key: str) -> bool:
+    """Whether at least half of its weight is Chinese."""
+    return 4 * ideographs(key) >= weight(key)
 
 
 def _vectors(encoder: Encoder, texts: Sequence[str]) -> NDArray[np.float32]:
