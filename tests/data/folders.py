@@ -115,7 +115,7 @@ def negatives(folder: DataFolder, rows: Mapping[str, Sequence[tuple[int, str]]])
     step(
         folder,
         "negatives",
-        {"pairs": folder.need("pairs").digest},
+        {name: folder.need(name).digest for name in ("pairs", *folder.mark_steps())},
         {f"{part}.parquet": lambda file, some=some: write(file, some) for part, some in rows.items()},
     )
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from folders import data_folder, document, mark, negatives, pair
+from folders import data_folder, document, mark, negatives, pair, step
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -174,6 +174,14 @@ def test_marked_pairs_are_left_out(folder: DataFolder) -> None:
     assert forum["dropped"] == {"too short": 10} and (forum["pairs"], forum["kept"]) == (100, 90)
 
 
+def test_a_pair_with_two_reasons_is_dropped_once(folder: DataFolder) -> None:
+    marked(folder)
+    mix(folder, MixtureConfig())
+    forum = manifest(folder)["sources"]["forum"]
+    assert forum["dropped"] == {"near duplicate": 20, "too short": 10}
+    assert forum["dropped_pairs"] == manifest(folder)["dropped_pairs"] == 25
+
+
 def test_a_reason_that_does_not_occur_is_named_with_those_that_do(folder: DataFolder) -> None:
     marked(folder)
     with pytest.raises(InputError, match=r"mix.ignore: 'to short'.*near duplicate, too short"):
@@ -204,6 +212,41 @@ def test_pairs_of_marked_documents_are_left_out(tmp_path: Path) -> None:
     assert manifest(folder)["sources"]["文档"]["dropped"] == {"document: near duplicate": 2}
     mix(folder, MixtureConfig(alpha=1, ignore=("document: near duplicate",)))
     assert len(rows(folder)) == 4
+
+
+def test_a_document_of_the_asking_side_may_lie_in_another_part(tmp_path: Path) -> None:
+    documents = {
+        "0000-0000": [document("文档", "a", "甲"), document("文档", "b", "乙"), document("论坛", "b", "丙")],
+        "0001-0000": [document("文档", "a", "A", "en"), document("文档", "b", "B", "en")],
+    }
+    pairs = [
+        pair("文档", "parallel", 0, lang="zh-en", doc_id="a", doc_a="a"),
+        pair("文档", "parallel", 1, lang="zh-en", doc_id="b", doc_a="b"),
+        pair("文档", "duplicate_questions", 2, lang="en", doc_id="b", doc_a="a"),
+        pair("文档", "duplicate_questions", 3, lang="en", doc_id="b", doc_a="b"),
+        pair("论坛", "duplicate_questions", 4, lang="zh", doc_id="c", doc_a="b"),
+    ]
+    folder = data_folder(tmp_path, {"0001-0000": pairs}, documents)
+    marks = {"0000-0000": [Mark(1, "b", "duplicate", 1.0, "文档 a")], "0001-0000": []}
+    mark(folder, "documents", marks, on="documents")
+    mix(folder, MixtureConfig())
+    # The second is made from the Chinese b, which is marked; the others are not.
+    assert set(ids(rows(folder))) == {pairs[place].pair_id for place in (0, 2, 3, 4)}
+    assert manifest(folder)["sources"]["文档"]["dropped"] == {"document: duplicate": 1}
+
+
+@pytest.mark.parametrize("step", ["marks/filters", "marks/documents", "negatives"])
+def test_a_lost_file_is_not_taken_for_no_marks(tmp_path: Path, step: str) -> None:
+    folder = data_folder(
+        tmp_path, {"0000-0000": [pair("文档", "qa", 0)]}, {"0000-0000": [document("文档", "a", "甲")]}
+    )
+    mark(folder, "filters", {"0000-0000": [Mark(0, "", "too short", 1.0)]})
+    mark(folder, "documents", {"0000-0000": [Mark(0, "a", "duplicate", 1.0)]}, on="documents")
+    negatives(folder, {"0000-0000": [(0, "别的")]})
+    (folder.path / step / "0000-0000.parquet").unlink()
+    config = MixtureConfig(ignore=("too short",))
+    with pytest.raises(InputError, match=f"{step}/0000-0000.parquet: is missing, though {step} wrote it"):
+        mix(folder, config)
 
 
 def test_nothing_left_names_the_marks(folder: DataFolder) -> None:
@@ -259,6 +302,68 @@ def test_columns_of_sentence_transformers(folder: DataFolder) -> None:
     }
     assert [json.loads(line) for line in file.read_text("utf-8").splitlines()] == [expected]
     assert manifest(folder)["sources"]["forum"]["dropped"] == {"too few negatives": 99}
+
+
+def test_pairs_may_come_with_negatives_of_their_own(tmp_path: Path) -> None:
+    some = [
+        pair("s", "qa", 0, negatives=("自带一", "自带二")),
+        pair("s", "qa", 1, negatives=("own",)),
+        pair("s", "qa", 2, negatives=("own one", "own two")),
+        pair("s", "qa", 3),
+    ]
+    folder = data_folder(tmp_path, {"0000-0000": some})
+    with pytest.raises(RecipeError, match=r"mix.negatives: null"):
+        mix(folder, MixtureConfig(columns="sentence-transformers"))
+    mix(folder, MixtureConfig(columns="sentence-transformers", negatives=2))
+    table = pq.read_table(folder.path / "mixture" / "train.parquet").to_pylist()
+    assert sorted(row["negative_2"] for row in table) == ["own two", "自带二"]
+    assert manifest(folder)["sources"]["s"]["dropped"] == {"too few negatives": 2}
+    # What was mined goes before.
+    negatives(folder, {"0000-0000": [(2, "挖出的")]})
+    mix(folder, MixtureConfig(columns="sentence-transformers", negatives=1))
+    table = pq.read_table(folder.path / "mixture" / "train.parquet").to_pylist()
+    assert sorted(row["negative_1"] for row in table) == ["own", "挖出的", "自带一"]
+    mix(folder, MixtureConfig())
+    assert {one.pair_id: one.negatives for one in rows(folder)} == {
+        some[0].pair_id: ("自带一", "自带二"),
+        some[1].pair_id: ("own",),
+        some[2].pair_id: ("挖出的",),
+        some[3].pair_id: (),
+    }
+
+
+def test_negatives_that_were_mined_before_other_marks_are_refused(folder: DataFolder) -> None:
+    negatives(folder, {"0001-0000": [(0, "测试集里的话")]})
+    mark(folder, "evaluation", {"0000-0000": [Mark(0, "", "equals evaluation", 1.0)]})
+    with pytest.raises(InputError, match=r"mined before marks/evaluation marked pairs.*yuyi data mine"):
+        mix(folder, MixtureConfig())
+    assert mix(folder, MixtureConfig(negatives=0)).counts["rows"] == 1015
+    negatives(folder, {"0001-0000": [(0, "别的话")]})
+    assert mix(folder, MixtureConfig()).counts["rows"] == 1015
+    mark(folder, "evaluation", {"0000-0000": [Mark(1, "", "near evaluation", 0.9)]})
+    with pytest.raises(InputError, match=r"negatives: was made from other marks/evaluation .*yuyi data mine"):
+        mix(folder, MixtureConfig())
+
+
+def test_marks_that_were_made_with_other_marks_are_refused(folder: DataFolder) -> None:
+    def consistency() -> None:
+        steps = {name: folder.need(name).digest for name in ("pairs", "marks/filters")}
+        step(folder, "marks/consistency", steps, {})
+
+    mark(folder, "filters", {"0000-0000": [Mark(0, "", "too short", 1.0)]})
+    consistency()
+    mix(folder, MixtureConfig())
+    assert mixture.current_mixture(folder).counts["rows"] == 1015
+    mark(folder, "filters", {"0000-0000": [Mark(1, "", "too long", 2000.0)]})
+    with pytest.raises(InputError, match=r"consistency: was made from other .*yuyi data consistency"):
+        mix(folder, MixtureConfig())
+    consistency()
+    with pytest.raises(InputError, match=r"mixture: was made from other marks/filters .*yuyi data mix "):
+        mixture.current_mixture(folder)
+    assert mix(folder, MixtureConfig()).counts["rows"] == 1015
+    mark(folder, "quality", {"0000-0000": [Mark(2, "", "low quality", 1.0)]})
+    with pytest.raises(InputError, match=r"made from other marks/quality than .*yuyi data mix "):
+        mixture.current_mixture(folder)
 
 
 def test_judged_pairs_are_no_positives(tmp_path: Path) -> None:

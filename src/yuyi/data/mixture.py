@@ -8,6 +8,7 @@ part sorted by that key, and merges the parts a stretch of keys at a time, which
 from __future__ import annotations
 
 import json
+import shlex
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
@@ -19,7 +20,14 @@ from yuyi.artifacts import hash_file, publish_file
 from yuyi.config import REFUSE_UNKNOWN
 from yuyi.data.mixing.draw import by_source, draw
 from yuyi.data.mixing.manifest import manifest_of
-from yuyi.data.mixing.rows import drawn_table, negatives_by_row, write_jsonl, write_parquet
+from yuyi.data.mixing.rows import (
+    current_negatives,
+    drawn_table,
+    negatives_by_row,
+    own_negatives,
+    write_jsonl,
+    write_parquet,
+)
 from yuyi.data.reasons import Reasons
 from yuyi.data.step import add_counts, run_step
 from yuyi.errors import InputError, RecipeError
@@ -27,7 +35,7 @@ from yuyi.extras import require
 from yuyi.records import read_batches
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -89,7 +97,8 @@ class MixtureConfig:
         caps: most rows by source and by kind.
         tasks: name of the task of each kind; a kind that is not named is a task of its own.
         ignore: reasons that are not obeyed, as the marks name them.
-        negatives: hard negatives of a row at most; None for all that were mined.
+        negatives: hard negatives of a row at most: those that were mined, or where a pair has none such those
+            that it came with; None for all.
         columns: `yuyi` for the columns of a pair; `sentence-transformers` for `anchor`, `positive`,
             `negative_1` and so on, where rows with a label or with too few negatives are left out.
         format: of the training set.
@@ -121,7 +130,8 @@ def mix(
     """The record of the step `mixture`, which holds `train.parquet` (or `.jsonl`) and `manifest.json`.
 
     Its counts: `rows` of the training set; by source and kind `made`, `kept` and `taken`; by source and
-    reason `marked`, where a pair with several reasons counts under each, obeyed or not.
+    reason `marked`, where a pair with several reasons counts under each, obeyed or not, so that these may be
+    more than the pairs that were dropped.
 
     Args:
         folder: holds finished `pairs`, and marks and negatives if there are any.
@@ -130,60 +140,79 @@ def mix(
         on_done: called with numbers of rows that were read and written.
 
     Raises:
-        InputError: a step is missing or out of date, a reason, source or kind of `config` does not occur,
-            nothing is left to take, fewer than `size` rows are left, or a file cannot be read or written.
+        InputError: a step is missing or out of date, a reason, source, kind or task of `config` does not
+            occur, nothing is left to take, fewer than `size` rows are left, or a file cannot be read or
+            written.
         RecipeError: the columns of sentence-transformers without a number of negatives.
     """
     require("parquet")
-    mined = folder.record("negatives")
-    if config.columns == "sentence-transformers" and config.negatives is None and mined is not None:
-        raise RecipeError(
-            "mix.negatives: null, but the columns of sentence-transformers need a number. Set it, say, to 1."
-        )
-    reasons = Reasons(folder)
-    inputs = {"pairs": folder.need("pairs").digest, **reasons.digests()}
-    extracted = folder.record("documents")
-    if extracted is not None:
-        inputs["documents"] = extracted.digest
-    if mined is not None and config.negatives != 0:
-        if mined.inputs.get("pairs", inputs["pairs"]) != inputs["pairs"]:
-            raise InputError(
-                f"{folder.path / 'negatives'}: these belong to other pairs than are there now. "
-                f"Run again: yuyi data mine {folder.path}"
-            )
-        inputs["negatives"] = mined.digest
-
-    def make(place: Workplace) -> Counts:
-        jobs = {part: _Job(folder, config) for part in folder.parts("pairs")}
-        counts = place.each({f"{part}.free": job for part, job in jobs.items()}, _find_free, scratch=True)
-        _check_names(config, counts)
-        place.once("drawn.npz", lambda path: draw(place.scratch, list(jobs), config, counts, path))
-        place.each({f"{part}.drawn": job for part, job in jobs.items()}, _write_drawn, scratch=True)
-        taken = json.loads((place.scratch / "drawn.npz.taken.json").read_text("utf-8"))
-        rows = sum(sum(kinds.values()) for kinds in taken.values())
-        path = place.folder / f"train.{config.format}"
-        write = write_parquet if config.format == "parquet" else write_jsonl
-        with publish_file(path) as temporary:
-            write(temporary, _shuffled(place.scratch, list(jobs), rows), place.on_done)
-        total = {
-            "rows": rows,
-            **{key: counts.get(key, {}) for key in ("made", "kept", "marked")},
-            "taken": taken,
-        }
-        manifest = manifest_of(folder, config, inputs, total, path, hash_file(path))
-        with publish_file(place.folder / "manifest.json") as temporary:
-            temporary.write_text(json.dumps(manifest, ensure_ascii=False, indent=1) + "\n", "utf-8")
-        return total
-
+    _check_columns(config, mined=folder.record("negatives") is not None)
+    inputs = _inputs(folder, config.negatives)
     return run_step(
         folder.path / "mixture",
-        make,
+        lambda place: _make(folder, config, inputs, place),
         settings=config,
         inputs=inputs,
         code=_CODE,
         workers=workers,
         on_done=on_done,
     )
+
+
+def current_mixture(folder: DataFolder) -> StepRecord:
+    """The record of the training set.
+
+    Raises:
+        InputError: there is none, or pairs, marks or negatives are others than those that it was made from.
+    """
+    record = folder.need("mixture")
+    now = _inputs(folder, record.settings.get("negatives"))
+    other = [name for name in sorted(now.keys() | record.inputs) if now.get(name) != record.inputs.get(name)]
+    if other:
+        raise InputError(
+            f"{folder.path / 'mixture'}: was made from other {' and '.join(other)} than are there now. "
+            f"Run again: yuyi data mix {shlex.quote(str(folder.path))}"
+        )
+    return record
+
+
+def _check_columns(config: MixtureConfig, *, mined: bool) -> None:
+    """Refuse the columns of sentence-transformers where nobody says how many negatives there are."""
+    if config.columns == "sentence-transformers" and config.negatives is None and mined:
+        raise RecipeError(
+            "mix.negatives: null, but the columns of sentence-transformers need a number. Set it, say, to 1."
+        )
+
+
+def _inputs(folder: DataFolder, negatives: int | None) -> dict[str, str]:
+    """The digest of every step that is read, by its name."""
+    inputs = {"pairs": folder.need("pairs").digest, **Reasons(folder).digests()}
+    if folder.record("documents") is not None:
+        inputs["documents"] = folder.need("documents").digest
+    if negatives != 0 and folder.record("negatives") is not None:
+        inputs["negatives"] = current_negatives(folder).digest
+    return inputs
+
+
+def _make(folder: DataFolder, config: MixtureConfig, inputs: Mapping[str, str], place: Workplace) -> Counts:
+    """Write the training set and its manifest, and count what was taken."""
+    jobs = {part: _Job(folder, config) for part in folder.parts("pairs")}
+    counts = place.each({f"{part}.free": job for part, job in jobs.items()}, _find_free, scratch=True)
+    _check_columns(config, mined=bool(counts.pop("own_negatives", 0)))
+    _check_names(config, counts)
+    place.once("drawn.npz", lambda path: draw(place.scratch, list(jobs), config, counts, path))
+    place.each({f"{part}.drawn": job for part, job in jobs.items()}, _write_drawn, scratch=True)
+    taken = json.loads((place.scratch / "drawn.npz.taken.json").read_text("utf-8"))
+    rows = sum(sum(kinds.values()) for kinds in taken.values())
+    path = place.folder / f"train.{config.format}"
+    write = write_parquet if config.format == "parquet" else write_jsonl
+    with publish_file(path) as temporary:
+        write(temporary, _shuffled(place.scratch, list(jobs), rows), place.on_done)
+    total = {"rows": rows, **{key: counts.get(key, {}) for key in ("made", "kept", "marked")}, "taken": taken}
+    manifest = manifest_of(folder, config, inputs, total, path, hash_file(path))
+    with publish_file(place.folder / "manifest.json") as temporary:
+        temporary.write_text(json.dumps(manifest, ensure_ascii=False, indent=1) + "\n", "utf-8")
+    return total
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +238,9 @@ def _find_free(name: str, job: _Job, scratch: Path) -> Counts:
     obeyed = marks.without(frozenset(job.config.ignore))
     free = np.ones(len(groups), bool)
     free[obeyed.rows] = False
+    own = 0
     if job.config.columns == "sentence-transformers":
+        own = int(np.count_nonzero(own_negatives(job.folder, part)))
         for reason, unfit in _unfit(job, part, labelled).items():
             for source, count in Counter(sources[row] for row in np.flatnonzero(unfit & free)).items():
                 seen.setdefault(source, {})[reason] = count
@@ -222,6 +253,7 @@ def _find_free(name: str, job: _Job, scratch: Path) -> Counts:
         "made": by_source(Counter(groups)),
         "kept": by_source(Counter(np.array(groups, dtype=object)[free].tolist())),
         "marked": seen,
+        "own_negatives": own,
     }
 
 
@@ -241,10 +273,10 @@ def _unfit(job: _Job, part: str, labelled: NDArray[np.bool_]) -> dict[str, NDArr
     """What cannot be a row of anchor, positive and a number of negatives, by reason."""
     found = {"has a label": labelled}
     if job.config.negatives:
-        enough = np.zeros(len(labelled), bool)
-        negatives = negatives_by_row(job.folder, part, job.config.negatives)
-        enough[[row for row, texts in negatives.items() if len(texts) == job.config.negatives]] = True
-        found["too few negatives"] = ~enough
+        number = own_negatives(job.folder, part)
+        mined = negatives_by_row(job.folder, part, job.config.negatives)
+        number[list(mined)] = [len(texts) for texts in mined.values()]
+        found["too few negatives"] = number < job.config.negatives
     return found
 
 

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from yuyi.data.folder import DataFolder
+from yuyi.errors import InputError
 from yuyi.records import Mark, read_batches, read_marks
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator
+    from pathlib import Path
 
     from numpy.typing import NDArray
-
-    from yuyi.data.folder import DataFolder
 
 # Goes before the reason of a mark that is on the document of a pair.
 DOCUMENT_PREFIX = "document: "
 _MARK_COLUMNS = ("row", "reason", "value")
 _DOCUMENT_COLUMNS = ("source", "doc_id", "lang")
+# By source and name of a document, its mark in each language that it is there in, or None.
+_ByName: TypeAlias = "dict[tuple[str, str], dict[str, Mark | None]]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,7 @@ class Reasons:
         folder: where the steps were done; `pairs` must be there.
 
     Raises:
-        InputError: there are no pairs, or marks belong to other pairs or documents than are there now.
+        InputError: there are no pairs, or marks were made from something else than is there now.
     """
 
     def __init__(self, folder: DataFolder) -> None:
@@ -69,11 +73,15 @@ class Reasons:
         return {step: self._folder.need(step).digest for step in (*self.on_pairs, *self.on_documents)}
 
     def of_part(self, part: str) -> PartReasons:
-        """The marks of a part of pairs."""
+        """The marks of a part of pairs.
+
+        Raises:
+            InputError: a file of marks is missing or damaged.
+        """
         found: list[tuple[str, Any, Any, Any]] = []
         for step in self.on_pairs:
-            file = self._folder.path / step / f"{part}.parquet"
-            for batch in read_batches(file, _MARK_COLUMNS) if file.exists() else ():
+            file = part_file(self._folder, step, part)
+            for batch in read_batches(file, _MARK_COLUMNS) if file else ():
                 rows, reasons, values = (
                     batch.column(name).to_numpy(zero_copy_only=False) for name in _MARK_COLUMNS
                 )
@@ -93,11 +101,15 @@ class Reasons:
         )
 
     def marks(self, part: str, rows: Container[int]) -> dict[int, list[Mark]]:
-        """The marks on some rows of a part of pairs, with ids and notes."""
+        """The marks on some rows of a part of pairs, with ids and notes.
+
+        Raises:
+            InputError: a file of marks is missing or damaged.
+        """
         found: dict[int, list[Mark]] = {}
         for step in self.on_pairs:
-            file = self._folder.path / step / f"{part}.parquet"
-            for mark in read_marks(file) if file.exists() else ():
+            file = part_file(self._folder, step, part)
+            for mark in read_marks(file) if file else ():
                 if mark.row in rows:
                     found.setdefault(mark.row, []).append(mark)
         for step in self.on_documents:
@@ -107,23 +119,82 @@ class Reasons:
         return found
 
     def _inherited(self, part: str, step: str) -> Iterator[tuple[int, Mark]]:
-        """The row of each pair whose document is marked, and the mark, as one of the pair."""
-        marked = {mark.row: mark for mark in self._folder.marks(part, (step,))}
-        documents = self._folder.path / "documents" / f"{part}.parquet"
-        if not marked or not documents.exists():
-            return
-        # A document has its name and language together; that of a pair may be of a block in another language.
-        by_name: dict[tuple[str, str], dict[str, Mark | None]] = {}
-        for row, (source, doc_id, lang) in enumerate(_rows_of(documents, _DOCUMENT_COLUMNS)):
-            by_name.setdefault((source, doc_id), {})[lang] = marked.get(row)
-        suspects = {name: langs for name, langs in by_name.items() if any(langs.values())}
+        """The row of each pair one of whose documents is marked, and the mark, as one of the pair."""
+        digest = self._folder.need(step).digest
+        here = _named(self._folder, step, part, _marked_names(self._folder, step, part))
         pairs = self._folder.path / "pairs" / f"{part}.parquet"
-        for row, (source, lang, *names) in enumerate(_rows_of(pairs, ("source", "lang", "doc_id", "doc_a"))):
-            for name in dict.fromkeys(names):
-                mark = _mark_of(suspects.get((source, name)), lang) if name else None
-                if mark is not None:
-                    yield row, Mark(row, name, DOCUMENT_PREFIX + mark.reason, mark.value, mark.note)
-                    break
+        columns = ("source", "lang", "doc_id", "doc_a")
+        for row, (source, lang, doc_id, doc_a) in enumerate(_rows_of(pairs, columns)):
+            name, mark = doc_id, _mark_of(here.get((source, doc_id)), lang) if doc_id else None
+            if mark is None and doc_a:
+                # It may lie in another part, such as the translation of a document.
+                name = doc_a
+                mark = _mark_of(_everywhere(self._folder.path, step, digest).get((source, doc_a)), lang)
+            if mark is not None:
+                yield row, Mark(row, name, DOCUMENT_PREFIX + mark.reason, mark.value, mark.note)
+
+
+def part_file(folder: DataFolder, step: str, part: str) -> Path | None:
+    """The file of a step for a part of pairs; None where the step says that it wrote none.
+
+    Raises:
+        InputError: the step wrote one, and it is gone.
+    """
+    record = folder.record(step)
+    if record is None or f"{part}.parquet" not in record.parts:
+        return None
+    file = folder.path / step / f"{part}.parquet"
+    if not file.exists():
+        raise InputError(
+            f"{file}: is missing, though {step} wrote it. Copy it back, or remove {file.parent} and make it "
+            "again."
+        )
+    return file
+
+
+def _marked_names(folder: DataFolder, step: str, part: str) -> set[tuple[str, str]]:
+    """Source and name of the marked documents of a part."""
+    marks = part_file(folder, step, part)
+    rows = {mark.row for mark in read_marks(marks)} if marks else set()
+    documents = part_file(folder, "documents", part)
+    if not rows or documents is None:
+        return set()
+    return {
+        (source, doc_id)
+        for row, (source, doc_id) in enumerate(_rows_of(documents, _DOCUMENT_COLUMNS[:2]))
+        if row in rows
+    }
+
+
+def _named(folder: DataFolder, step: str, part: str, names: set[tuple[str, str]]) -> _ByName:
+    """The documents of a part with these names, in every language, with their marks.
+
+    A document has its name and language together; that of a pair may be of a block in another language.
+    """
+    documents = part_file(folder, "documents", part)
+    if not names or documents is None:
+        return {}
+    marks = part_file(folder, step, part)
+    marked = {mark.row: mark for mark in read_marks(marks)} if marks else {}
+    found: _ByName = {}
+    for row, (source, doc_id, lang) in enumerate(_rows_of(documents, _DOCUMENT_COLUMNS)):
+        if (source, doc_id) in names:
+            found.setdefault((source, doc_id), {})[lang] = marked.get(row)
+    return found
+
+
+@lru_cache(maxsize=1)
+def _everywhere(path: Path, step: str, digest: str) -> _ByName:
+    """The documents of all parts that have the name of a marked one; `digest` is that of the marks."""
+    folder = DataFolder(path)
+    parts = list(folder.parts("documents"))
+    names = {name for part in parts for name in _marked_names(folder, step, part)}
+    found: _ByName = {}
+    for part in parts:
+        for name, langs in _named(folder, step, part, names).items():
+            marks = found.setdefault(name, {})
+            marks |= {lang: mark for lang, mark in langs.items() if mark or lang not in marks}
+    return found
 
 
 def _mark_of(langs: dict[str, Mark | None] | None, lang: str) -> Mark | None:

@@ -9,7 +9,7 @@ from yuyi.data.extract import licences
 from yuyi.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
     from yuyi.data.folder import DataFolder
@@ -49,6 +49,9 @@ def manifest_of(
 ) -> dict[str, Any]:
     """The manifest of a training set, as JSON.
 
+    Of all and of each source, `dropped_pairs` are those that are not kept. `dropped` counts them by reason,
+    and a pair with several reasons under each, so that its numbers may add up to more.
+
     Args:
         folder: where the steps were done.
         settings: of the mixture, a dataclass.
@@ -58,43 +61,45 @@ def manifest_of(
         digest: its SHA-256, in hex.
     """
     origin, documents = origins(folder), documents_by_source(folder)
-    rows = counts["rows"]
-    sources = {}
-    for name, made in sorted(counts["made"].items()):
-        taken = counts["taken"].get(name, {})
-        where = origin.get(name, Origin())
-        sources[name] = {
-            "origin": where.origin or None,
-            "licence": where.licence or None,
+    sources = {
+        name: {
+            "origin": origin.get(name, Origin()).origin or None,
+            "licence": origin.get(name, Origin()).licence or None,
             "documents": documents.get(name),
-            "pairs": sum(made.values()),
-            "dropped": {
-                reason: count
-                for reason, count in counts["marked"].get(name, {}).items()
-                if reason not in settings.ignore
-            },
-            "kept": sum(counts["kept"].get(name, {}).values()),
-            "taken": sum(taken.values()),
-            "share": round(sum(taken.values()) / rows, 6),
-            "kinds": {
-                kind: {
-                    "pairs": made[kind],
-                    "kept": counts["kept"].get(name, {}).get(kind, 0),
-                    "taken": taken.get(kind, 0),
-                }
-                for kind in sorted(made)
-            },
+            **_of_source(name, counts, settings.ignore),
         }
+        for name in sorted(counts["made"])
+    }
     return {
         "yuyi": __version__,
         "file": file.name,
         "sha256": digest,
         "bytes": file.stat().st_size,
-        "rows": rows,
+        "rows": counts["rows"],
+        "dropped_pairs": sum(told["dropped_pairs"] for told in sources.values()),
         "seed": settings.seed,
         "settings": asdict(settings),
         "sources": sources,
         "steps": _steps(folder, inputs),
+    }
+
+
+def _of_source(name: str, counts: Counts, ignored: Collection[str]) -> dict[str, Any]:
+    """What was made of a source, dropped, kept and taken."""
+    made = counts["made"][name]
+    kept, taken = counts["kept"].get(name, {}), counts["taken"].get(name, {})
+    marked = counts["marked"].get(name, {})
+    return {
+        "pairs": sum(made.values()),
+        "dropped_pairs": sum(made.values()) - sum(kept.values()),
+        "dropped": {reason: count for reason, count in marked.items() if reason not in ignored},
+        "kept": sum(kept.values()),
+        "taken": sum(taken.values()),
+        "share": round(sum(taken.values()) / counts["rows"], 6),
+        "kinds": {
+            kind: {"pairs": made[kind], "kept": kept.get(kind, 0), "taken": taken.get(kind, 0)}
+            for kind in sorted(made)
+        },
     }
 
 

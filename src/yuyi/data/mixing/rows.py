@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+import shlex
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from yuyi.data.reasons import part_file
+from yuyi.errors import InputError
 from yuyi.records import read_batches, read_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from yuyi.data.folder import DataFolder
+    from yuyi.data.step import StepRecord
     from yuyi.progress import Done
 
 _ROWS_PER_GROUP = 20_000
@@ -29,7 +34,8 @@ def drawn_table(
         folder: where the pairs lie.
         part: name of the part.
         rows: numbers of rows; one may occur several times.
-        negatives: of a row at most; None for all that were mined.
+        negatives: of a row at most, mined ones, or where none were mined those that the pair came with; None
+            for all.
         columns: `yuyi` or `sentence-transformers`.
     """
     import pyarrow as pa
@@ -54,6 +60,35 @@ def _named_for_sentence_transformers(table: Any, negatives: list[Any], number: i
     return pa.table(named)
 
 
+def current_negatives(folder: DataFolder) -> StepRecord:
+    """The record of the hard negatives, which are there.
+
+    Raises:
+        InputError: they were mined from other pairs, or before a step marked some of these.
+    """
+    record = folder.need("negatives")
+    since = [step for step in folder.mark_steps() if step not in record.inputs]
+    if since:
+        raise InputError(
+            f"{folder.path / 'negatives'}: were mined before {' and '.join(since)} marked pairs, and may "
+            f"hold texts of these. Run again: yuyi data mine {shlex.quote(str(folder.path))}"
+        )
+    return record
+
+
+def own_negatives(folder: DataFolder, part: str) -> NDArray[np.int64]:
+    """(rows,) int64: how many negatives each pair of a part came with."""
+    import pyarrow.compute as pc
+
+    path = folder.path / "pairs" / f"{part}.parquet"
+    lengths = [np.zeros(0, np.int64)]
+    for batch in read_batches(path, ("negatives",)):
+        lengths.append(
+            pc.fill_null(pc.list_value_length(batch.column("negatives")), 0).to_numpy().astype(np.int64)
+        )
+    return np.concatenate(lengths)
+
+
 def negatives_by_row(folder: DataFolder, part: str, number: int | None) -> dict[int, tuple[str, ...]]:
     """The hard negatives of the pairs of a part that have some, the hardest first, by row.
 
@@ -61,9 +96,12 @@ def negatives_by_row(folder: DataFolder, part: str, number: int | None) -> dict[
         folder: where they lie; without the step `negatives` there are none.
         part: name of the part.
         number: of a pair at most; None for all.
+
+    Raises:
+        InputError: their file is missing or damaged.
     """
-    path = folder.path / "negatives" / f"{part}.parquet"
-    if number == 0 or folder.record("negatives") is None or not path.exists():
+    path = part_file(folder, "negatives", part) if number != 0 else None
+    if path is None:
         return {}
     return {
         row["row"]: tuple(each["text"] for each in row["negatives"][:number])
