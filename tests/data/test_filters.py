@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -171,6 +172,51 @@ def test_a_function_blocks_and_a_wrong_one_is_named() -> None:
         reasons("网络", ZH, FiltersConfig(blocklist="no_module:f"))
     with pytest.raises(InputError, match=r"words\.txt: no such blocklist"):
         reasons("网络", ZH, FiltersConfig(blocklist="no/words.txt"))
+
+
+def test_judged_pairs_are_blocked_too(tmp_path: Path) -> None:
+    words = tmp_path / "words.txt"
+    words.write_text("赌博\ncasino\n", "utf-8")
+    config = FiltersConfig(blocklist=str(words))
+    for text in ("线上赌博", "A casino"):
+        assert marks_of(pair("推荐", text, label=1.0), config) == [("blocklist", 1.0)]
+        assert marks_of(pair(text, "", kind="classification", label=1.0), config) == [("blocklist", 1.0)]
+
+
+def fails(text: str) -> float:
+    raise KeyError(text)
+
+
+def says(text: str) -> str:
+    return "yes"
+
+
+def knows_nothing(text: str) -> float:
+    return float("nan")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("fails", "fails on the text '网络' (KeyError: '网络')"),
+        ("says", "returns 'yes' for the text '网络'"),
+        ("knows_nothing", "returns nan for the text '网络'"),
+        ("ZH", "fails on the text '网络' (TypeError: 'str' object is not callable)"),
+    ],
+)
+def test_a_function_that_fails_or_returns_no_number_is_named(tmp_path: Path, name: str, message: str) -> None:
+    config = FiltersConfig(blocklist=f"{__name__}:{name}")
+    with pytest.raises(InputError, match=re.escape(f"{__name__}:{name}: {message}")):
+        reasons("网络", ZH, config)
+    with pytest.raises(InputError, match=f"{__name__}:{name}: "):
+        filter_pairs(folder_of_pairs(tmp_path), config, workers=1)
+
+
+def test_a_module_that_fails_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "broken_list.py").write_text("1 / 0\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(InputError, match=r"broken_list:f: its module fails .ZeroDivisionError"):
+        reasons("网络", ZH, FiltersConfig(blocklist="broken_list:f"))
 
 
 def test_settings_name_what_is_allowed() -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import inspect
 import re
 from dataclasses import dataclass, field
+from math import isnan
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypeAlias, cast
 
@@ -64,8 +67,8 @@ class FiltersConfig:
         blocklist: path of a list of words, one a line, or `module:function` of a Python function that takes a
             text and returns a number.
         blocked: least number of listed words in a side, or least number that the function returns.
-        judged: filters for pairs with a label: `all`, or `few` for those that find a side empty or in a
-            language that is not wanted, because what was judged is short on purpose.
+        judged: filters for pairs with a label: `all`, or `few` for the blocklist and those that find a side
+            empty or in a language that is not wanted, because what was judged is short on purpose.
     """
 
     __pydantic_config__: ClassVar = REFUSE_UNKNOWN
@@ -107,24 +110,36 @@ def marks_of(pair: Pair, config: FiltersConfig) -> list[tuple[str, float]]:
     """Each reason why a pair should not be used, with the number that decided; empty for a good one.
 
     Raises:
-        InputError: the blocklist cannot be read, or its function not be found.
+        InputError: the blocklist cannot be read, or its function not be found, fails or returns no number.
     """
     a, b = Side(pair.text_a, pair.tokens_a), Side(pair.text_b, pair.tokens_b)
-    if pair.label is not None and config.judged == "few":
-        return _found(RULES_FOR_JUDGED, pair, a, b, config)
-    rules = RULES_FOR_TRANSLATIONS if pair.kind in config.translations else RULES
-    found = _found(rules, pair, a, b, config)
+    found = [mark for rule in _rules_for(pair, config) if (mark := rule(pair, a, b, config)) is not None]
     if config.blocklist is not None:
-        judge = _judge(config.blocklist)
-        if (value := max(judge(pair.text_a), judge(pair.text_b))) >= config.blocked:
+        value = max(_blocked(config.blocklist, text) for text in (pair.text_a, pair.text_b))
+        if value >= config.blocked:
             found.append(("blocklist", value))
     return found
 
 
-def _found(
-    rules: Sequence[Rule], pair: Pair, a: Side, b: Side, config: FiltersConfig
-) -> list[tuple[str, float]]:
-    return [mark for rule in rules if (mark := rule(pair, a, b, config)) is not None]
+def _rules_for(pair: Pair, config: FiltersConfig) -> Sequence[Rule]:
+    if pair.label is not None and config.judged == "few":
+        return RULES_FOR_JUDGED
+    return RULES_FOR_TRANSLATIONS if pair.kind in config.translations else RULES
+
+
+def _blocked(blocklist: str, text: str) -> float:
+    judge = _judge(blocklist)
+    try:
+        value = judge(text)
+    except Exception as error:
+        raise InputError(
+            f"{blocklist}: fails on the text {text[:40]!r} ({type(error).__name__}: {error}). Mend it."
+        ) from error
+    if not isinstance(value, Real) or isnan(value):
+        raise InputError(
+            f"{blocklist}: returns {value!r:.40} for the text {text[:40]!r}. Let it return a number."
+        )
+    return float(value)
 
 
 def filter_pairs(
@@ -199,6 +214,10 @@ def _function(entry: str) -> Judge:
         raise InputError(
             f"{entry}: no such function ({error}). Install its module, or mend the name."
         ) from error
+    except Exception as error:  # Whatever the module does when it is imported.
+        raise InputError(
+            f"{entry}: its module fails ({type(error).__name__}: {error}). Mend the module."
+        ) from error
 
 
 def _counter(words: Iterable[str]) -> Judge:
@@ -237,5 +256,7 @@ def _digest(blocklist: str) -> str:
     """Hash of a list's file, or of the file that its function stands in."""
     if Path(blocklist).is_file():
         return hash_file(Path(blocklist))
-    source = inspect.getsourcefile(inspect.unwrap(_judge(blocklist)))
+    source = None
+    with contextlib.suppress(TypeError):  # Built in, or an object that is called.
+        source = inspect.getsourcefile(inspect.unwrap(_judge(blocklist)))
     return hash_file(Path(source)) if source else blocklist
