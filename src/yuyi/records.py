@@ -91,6 +91,8 @@ class Pair:
         tokens_a: length of `text_a` in tokens, or -1.
         tokens_b: length of `text_b` in tokens, or -1.
         negatives: texts that resemble `text_b` and do not answer `text_a`.
+        lang_b: language of the document `doc_id`, without which a name in two languages is not unique.
+        lang_a: language of the document `doc_a`, where there is one.
     """
 
     source: str
@@ -109,6 +111,8 @@ class Pair:
     tokens_a: int = -1
     tokens_b: int = -1
     negatives: tuple[str, ...] = ()
+    lang_b: str = ""
+    lang_a: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,12 +16,14 @@ from yuyi.data.clean_documents import CleanConfig, _blocks, clean_documents
 from yuyi.data.folder import DataFolder
 from yuyi.data.pairs import PairsConfig, Rules, _candidates, make_pairs
 from yuyi.data.rules.candidates import PairMaker, pair_id
-from yuyi.data.rules.linked_rules import is_telling
+from yuyi.data.rules.linked_rules import is_telling, name_in_any_language
+from yuyi.data.showing.trace import trace
 from yuyi.data.step import run_step
 from yuyi.errors import InputError, RecipeError
 from yuyi.records import Document, Pair, read_pairs, write_documents, write_pairs
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from yuyi.data.step import Counts, StepRecord, Workplace
@@ -127,15 +129,20 @@ READY = [
 
 @pytest.fixture
 def folder(tmp_path: Path) -> DataFolder:
-    found = DataFolder(tmp_path)
+    return folder_of(tmp_path, DOCUMENTS, READY)
+
+
+def folder_of(path: Path, parts: dict[str, list[Document]], ready: Sequence[Pair] = ()) -> DataFolder:
+    found = DataFolder(path)
 
     def write(place: Workplace) -> Counts:
-        for name, documents in DOCUMENTS.items():
+        for name, documents in parts.items():
             write_documents(place.folder / f"{name}.parquet", documents)
-        write_pairs(place.folder / "0002-0000.pairs.parquet", READY)
+        if ready:
+            write_pairs(place.folder / "0002-0000.pairs.parquet", ready)
         return {}
 
-    run_step(tmp_path / "documents", write, settings={}, inputs={}, code=())
+    run_step(path / "documents", write, settings={}, inputs={}, code=())
     clean_documents(found, CleanConfig(), workers=1)
     return found
 
@@ -157,6 +164,8 @@ def test_a_link_asks_for_what_it_leads_to_in_another_part(folder: DataFolder) ->
         ("水壶除垢手册", "水壶用久了会", "care/descale.md", "guide/start.md"),
         ("更换加热盘的步骤", "先拔掉电源，", "care/descale.md", "guide/start.md"),
     ]
+    traced = trace(folder, found[0].pair_id).text_a
+    assert traced is not None and "[水壶除垢手册]" in traced.text
     start = DOCUMENTS["0000-0000"][0].text
     assert "水壶除垢手册" in start[found[0].start_a : found[0].end_a]
 
@@ -173,6 +182,57 @@ def test_documents_of_one_name_in_two_languages_are_aligned(folder: DataFolder) 
     assert {(pair.lang, pair.doc_id, pair.doc_a) for pair in found} == {
         ("en-zh", "care/rinse.md", "care/rinse.md")
     }
+    for pair in found:
+        traced = trace(folder, pair.pair_id)
+        for span, words, lang in ((traced.text_a, pair.text_a, "en"), (traced.text_b, pair.text_b, "zh")):
+            assert span is not None and span.lang == lang
+            assert clean(span.text.lstrip("# ")) == words
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "alike"),
+    [
+        ("en/kettle.md", "zh/kettle.md", True),
+        ("docs/en/care/kettle.md", "docs/zh-cn/care/kettle.md", True),
+        ("pot.en.md", "pot.zh.md", True),
+        ("pot.md", "pot.zh-CN.md", True),
+        ("pot.md", "pot_zh.md", True),
+        ("README.md", "README_CN.md", True),
+        ("pot.md", "kettle_zh.md", False),
+        ("docs/pot.md", "pot.zh.md", False),
+        ("zh.md", "en.md", False),
+        ("pot.en.jsonl#1", "pot.zh.jsonl#1", False),
+        ("blow.md", "blow-en.md", True),
+        ("garden.md", "gard.en.md", False),
+    ],
+)
+def test_names_that_differ_in_the_language_alone(one: str, other: str, alike: bool) -> None:
+    assert (name_in_any_language(one) == name_in_any_language(other)) is alike
+
+
+def test_documents_of_two_folders_are_aligned_unless_a_third_has_the_name(tmp_path: Path) -> None:
+    english = "# Rinsing\n\nRinse the kettle twice with clean water.\n"
+    chinese = "# 冲洗\n\n用清水把水壶冲洗两遍。\n"
+    several = [
+        Document("docs", "docs/en/rinse.md", "Rinsing", english, "en"),
+        Document("docs", "docs/zh-cn/rinse.md", "冲洗", chinese, "zh"),
+        Document("docs", "dry.md", "Rinsing", english.replace("ins", "oll"), "en"),
+        Document("docs", "dry_zh.md", "冲洗", chinese.replace("洗", "刷"), "zh"),
+        Document("docs", "zh-tw/dry.md", "冲洗", chinese.replace("洗", "走"), "zh"),
+    ]
+    folder = folder_of(tmp_path, {"0000-0000": several[:1], "0001-0000": several[1:]})
+    record = make_pairs(folder, only("parallel"), workers=1)
+    assert [(pair.text_a, pair.text_b, pair.doc_a, pair.doc_id) for pair in made(folder, record)] == [
+        ("Rinsing", "冲洗", "docs/en/rinse.md", "docs/zh-cn/rinse.md"),
+        (
+            "Rinse the kettle twice with clean water.",
+            "用清水把水壶冲洗两遍。",
+            "docs/en/rinse.md",
+            "docs/zh-cn/rinse.md",
+        ),
+    ]
+    found = [trace(folder, pair.pair_id).text_a for pair in made(folder, record)]
+    assert [span.text for span in found if span] == ["# Rinsing", "Rinse the kettle twice with clean water."]
 
 
 def test_ready_pairs_are_cleaned_and_keep_kind_and_label(folder: DataFolder) -> None:
@@ -209,6 +269,11 @@ def test_another_tokenizer_counts_otherwise(folder: DataFolder, tmp_path: Path) 
     letters.save(str(tmp_path / "tokenizer.json"))
     record = make_pairs(folder, PairsConfig(tokenizer=str(tmp_path / "tokenizer.json")), workers=1)
     assert all(pair.tokens_a == len(pair.text_a) for pair in made(folder, record))
+    letters.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    letters.save(str(tmp_path / "tokenizer.json"))
+    again = make_pairs(folder, PairsConfig(tokenizer=str(tmp_path / "tokenizer.json")), workers=1)
+    assert not again.kept and again.fingerprint != record.fingerprint
+    assert all(pair.tokens_a == len(pair.text_a.split()) for pair in made(folder, again))
     with pytest.raises(InputError, match="no such tokenizer"):
         make_pairs(folder, PairsConfig(tokenizer=str(tmp_path / "none.json")))
 

@@ -75,6 +75,18 @@ def test_an_answer_that_only_refers_or_repeats_is_dropped() -> None:
     assert maker.dropped == {("books", "only refers"): 2}
 
 
+def test_a_heading_over_a_long_link_or_a_label_alone_is_counted() -> None:
+    link = "在没有网络的机器上下载、安装、升级和卸载本软件的详细步骤，以及遇到问题时的处理办法" * 2
+    reading = reading_of(
+        f"# 手册\n\n## 安装与升级说明\n\n[{link}](a.md)\n\n## Removing it completely\n\nsec_remove-all\n"
+    )
+    maker = PairMaker(1_000)
+    assert not list(
+        maker.pairs(reading.document, (("rule", one) for one in document_rules.path_section(reading)))
+    )
+    assert maker.dropped == {("books", "list of links"): 1, ("books", "label"): 1}
+
+
 def test_lists_of_links_answer_nothing() -> None:
     text = "## 推荐的几个网站名录\n\n- [中文维基百科全书首页](https://a.cn)\n- [图书馆的检索系统入口](https://b.cn)\n"
     reading = reading_of(text)
@@ -103,7 +115,8 @@ def test_the_first_sentence_asks_for_the_rest() -> None:
     (pair,) = made(reading, document_rules.first_rest(reading))
     assert pair.text_a == "缓存穿透是指查询不存在的数据。"
     assert pair.text_b.startswith("这样的查询")
-    assert reading.document.text[pair.start : pair.end] == chinese
+    assert reading.document.text[pair.start : pair.end] == pair.text_b
+    assert reading.document.text[pair.start_a : pair.end_a] == pair.text_a
 
 
 def test_neighbours_share_words_and_stand_side_by_side() -> None:
@@ -168,6 +181,45 @@ def test_where_no_heading_is_highest_the_file_names_the_document() -> None:
         assert read(document).title == found
 
 
+def test_the_file_of_many_documents_names_none_of_them() -> None:
+    for doc_id in ("新闻语料.jsonl#7", "问答2.csv#1", "news.{en,zh}#3"):
+        assert read(Document("news", doc_id, "", "晚高峰期间地铁加开二十班列车。", "zh")).title == ""
+
+
+def test_a_span_holds_no_block_that_is_not_in_the_answer() -> None:
+    text = "# 水壶\n\n水壶\n\n" + "\n\n".join(
+        f"第{n}段讲的是第{n}种除垢的办法，{'说得很详细，' * 12}到此为止。" for n in range(12)
+    )
+    text += "\n\n- Vinegar: it takes an hour,\n  and then some more.\n"
+    reading = reading_of(text)
+    maker = PairMaker(300)
+    (pair,) = maker.pairs(reading.document, (("path_section", one) for one in
+                                             document_rules.path_section(reading)))  # fmt: skip
+    inside = [block for block in blocks_of(reading.document) if pair.start < block.end <= pair.end]
+    assert text[pair.start :].startswith("第0段") and text[: pair.end].endswith("到此为止。")
+    assert [block.text for block in inside] == pair.text_b.split("\n") and 2 <= len(inside) <= 3
+    (term,) = made(reading, document_rules.term_definition(reading))
+    assert text[term.start : term.end] == "it takes an hour,\n  and then some more."
+
+
+def test_sentences_and_rows_are_traced_to_where_they_stand() -> None:
+    text = (
+        "# Tides\n\nThe moon pulls the **water**\nof the sea. The water of the sea rises twice a day, "
+        "and it falls\ntwice a day as well, a little later each time.\n\n| name | what it is |\n|---|---|\n"
+        "| spring tide | the highest tide, at new and full moon |\n\n"
+        "| 名称 | 说明 | 时间 |\n|---|---|---|\n| `小潮` |   上弦月和下弦月时最低的**潮**水 | 七日 |\n"
+    )
+    reading = reading_of(text, lang="en")
+    (pair,) = made(reading, document_rules.first_rest(reading))
+    assert text[pair.start_a : pair.end_a] == "The moon pulls the **water**\nof the sea."
+    assert text[pair.start : pair.end].startswith("The water") and pair.text_b.endswith("each time.")
+    rows = made(reading, document_rules.table_row(reading))
+    assert [text[row.start : row.end] for row in rows] == [
+        "the highest tide, at new and full moon",
+        "| `小潮` |   上弦月和下弦月时最低的**潮**水 | 七日 |",
+    ]
+
+
 def thread(*parts: tuple[str, str, float | None, int], title: str) -> Reading:
     building = Thread(title)
     for role, text, score, of in parts:
@@ -191,12 +243,45 @@ def test_a_thread_gives_its_best_answers_first() -> None:
         "水壶里的水柠檬酸",
         "水壶里的水用白醋",
     ]
-    assert len(list(thread_rules.qa(reading, -10.0))) == 3
+    assert len(texts(reading, thread_rules.qa(reading, -10.0))) == 2
+    maker = PairMaker(1_000, answers=3)
+    assert len(list(maker.pairs(reading.document, (("qa", one) for one in
+                                                   thread_rules.qa(reading, -10.0))))) == 3  # fmt: skip
+    assert list(maker.pairs(reading.document, (("qa", one) for one in thread_rules.qa(reading, 5.0))))
+    assert maker.dropped == {("forum", "score too low"): 2}
     (comment,) = made(reading, thread_rules.post_comment(reading, 0.0))
     assert comment.text_a.startswith("柠檬酸比白醋")
     assert reading.document.text or (comment.start_a, comment.end_a) != (-1, -1)
     (again,) = texts(reading, thread_rules.duplicate_questions(reading, 0.0))
     assert again == ("水壶里的水垢怎么清除？", "水壶里面的水垢怎么去掉？")
+
+
+def test_a_thread_has_as_many_answers_comments_and_duplicates_as_wanted() -> None:
+    answers = [
+        ("answer", f"第{n}种办法：用{n}勺柠檬酸泡上十分钟，再用清水冲洗干净。", n, 0) for n in range(7)
+    ]
+    comments = [
+        ("comment", f"Comment {n}: I did the same in my kitchen, and it works.", n, 0) for n in range(7)
+    ]
+    reading = thread(
+        ("question", "家里的水壶用了三年，里面有厚厚的白垢。", 3, -1),
+        *answers,
+        *comments,
+        ("duplicate", "水壶里面的水垢怎么去掉？", None, 0),
+        title="水壶里的水垢怎么清除？",
+    )
+    found = [
+        *(("qa", one) for one in thread_rules.qa(reading, 0.0)),
+        *(("post_comment", one) for one in thread_rules.post_comment(reading, 0.0)),
+        *(("duplicate_questions", one) for one in thread_rules.duplicate_questions(reading, 0.0)),
+    ]
+    maker = PairMaker(1_000, answers=5)
+    kinds = [pair.kind for pair in maker.pairs(reading.document, found)]
+    assert kinds == ["qa"] * 5 + ["post_comment"] * 5 + ["duplicate_questions"]
+    assert maker.dropped == {("forum", "more answers than wanted"): 4}
+    maker = PairMaker(1_000)
+    assert len(list(maker.pairs(reading.document, (("path_section", one) for _, one in found[:7])))) == 2
+    assert maker.dropped == {("forum", "question of many answers"): 5}
 
 
 def test_each_question_of_a_conversation_asks_for_itself() -> None:

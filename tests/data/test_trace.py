@@ -107,6 +107,29 @@ def test_both_sides_may_come_from_documents_and_both_be_marked(folder: DataFolde
     }
 
 
+def test_of_two_documents_of_one_name_each_side_finds_its_own_in_any_part(tmp_path: Path) -> None:
+    both = pair(
+        "文档", "parallel", 0, lang="en-zh", text_a="Install", text_b="安装", doc_id="a",
+        start=TEXT.index("安装"), end=TEXT.index("安装") + 2, lang_b="zh",
+        doc_a="a", start_a=ENGLISH.index("Install"), end_a=ENGLISH.index("Install") + 7, lang_a="en",
+    )  # fmt: skip
+    quoted = pair(
+        "文档", "qa", 1, lang="en", text_a="Install?", text_b="安装", doc_id="a",
+        start=TEXT.index("安装"), end=TEXT.index("安装") + 2, lang_b="zh",
+    )  # fmt: skip
+    texts = {
+        "0000-0000": [document("文档", "b", "别的。"), document("文档", "a", TEXT)],
+        "0001-0000": [document("文档", "a", ENGLISH, "en")],
+    }
+    data = data_folder(tmp_path, {"0000-0000": [both, quoted], "0001-0000": []}, texts, {})
+    found = trace(data, both.pair_id)
+    assert found.text_a is not None and found.text_b is not None
+    assert (found.text_a.text, found.text_a.lang) == ("Install", "en")
+    assert (found.text_b.text, found.text_b.lang) == ("安装", "zh")
+    found = trace(data, quoted.pair_id)
+    assert found.text_b is not None and found.text_b.text == "安装"
+
+
 def test_a_pair_without_a_document_has_no_span(folder: DataFolder) -> None:
     found = trace(folder, sample(folder, 1, sources=["forum"])[0].pair.pair_id)
     assert found.text_a is None and found.text_b is None and found.negatives == ()

@@ -12,11 +12,13 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from pydantic import Field
+from pydantic import Field, PositiveInt
 
+from yuyi.artifacts import hash_file
 from yuyi.config import REFUSE_UNKNOWN
 from yuyi.data.blocks import read_blocks
 from yuyi.data.clean import clean
+from yuyi.data.languages import language_of
 from yuyi.data.rules import thread_rules
 from yuyi.data.rules.candidates import PairMaker, pair_id
 from yuyi.data.rules.document_rules import (
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
     from yuyi.data.blocks import CleanBlock
     from yuyi.data.folder import DataFolder
     from yuyi.data.rules.candidates import Candidate
+    from yuyi.data.rules.linked_rules import Twin
     from yuyi.data.rules.sections import Reading
     from yuyi.data.step import Counts, StepRecord, Workplace
     from yuyi.progress import Done
@@ -74,7 +77,8 @@ Characters = Annotated[int, Field(ge=100)]
 
 # Pairs whose tokens are counted at a time.
 _BATCH = 2_000
-_CODE = ("data/pairs.py", "data/rules", "data/blocks.py", "data/clean.py", "records.py")
+_CODE = ("data/pairs.py", "data/rules", "data/blocks.py", "data/clean.py", "data/languages.py",
+         "text/tokenizer.py", "text/tokenizer_folder.py", "text/overflow.py", "records.py")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +130,8 @@ class PairsConfig:
         rules: which rules are on.
         longest: characters of a text; longer ones are cut at the end of a sentence.
         least_score: votes that an answer or comment needs, where votes were counted.
+        answers: answers that a question of a thread gives pairs with, the best first; likewise comments and
+            duplicates. Under a heading no rule takes more than two.
         tokenizer: a `tokenizer.json` that counts the tokens of each text; empty for the embedded model's.
     """
 
@@ -134,6 +140,7 @@ class PairsConfig:
     rules: Rules = field(default_factory=Rules)
     longest: Characters = 1_000
     least_score: float = 0.0
+    answers: PositiveInt = 5
     tokenizer: str = ""
 
 
@@ -158,6 +165,7 @@ def make_pairs(
         InputError: an earlier step is missing, or a file cannot be read or written.
     """
     inputs = {name: folder.need(name).digest for name in ("documents", "blocks")}
+    inputs["tokenizer"] = hash_file(_tokenizer_file(config.tokenizer))
     if config.tokenizer:
         _tokenizer(config.tokenizer)
 
@@ -209,7 +217,7 @@ class _Job:
 
 
 def _make_part(name: str, job: _Job, folder: Path) -> Counts:
-    maker = PairMaker(job.config.longest)
+    maker = PairMaker(job.config.longest, job.config.answers)
     made: Counter[tuple[str, str]] = Counter()
     if job.documents is None:
         pairs = _ready(job.path, maker.dropped)
@@ -225,14 +233,14 @@ def _of_documents(name: str, documents: Path, job: _Job, maker: PairMaker) -> It
         parallel = job.links is not None and job.config.rules.parallel
         twins = twins_of(base, name, job.blocks) if parallel else {}
         for document, blocks in read_parts(documents, job.path):
-            twin = twins.pop(blocks[0].document, [])
-            yield from maker.pairs(document, _candidates(document, blocks, twin, base, job.config))
+            of_document = twins.pop(blocks[0].document, [])
+            yield from maker.pairs(document, _candidates(document, blocks, of_document, base, job.config))
 
 
 def _candidates(
     document: Document,
     blocks: list[CleanBlock],
-    twin: list[CleanBlock],
+    twins: list[Twin],
     base: sqlite3.Connection,
     config: PairsConfig,
 ) -> Iterator[tuple[str, Candidate]]:
@@ -249,19 +257,19 @@ def _candidates(
         else:
             found = _RULES[each.name](reading)
         yield from ((each.name, candidate) for candidate in found)
-        if each.name == "parallel" and twin:
-            yield from (("parallel", one) for one in parallel_documents(blocks, twin, document.doc_id))
+        for twin in twins if each.name == "parallel" else ():
+            yield from (("parallel", one) for one in parallel_documents(blocks, twin))
 
 
 def read_parts(documents: Path, blocks: Path) -> Iterator[tuple[Document, list[CleanBlock]]]:
-    """Each document of a part that has blocks, without its text, and its blocks."""
+    """Each document of a part that has blocks, and its blocks."""
     by_document = groupby(read_blocks(blocks), attrgetter("document"))
     wanted, found = next(by_document, (-1, iter(())))
-    columns = [each.name for each in fields(Document) if each.name not in ("text", "parts")]
+    columns = [each.name for each in fields(Document) if each.name != "parts"]
     for row, values in enumerate(read_rows(documents, columns, ["parts"])):
         if row == wanted:
             parts = tuple(Part(**part) for part in values.pop("parts", None) or ())
-            yield Document(**values, text="", parts=parts), list(found)
+            yield Document(**values, parts=parts), list(found)
             wanted, found = next(by_document, (-1, iter(())))
 
 
@@ -271,9 +279,14 @@ def _ready(path: Path, dropped: Counter[tuple[str, str]]) -> Iterator[Pair]:
         # A text to classify has nothing beside it but its label.
         if cleaned.text_a and (cleaned.text_b or pair.kind == "classification"):
             identity = pair_id(pair.source, pair.kind, pair.doc_id, cleaned.text_a, cleaned.text_b)
-            yield replace(cleaned, pair_id=pair.pair_id or identity)
+            lang = pair.lang or _language(cleaned.text_a, cleaned.text_b)
+            yield replace(cleaned, pair_id=pair.pair_id or identity, lang=lang)
         else:
             dropped[pair.source, "empty"] += 1
+
+
+def _language(*texts: str) -> str:
+    return "-".join(sorted({language_of(text) for text in texts} - {""}))
 
 
 def _with_tokens(pairs: Iterator[Pair], tokenizer: BatchTokenizer) -> Iterator[Pair]:
@@ -284,15 +297,25 @@ def _with_tokens(pairs: Iterator[Pair], tokenizer: BatchTokenizer) -> Iterator[P
             yield replace(pair, tokens_a=tokens_a, tokens_b=tokens_b)
 
 
-@functools.cache
-def _tokenizer(path: str) -> BatchTokenizer:
+def _tokenizer_file(path: str) -> Path:
     from yuyi.encode.load import EMBEDDED
-    from yuyi.text.tokenizer import BatchTokenizer
-    from yuyi.text.tokenizer_folder import load_tokenizer
 
     file = Path(path) if path else EMBEDDED / "tokenizer.json"
     if not file.is_file():
         raise InputError(f"{file}: no such tokenizer. Name a tokenizer.json, or leave it empty.")
+    return file
+
+
+def _tokenizer(path: str) -> BatchTokenizer:
+    file = _tokenizer_file(path)
+    return _load_tokenizer(file, file.stat().st_mtime_ns)
+
+
+@functools.cache
+def _load_tokenizer(file: Path, changed: int) -> BatchTokenizer:
+    from yuyi.text.tokenizer import BatchTokenizer
+    from yuyi.text.tokenizer_folder import load_tokenizer
+
     return BatchTokenizer(load_tokenizer(file))
 
 

@@ -1,8 +1,8 @@
 """What a rule proposes, and what holds for the pairs of every rule.
 
 A rule says what asks and which blocks answer. Here, once for all: the answer is cut to length and does not
-begin with its question, what is too short or says the same on both sides is dropped, and a question that a
-document answers again and again is none.
+begin with its question, what is too short or says the same on both sides is dropped, and a heading that a
+document answers again and again is no question. Both sides are traced to the words they were made of.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from yuyi.data.clean import ideographs, match_key
+from yuyi.data.languages import language_of
 from yuyi.data.rules.sentences import last_end
 from yuyi.records import Pair
 
@@ -25,8 +26,10 @@ if TYPE_CHECKING:
 
 # Least `weight` of a question or heading, and of an answer (fifteen Chinese characters).
 LEAST_QUESTION, LEAST_ANSWER = 3, 30
-# A question that a document answers more often than this is none: its heading stands over everything.
+# A question that a rule answers more often than this is none: its heading stands over everything. People give
+# a question of a thread as many answers as they like.
 _ANSWERS_PER_QUESTION = 2
+_OF_THREADS = ("qa", "post_comment", "duplicate_questions")
 # An answer of this `weight` or more that begins as a referral says something besides.
 _LONGEST_REFERRAL = 120
 _REFERRAL = re.compile(
@@ -38,8 +41,8 @@ _REFERRAL = re.compile(
     re.IGNORECASE,
 )
 
+_SEEN, _UNSEEN = re.compile(r"[^\s*`_]"), re.compile(r"[\s*`_]+")
 _JOINT = " \t\n:：,，.。;；-—–、|!！?？"
-_ENGLISH_WORD = re.compile(r"(?<![\w.:/])[A-Za-z][a-z]{1,}(?![\w:/(])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +53,19 @@ class Candidate:
         question: the asking text.
         answer: the answering blocks, in order.
         asked_at: start and end of the question in its document, or -1 twice where it is put together.
-        asked_in: `doc_id` of the question's document where that is another one; else empty.
+        asked_in: `doc_id` and language of the question's document where that is another one; else empty.
         least: least `weight` of the answer.
         languages: of question and answer, where the rule knows them; else empty.
+        drop: why the rule does not want it after all; else empty.
     """
 
     question: str
     answer: Sequence[CleanBlock]
     asked_at: tuple[int, int] = (-1, -1)
-    asked_in: str = ""
+    asked_in: tuple[str, str] = ("", "")
     least: int = LEAST_ANSWER
     languages: tuple[str, ...] = ()
+    drop: str = ""
 
 
 class PairMaker:
@@ -68,23 +73,26 @@ class PairMaker:
 
     Args:
         longest: characters of a text.
+        answers: answers, comments or duplicates that a question of a thread may have.
     """
 
-    def __init__(self, longest: int) -> None:
+    def __init__(self, longest: int, answers: int = 5) -> None:
         self._longest = longest
+        self._answers = answers
         self.dropped: Counter[tuple[str, str]] = Counter()
 
     def pairs(self, document: Document, found: Iterable[tuple[str, Candidate]]) -> Iterator[Pair]:
         """The pairs of all candidates of a document, each given with the name of its rule."""
-        answers: dict[str, set[str]] = {}
-        seen: set[str] = set()
+        answers: Counter[tuple[str, str]] = Counter()
+        seen: set[tuple[str, str]] = set()
         for rule, candidate in found:
-            if not candidate.answer:
+            if candidate.drop:
+                self.dropped[document.source, candidate.drop] += 1
+            if candidate.drop or not candidate.answer:
                 continue
             text_a = cut(candidate.question, self._longest)
-            text_b, end = passage(candidate.question, candidate.answer, self._longest)
+            text_b, used = passage(candidate.question, candidate.answer, self._longest)
             key_a, key_b = match_key(text_a), match_key(text_b)
-            known = answers.setdefault(key_a, set())
             # As `weight` has it, without going through the texts again.
             weight_a, weight_b = (len(key) + ideographs(key) for key in (key_a, key_b))
             if weight_a < LEAST_QUESTION or weight_b < candidate.least:
@@ -93,33 +101,68 @@ class PairMaker:
                 reason = "only refers"
             elif key_a == key_b:
                 reason = "same on both sides"
-            elif key_b in known or key_a + "\n" + key_b in seen:
+            elif (key_a, key_b) in seen:
                 reason = "same pair in document"
-            elif len(known) == _ANSWERS_PER_QUESTION:
+            elif rule in _OF_THREADS and answers[rule, key_a] == self._answers:
+                reason = "more answers than wanted"
+            elif rule not in _OF_THREADS and answers[rule, key_a] == _ANSWERS_PER_QUESTION:
                 reason = "question of many answers"
             else:
-                known.add(key_b)
-                yield _pair(document, rule, candidate, text_a, text_b, end)
+                seen.add((key_a, key_b))
+                answers[rule, key_a] += 1
+                yield _pair(document, rule, candidate, text_a, text_b, used)
                 continue
             self.dropped[document.source, reason] += 1
 
 
-def _pair(document: Document, rule: str, candidate: Candidate, text_a: str, text_b: str, end: int) -> Pair:
+def _pair(
+    document: Document,
+    rule: str,
+    candidate: Candidate,
+    text_a: str,
+    text_b: str,
+    used: Sequence[tuple[CleanBlock, str]],
+) -> Pair:
+    (first, begins), (last, ends) = used[0], used[-1]
+    asked_at = candidate.asked_at
+    if not candidate.asked_in[0]:
+        asked_at = _place(document.text, text_a, *asked_at)
     return Pair(
         source=document.source,
         kind=rule,
         text_a=text_a,
         text_b=text_b,
         label=None,
-        lang=_languages(candidate, document.lang),
+        lang=_languages(candidate, [block for block, _ in used], document.lang),
         doc_id=document.doc_id,
-        start=candidate.answer[0].start,
-        end=end,
+        start=_place(document.text, begins, first.start, first.end, last=True)[0],
+        end=_place(document.text, ends, last.start, last.end, last=True)[1],
         pair_id=pair_id(document.source, rule, document.doc_id, text_a, text_b),
-        doc_a=candidate.asked_in,
-        start_a=candidate.asked_at[0],
-        end_a=candidate.asked_at[1],
+        doc_a=candidate.asked_in[0],
+        start_a=asked_at[0],
+        end_a=asked_at[1],
+        lang_b=document.lang,
+        lang_a=candidate.asked_in[1],
     )
+
+
+def _place(text: str, words: str, start: int, end: int, *, last: bool = False) -> tuple[int, int]:
+    """Where in `text[start:end]` these words stand, first or last; else `start` and `end`.
+
+    Spaces, line ends and the signs of emphasis and code count for nothing.
+    """
+    words = _UNSEEN.sub("", words)
+    if not words or not 0 <= start < end <= len(text):
+        return start, end
+    raw = text[start:end]
+    seen = _UNSEEN.sub("", raw)
+    at = seen.rfind(words) if last else seen.find(words)
+    if at < 0:
+        return start, end
+    if len(seen) == len(words):
+        return start, end
+    places = [sign.start() for sign in _SEEN.finditer(raw)]
+    return start + places[at], start + places[at + len(words) - 1] + 1
 
 
 def pair_id(source: str, kind: str, doc_id: str, text_a: str, text_b: str) -> str:
@@ -128,39 +171,45 @@ def pair_id(source: str, kind: str, doc_id: str, text_a: str, text_b: str) -> st
     return hashlib.blake2b(named.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
-def _languages(candidate: Candidate, other: str) -> str:
+def _languages(candidate: Candidate, answer: Sequence[CleanBlock], other: str) -> str:
     """The language of both sides, or both languages joined."""
     lengths: Counter[str] = Counter()
-    for block in candidate.answer:
+    for block in answer:
         if block.lang:
             lengths[block.lang] += len(block.text)
     asks, answers = candidate.languages or (
-        _asking_language(candidate.question),
+        # Empty where it may be a name in a text of any language.
+        language_of(candidate.question),
         lengths.most_common(1)[0][0] if lengths else other,
     )
     return "-".join(sorted({asks, answers} - {""})) if asks != answers else answers
 
 
-def _asking_language(question: str) -> str:
-    """The language of a question or heading; empty where it may be a name in a text of any language."""
-    if ideographs(question):
-        return "zh"
-    return "en" if len(_ENGLISH_WORD.findall(question)) >= 3 else ""
-
-
-def passage(question: str, blocks: Sequence[CleanBlock], longest: int) -> tuple[str, int]:
-    """The answering text of at most `longest` characters, and where its last block ends in the document."""
-    taken: list[str] = []
-    size, end = 0, -1
+def passage(
+    question: str, blocks: Sequence[CleanBlock], longest: int
+) -> tuple[str, list[tuple[CleanBlock, str]]]:
+    """The answering text of at most `longest` characters, and the blocks in it, each with its share."""
     asked = match_key(question)
     while len(blocks) > 1 and match_key(blocks[0].text) in asked:
         blocks = blocks[1:]
+    taken: list[CleanBlock] = []
+    size = 0
     for block in blocks:
-        taken.append(block.text)
-        size, end = size + len(block.text) + 1, block.end
+        taken.append(block)
+        size += len(block.text) + 1
         if size > longest:
             break
-    return cut(without_start("\n".join(taken), question), longest), end
+    whole = "\n".join(block.text for block in taken)
+    rest = without_start(whole, question)
+    text = cut(rest, longest)
+    used: list[tuple[CleanBlock, str]] = []
+    # Where a block begins in the text, which may be before it.
+    begin = len(rest) - len(whole)
+    for block in taken:
+        if share := text[max(0, begin) : max(0, begin + len(block.text))].strip():
+            used.append((block, share))
+        begin += len(block.text) + 1
+    return text, used or [(taken[0], "")]
 
 
 def without_start(text: str, question: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import pairwise, takewhile
 from typing import TYPE_CHECKING
 
-from yuyi.data.clean import ideographs, weight
+from yuyi.data.clean import ideographs, match_key, weight
 from yuyi.data.rules.candidates import Candidate
 from yuyi.data.rules.headings import is_empty, is_generic, is_question, question_of
 from yuyi.data.rules.likeness import held, overlap, terms
@@ -86,7 +86,8 @@ def question_answer(reading: Reading) -> Iterator[Candidate]:
         for block in section.blocks:
             if (asks := _ASKS.match(block.text)) and (answers := _ANSWERS_AFTER.search(block.text)):
                 answer = replace(block, text=block.text[answers.end() :])
-                yield Candidate(block.text[asks.end() : answers.start()].strip(), [answer])
+                question = block.text[asks.end() : answers.start()].strip()
+                yield Candidate(question, [answer], (block.start, block.end))
         for asking, answering in pairwise(section.blocks):
             if (asks := _ASKS.match(asking.text)) and _ANSWERS.match(answering.text):
                 yield Candidate(asking.text[asks.end() :], _unmarked([answering]), (asking.start, asking.end))
@@ -118,7 +119,8 @@ def path_section(reading: Reading) -> Iterator[Candidate]:
     """
     for section in reading.sections:
         if section.heading and not is_empty(section.path[-1]):
-            yield _under_heading(section, section.blocks)
+            found = _under_heading(section, section.blocks)
+            yield found if section.blocks else replace(found, drop="".join(section.left_out[:1]))
 
 
 def _under_heading(section: Section, answer: Sequence[CleanBlock]) -> Candidate:
@@ -222,10 +224,11 @@ def table_row(reading: Reading) -> Iterator[Candidate]:
     for section in reading.sections:
         for block in section.blocks:
             if block.kind == "table":
-                yield from _rows(section, block)
+                yield from _rows(section, block, reading.document.text)
 
 
-def _rows(section: Section, table: CleanBlock) -> Iterator[Candidate]:
+def _rows(section: Section, table: CleanBlock, document: str) -> Iterator[Candidate]:
+    lines = _lines(document, table)
     header, *rows = (line.split(" | ") for line in table.text.split("\n"))
     key = 1 if _IS_NUMBERING.fullmatch(header[0]) else 0
     if len(header) < key + 2 or max(map(len, header)) > _LONGEST_HEADER:
@@ -243,4 +246,15 @@ def _rows(section: Section, table: CleanBlock) -> Iterator[Candidate]:
             continue
         text = others[0][1] if len(others) == 1 else "\n".join(f"{name}: {cell}" for name, cell in others)
         asks = question_of((*section.path, row[key]), common=True)
-        yield Candidate(asks, [replace(table, text=text)], least=_LEAST_SAID)
+        start, end = lines.get(match_key("".join(row)), (table.start, table.end))
+        yield Candidate(asks, [replace(table, text=text, start=start, end=end)], least=_LEAST_SAID)
+
+
+def _lines(document: str, table: CleanBlock) -> dict[str, tuple[int, int]]:
+    """Start and end of each line of a table, by what it says."""
+    found: dict[str, tuple[int, int]] = {}
+    end = table.start
+    for line in document[table.start : table.end].splitlines(keepends=True):
+        start, end = end, end + len(line)
+        found.setdefault(match_key(line), (start, start + len(line.rstrip())))
+    return found

@@ -27,7 +27,7 @@ from yuyi.data.rules.sections import lead
 from yuyi.records import read_batches, read_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from yuyi.data.rules.sections import Reading
@@ -57,14 +57,17 @@ _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*:|//|www\.", re.IGNORECASE)
 _SUFFIX = re.compile(r"\.(?:md|mdx|markdown|rst|html?|txt|adoc|aspx|php)$", re.IGNORECASE)
 _INDEX = re.compile(r"(?:^|/)(?:index|readme|_index)$", re.IGNORECASE)
 
+_LANGUAGE = re.compile(r"(?:zh|en)(?:[-_][a-z]{2,4}){0,2}|cn|chs|eng|chinese|english|中文|英文")
+_LANGUAGE_OF_FILE = re.compile(rf"(?<=[^._-])[._-](?:{_LANGUAGE.pattern})(?=\.[a-z]+$)")
+
 _TABLES = """
 CREATE TABLE names(source, lang, name, doc_id);
-CREATE TABLE documents(source, doc_id, lang, part, row);
+CREATE TABLE documents(source, doc_id, lang, part, row, name);
 CREATE TABLE links(source, lang, path, name, fragment, text, doc_id, start, end, block_lang);
 """
 _INDEXES = """
 CREATE INDEX names_by_name ON names(source, lang, name);
-CREATE INDEX documents_by_id ON documents(source, doc_id);
+CREATE INDEX documents_by_name ON documents(source, name, lang);
 DELETE FROM names WHERE rowid IN (
     SELECT one.rowid FROM names one JOIN names other USING (source, lang, name)
     WHERE one.doc_id <> other.doc_id
@@ -77,12 +80,24 @@ CREATE TABLE resolved AS
 DROP TABLE links;
 DROP TABLE names;
 CREATE INDEX resolved_by_id ON resolved(source, lang, doc_id);
+CREATE TABLE single AS SELECT * FROM documents GROUP BY source, name, lang HAVING count(*) = 1;
+CREATE INDEX single_by_name ON single(source, name);
 CREATE TABLE twins AS
-    SELECT one.part, one.row, other.part AS part_a, other.row AS row_a
-    FROM documents one JOIN documents other USING (source, doc_id) WHERE other.lang < one.lang;
+    SELECT one.part, one.row, other.part AS part_a, other.row AS row_a,
+        other.doc_id AS doc_a, other.lang AS lang_a
+    FROM single one JOIN single other USING (source, name) WHERE other.lang < one.lang;
+DROP TABLE single;
 CREATE INDEX twins_by_part ON twins(part);
 DROP TABLE documents;
 """
+
+
+class Twin(NamedTuple):
+    """A document in another language: its name, its language and its blocks."""
+
+    doc_id: str
+    lang: str
+    blocks: list[CleanBlock]
 
 
 class Links(NamedTuple):
@@ -106,7 +121,7 @@ def find_links(name: str, part: Links, folder: Path) -> Counts:
 
         for row, document in enumerate(known):
             source, doc_id, lang = document["source"], document["doc_id"], document["lang"]
-            write("documents", source, doc_id, lang, name, row)
+            write("documents", source, doc_id, lang, name, row, name_in_any_language(doc_id))
             for own in sorted(
                 {"/" + _path(doc_id), _name(doc_id), "=" + match_key(document["title"])} - {"=", ""}
             ):
@@ -121,6 +136,22 @@ def find_links(name: str, part: Links, folder: Path) -> Counts:
                 place = (block["start"], block["end"], block["lang"])
                 write("links", source, lang, *target, link["text"], doc_id, *place)
     return {}
+
+
+def name_in_any_language(doc_id: str) -> str:
+    """The name that a document and its translation have in common, in lower case.
+
+    >>> name_in_any_language("docs/zh-CN/kettle.md")
+    'docs/kettle.md'
+    >>> name_in_any_language("kettle_zh.md") == name_in_any_language("kettle.en.md")
+    True
+    """
+    # One document of many in a file has a number, which says nothing of another file's.
+    if "#" in doc_id:
+        return doc_id
+    *folders, name = doc_id.lower().split("/")
+    folders = [each for each in folders if not _LANGUAGE.fullmatch(each)]
+    return "/".join((*folders, _LANGUAGE_OF_FILE.sub("", name)))
 
 
 def _blocks_with_links(path: Path, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
@@ -177,7 +208,7 @@ def join_links(path: Path, parts: Sequence[Path]) -> None:
     with closing(sqlite3.connect(path)) as base:
         # The file is thrown away if anything goes wrong, so nothing need be safe on disk.
         base.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;" + _TABLES)
-        places = {"documents": "?,?,?,?,?", "names": "?,?,?,?", "links": "?,?,?,?,?,?,?,?,?,?"}
+        places = {"documents": "?,?,?,?,?,?", "names": "?,?,?,?", "links": "?,?,?,?,?,?,?,?,?,?"}
         for part in parts:
             with part.open(encoding="utf-8") as file:
                 for line in file:
@@ -213,7 +244,8 @@ def anchor_target(reading: Reading, base: sqlite3.Connection) -> Iterator[Candid
             continue
         seen.add(key)
         taken[fragment] += 1
-        elsewhere = doc_a if doc_a != document.doc_id else ""
+        # A link is followed within its language.
+        elsewhere = (doc_a, document.lang) if doc_a != document.doc_id else ("", "")
         answer_lang = next((block.lang for block in answer if block.lang), lang)
         yield Candidate(text, answer, (start, end), elsewhere, languages=(lang or answer_lang, answer_lang))
 
@@ -228,26 +260,31 @@ def _lead(reading: Reading, fragment: str) -> tuple[list[CleanBlock], str]:
     return [], ""
 
 
-def twins_of(base: sqlite3.Connection, part: str, blocks: Mapping[str, Path]) -> dict[int, list[CleanBlock]]:
-    """The blocks of the translation of each document of a part that has one, by the document's row.
+def twins_of(base: sqlite3.Connection, part: str, blocks: Mapping[str, Path]) -> dict[int, list[Twin]]:
+    """The translations of each document of a part that has some, by the document's row.
+
+    Two documents of a source are translations of each other where their languages differ and their names do
+    not, but for a folder or an ending that names the language: `care.md` in two languages, `en/care.md` and
+    `zh/care.md`, `care.md` and `care.zh-CN.md`; and no third has that name in one of the languages.
 
     Args:
         base: what `join_links` made.
         part: name of the part.
         blocks: the files of blocks, by the name of their part.
     """
-    wanted: dict[str, dict[int, int]] = {}
-    query = "SELECT row, part_a, row_a FROM twins WHERE part = ? ORDER BY part_a, row_a"
-    for row, part_a, row_a in base.execute(query, (part,)):
-        wanted.setdefault(part_a, {})[row_a] = row
-    found: dict[int, list[CleanBlock]] = {}
-    for part_a, rows in wanted.items():
-        for block in _blocks_of(blocks[part_a], rows):
-            found.setdefault(rows[block.document], []).append(block)
+    wanted: dict[str, dict[int, Twin]] = {}
+    found: dict[int, list[Twin]] = {}
+    query = "SELECT row, part_a, row_a, doc_a, lang_a FROM twins WHERE part = ? ORDER BY part_a, row_a, row"
+    for row, part_a, row_a, doc_a, lang_a in base.execute(query, (part,)):
+        twin = wanted.setdefault(part_a, {}).setdefault(row_a, Twin(doc_a, lang_a, []))
+        found.setdefault(row, []).append(twin)
+    for part_a, twins in wanted.items():
+        for block in _blocks_of(blocks[part_a], twins):
+            twins[block.document].blocks.append(block)
     return found
 
 
-def _blocks_of(path: Path, rows: Mapping[int, int]) -> Iterator[CleanBlock]:
+def _blocks_of(path: Path, rows: Iterable[int]) -> Iterator[CleanBlock]:
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -270,16 +307,14 @@ def _blocks_of(path: Path, rows: Mapping[int, int]) -> Iterator[CleanBlock]:
         yield from (CleanBlock(**values) for values in chosen.to_pylist())
 
 
-def parallel_documents(
-    blocks: Sequence[CleanBlock], twin: Sequence[CleanBlock], doc_id: str
-) -> Iterator[Candidate]:
-    """A block of a document, and the same block of its translation."""
-    for first, second in aligned(twin, blocks):
+def parallel_documents(blocks: Sequence[CleanBlock], twin: Twin) -> Iterator[Candidate]:
+    """A block of a document's translation, and the same block of the document."""
+    for first, second in aligned(twin.blocks, blocks):
         yield Candidate(
             first.text,
             [second],
             (first.start, first.end),
-            asked_in=doc_id,
+            asked_in=(twin.doc_id, twin.lang),
             least=LEAST_QUESTION,
             languages=(first.lang, second.lang),
         )

@@ -47,12 +47,14 @@ class Section:
         heading: its own heading; None where it stands under the title alone.
         blocks: what stands in it, without what is dropped and lists of links.
         prose: numbers of those of them that are prose of some length.
+        left_out: why the others were left out: `list of links` or `label`.
     """
 
     path: tuple[str, ...]
     heading: CleanBlock | None = None
     blocks: list[CleanBlock] = field(default_factory=list)
     prose: list[int] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ class Reading:
     Attributes:
         document: the document; its text may be left out.
         title: its title, cleaned; where that is a file's name or a sentence, the one highest
-            heading, or else the file's name.
+            heading, or else the file's name, if the file holds nothing else.
         sections: the blocks by heading; the first holds what stands before any. A new one begins at each
             part, and parts that are no prose of the document are in none.
         by_part: the blocks of each part; under -1 those in none.
@@ -98,7 +100,11 @@ def read_sections(document: Document, blocks: Iterable[CleanBlock]) -> Reading:
                 stack.pop()
             stack.append(block)
             found.append(Section(_below(title, stack), block))
-        elif not (is_list_of_links(block) or _LABEL.fullmatch(block.text)):
+        elif is_list_of_links(block):
+            found[-1].left_out.append("list of links")
+        elif _LABEL.fullmatch(block.text):
+            found[-1].left_out.append("label")
+        else:
             if _is_prose(block):
                 found[-1].prose.append(len(found[-1].blocks))
             found[-1].blocks.append(block)
@@ -146,6 +152,9 @@ def _title(document: Document, blocks: Sequence[CleanBlock]) -> str:
     # Of several none stands over the whole document.
     if len(above) == 1 and not is_generic(above[0]):
         return above[0]
+    # One document of many in a file: the file's name says nothing of it.
+    if "#" in document.doc_id:
+        return ""
     name = _JOINT.sub(" ", PurePosixPath(document.doc_id).stem)
     telling = weight(name) >= _LEAST_NAME and any(map(str.isalpha, name)) and not is_generic(name)
     return name if telling else ""

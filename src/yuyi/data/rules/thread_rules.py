@@ -27,6 +27,8 @@ _SUMMARY = re.compile(r"(?:摘\s*要|内容提要|abstract|summary)\s*[:：.—-
 def qa(reading: Reading, least_score: float) -> Iterator[Candidate]:
     """The question of a thread, and each answer whose score is high enough, the best first.
 
+    One question may have several: `PairMaker` takes the first few.
+
     `水垢怎么清除？` gives `用柠檬酸泡十分钟。` with 9 votes, then `用白醋煮开。` with 2.
     """
     return _to_parts(reading, "answer", LEAST_ANSWER, least_score)
@@ -86,13 +88,9 @@ def parallel(reading: Reading, least_score: float) -> Iterator[Candidate]:
             )
 
 
-def _numbered(reading: Reading, role: str, least_score: float | None = None) -> list[tuple[int, Part]]:
-    """The parts of a role with their numbers, without those whose score is too low."""
-    return [
-        (number, part)
-        for number, part in enumerate(reading.document.parts)
-        if part.role == role and (least_score is None or part.score is None or part.score >= least_score)
-    ]
+def _numbered(reading: Reading, role: str) -> list[tuple[int, Part]]:
+    """The parts of a role with their numbers."""
+    return [(number, part) for number, part in enumerate(reading.document.parts) if part.role == role]
 
 
 def _to_parts(
@@ -104,15 +102,17 @@ def _to_parts(
     on to other questions.
     """
     questions = [number for number, _ in _numbered(reading, "question")]
-    for number, part in sorted(_numbered(reading, role, least_score), key=_score, reverse=True):
+    for number, part in sorted(_numbered(reading, role), key=_score, reverse=True):
         answer = [block for block in reading.of_part(number) if block.kind != "heading"]
         above = reading.of_part(part.of)
         if not answer:
             continue
+        low = least_score is not None and part.score is not None and part.score < least_score
+        drop = "score too low" if low else ""
         if (part.of < 0 or questions == [part.of]) and _asks(reading.title, above):
-            yield Candidate(reading.title, answer, least=least)
+            yield Candidate(reading.title, answer, least=least, drop=drop)
         elif above:
-            yield Candidate(_text(above), answer, _place(above), least=least)
+            yield Candidate(_text(above), answer, _place(above), least=least, drop=drop)
 
 
 def _score(numbered: tuple[int, Part]) -> float:

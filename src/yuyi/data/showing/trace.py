@@ -247,7 +247,7 @@ def _span(folder: DataFolder, part: str, name: _Name, start: int, end: int) -> S
 
 def _document(folder: DataFolder, part: str, name: _Name) -> tuple[str, int, Document] | None:
     """A document with its part and row; it may lie in another part than the pair."""
-    parts = folder.parts("documents")
+    parts = folder.parts("documents") if folder.record("documents") else {}
     for there in sorted(parts, key=lambda each: each != part):
         rows = _rows_named(parts[there], name)
         if rows:
