@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import shutil
+from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -16,7 +18,7 @@ from yuyi.data.dedupe import DedupeConfig, dedupe_documents, dedupe_pairs
 from yuyi.data.folder import DataFolder
 from yuyi.data.step import run_step
 from yuyi.errors import InputError, RecipeError
-from yuyi.records import Document, Mark, Pair, read_marks, write_documents, write_pairs
+from yuyi.records import Document, Mark, Pair, read_marks, write_documents, write_marks, write_pairs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -247,6 +249,60 @@ def test_planted_near_pairs_are_found(tmp_path: Path) -> None:
     [marks] = marks_of(folder)
     assert all(mark.note.split() == ["old", mark.id.split()[1]] for mark in marks)
     assert len(marks) >= 0.95 * planted
+
+
+def mark(folder: DataFolder, step: str, *rows: int) -> None:
+    """Mark some rows of the only part, as an earlier step would."""
+
+    def make(place: Workplace) -> Counts:
+        write_marks(place.folder / "0000-0000.parquet", [Mark(row, "", "too short", 1.0) for row in rows])
+        return {}
+
+    on = "documents" if step == "marks/documents" else "pairs"
+    inputs = {on: folder.need(on).digest}
+    run_step(folder.path / step, make, settings=rows, inputs=inputs, code=())
+
+
+def test_what_is_marked_already_repeats_nothing_and_takes_no_place(tmp_path: Path) -> None:
+    again = ZH.replace("密码", "口令")
+    rows = [pair("散列", ZH, "gone"), pair("散列", ZH, "first"), pair("散列", again, "near")]
+    rows += [pair("第" + chr(0x4E00 + n) * 9, "见上文", f"a{n}") for n in range(5)]
+    rows += [pair("Hash", EN, "gone too", label=1.0), pair("Hash", EN, "judged", label=1.0)]
+    folder = folder_of(tmp_path, rows)
+    mark(folder, "marks/filters", 0, 3, 4, 8)
+    record = dedupe_pairs(folder, DedupeConfig(answer_limit=2), workers=1)
+    [marks] = marks_of(folder)
+    assert [(mark.id, mark.reason, mark.note) for mark in marks] == [
+        ("near", "near duplicate", "first"),
+        ("a4", "repeated answer", "a2"),
+    ]
+    assert record.counts["rows"] == len(rows)
+    assert set(record.inputs) == {"pairs", "marks/filters"}
+
+
+def test_pairs_of_marked_documents_repeat_nothing(tmp_path: Path) -> None:
+    folder_of(tmp_path, [Document("s", "1", "", ZH, "zh"), Document("s", "2", "", EN, "en")])
+    rows = [replace(pair("散列", ZH, f"p{doc}"), doc_id=doc) for doc in ("1", "2")]
+    folder = folder_of(tmp_path, rows)
+    mark(folder, "marks/documents", 0)
+    record = dedupe_pairs(folder, DedupeConfig(), workers=1)
+    assert marks_of(folder) == [[]] and set(record.inputs) == {"pairs", "marks/documents"}
+    mark(folder, "marks/documents")
+    assert dedupe_pairs(folder, DedupeConfig(), workers=1).counts["marked"] == {"s": {"duplicate": 1}}
+
+
+def test_other_pairs_are_compared_though_later_marks_are_out_of_date(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, [pair("散列", ZH, "a"), pair("散列", ZH, "b")])
+    mark(folder, "marks/quality", 0)
+    dedupe_pairs(folder, DedupeConfig(), workers=1)
+    shutil.rmtree(tmp_path / "pairs")
+    folder = folder_of(tmp_path, [pair("River", EN, "c")])
+    assert dedupe_pairs(folder, DedupeConfig(), workers=1).counts == {"rows": 1, "marked": {}}
+    mark(folder, "marks/filters", 0)
+    shutil.rmtree(tmp_path / "pairs")
+    folder = folder_of(tmp_path, [pair("River", EN, "d")])
+    with pytest.raises(InputError, match=r"marks/filters.*yuyi data filter"):
+        dedupe_pairs(folder, DedupeConfig(), workers=1)
 
 
 def test_the_number_of_processes_changes_nothing(tmp_path: Path) -> None:

@@ -10,17 +10,16 @@ answers two questions makes two pairs.
 Judged pairs repeat only pairs that were judged on the same scale, and nearly only such of the same label:
 in sets like PAWS two words that change places are the whole point.
 
+Pairs that the filters marked, or whose document is marked, are left out: no other pair repeats one of them.
 Rows keep the order of their parts. A row stays unless it is near an earlier row that stays, so every marked
 row is as similar as its mark says to a row that is kept; chains are not followed.
 """
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass
-from hashlib import blake2b
 from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
@@ -30,12 +29,15 @@ from pydantic import Field, PositiveInt
 from yuyi.artifacts import publish_file
 from yuyi.config import REFUSE_UNKNOWN
 from yuyi.data.clean import clean, match_key
-from yuyi.data.marking.minhash import Bands, Shingles, common, neighbours, shingles
+from yuyi.data.hashing import hash64
+from yuyi.data.marking.minhash import Bands, common, neighbours, shingles
+from yuyi.data.marking.sketches import Sketches
+from yuyi.data.reasons import Reasons
 from yuyi.data.step import run_step
 from yuyi.records import Mark, read_batches, read_rows, write_marks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -44,7 +46,12 @@ if TYPE_CHECKING:
     from yuyi.data.step import Counts, StepRecord, Workplace
     from yuyi.progress import Done
 
-_CODE = ("data/dedupe.py", "data/marking/minhash.py", "data/clean.py")
+_CODE = (
+    *("data/dedupe.py", "data/marking/minhash.py", "data/marking/sketches.py", "data/clean.py"),
+    *("data/hashing.py", "data/reasons.py"),
+)
+# Marks that are made after those of duplicates.
+_LATER = ("marks/duplicates", "marks/evaluation", "marks/consistency", "marks/quality")
 _BATCH = 5_000
 # Of many texts with one band, each is compared with so many before it, and with the first.
 _REACH = 4
@@ -108,7 +115,7 @@ def dedupe_pairs(
     or for a side that stands in too many pairs, in how many it stands.
 
     Raises:
-        InputError: no pairs were made.
+        InputError: no pairs were made, or marks of filters or documents are out of date.
     """
     return _dedupe(folder, "pairs", "marks/duplicates", config, workers, on_done)
 
@@ -116,34 +123,39 @@ def dedupe_pairs(
 def _dedupe(
     folder: DataFolder, on: str, step: str, config: DedupeConfig, workers: int | None, on_done: Done
 ) -> StepRecord:
+    inputs = {on: folder.need(on).digest}
+    reasons = Reasons(folder, without=_LATER) if on == "pairs" else None
     return run_step(
         folder.path / step,
-        lambda place: _make(place, folder.parts(on), on, config),
+        lambda place: _make(place, folder.parts(on), on, config, reasons),
         settings=config,
-        inputs={on: folder.need(on).digest},
+        inputs={**inputs, **(reasons.digests() if reasons else {})},
         code=_CODE,
         workers=workers,
         on_done=on_done,
     )
 
 
-def _make(place: Workplace, parts: Mapping[str, Path], on: str, config: DedupeConfig) -> Counts:
-    jobs = {f"{name}.sketch": (path, on, config) for name, path in parts.items()}
+def _make(
+    place: Workplace, parts: Mapping[str, Path], on: str, config: DedupeConfig, reasons: Reasons | None
+) -> Counts:
+    jobs = {f"{name}.sketch": (path, on, config, reasons) for name, path in parts.items()}
     counts = place.each(jobs, _sketch, scratch=True)
-    sketches = _Sketches(place.scratch, list(jobs), 2 if on == "pairs" else 1)
+    sketches = Sketches(place.scratch, list(jobs), 2 if on == "pairs" else 1)
     verdicts = place.once("verdicts.npy", lambda path: _save(path, _judge(place, sketches, config)))
     return {"rows": counts.get("rows", 0), "marked": _write(place.folder, parts, on, sketches, verdicts)}
 
 
-def _sketch(name: str, job: tuple[Path, str, DedupeConfig], folder: Path) -> Counts:
+def _sketch(name: str, job: tuple[Path, str, DedupeConfig, Reasons | None], folder: Path) -> Counts:
     """Write a part's hashes: of each row and its sides, of its shingles, and of its bands."""
-    path, on, config = job
+    path, on, config, reasons = job
+    left_out = reasons.rows(path.stem) if reasons else set()
     keys, sizes = [np.empty((3, 0), np.uint64)], [np.empty(0, np.int64)]
     bands = Bands(config.near) if config.near else None
     banded = [np.empty((bands.count if bands else 0, 0), np.uint64)]
     with ExitStack() as files:
         raw = files.enter_context(files.enter_context(publish_file(folder / f"{name}.shingles")).open("wb"))
-        for texts, row_keys, groups in _read_rows(path, on):
+        for texts, row_keys, groups in _read_rows(path, on, left_out):
             keys.append(row_keys)
             if bands:
                 found = shingles(texts, config.shingle)
@@ -158,87 +170,43 @@ def _sketch(name: str, job: tuple[Path, str, DedupeConfig], folder: Path) -> Cou
     return {"rows": all_keys.shape[1]}
 
 
-def _read_rows(path: Path, on: str) -> Iterator[tuple[list[str], NDArray[np.uint64], NDArray[np.uint64]]]:
+def _read_rows(
+    path: Path, on: str, left_out: set[int]
+) -> Iterator[tuple[list[str], NDArray[np.uint64], NDArray[np.uint64]]]:
     """The match keys of some rows, side by side; hashes of row, question and answer; hash of the judgment.
 
-    Question and answer of a judged pair have the hash 0.
+    A row that is left out has empty keys and no hash but 0; so have question and answer of a judged pair.
     """
     columns = ["text"] if on == "documents" else ["text_a", "text_b", "kind", "label"]
+    begin = 0
     for batch in read_batches(path, columns, rows=_BATCH):
         values = [column.to_pylist() for column in batch.columns]
         if on == "documents":
             texts = [match_key(clean(text)) for text in values[0]]
-            hashes = [(_hash(text), 0, 0) for text in texts]
+            hashes = [(hash64(text), 0, 0) for text in texts]
             judgments = [0] * len(texts)
         else:
-            texts = [match_key(clean(text)) for row in zip(*values[:2], strict=True) for text in row]
-            rows = list(zip(texts[::2], texts[1::2], *values[2:], strict=True))
-            hashes = [
-                (_hash(a, b), _hash(a), _hash(b)) if label is None else (_hash(a, b, kind), 0, 0)
-                for a, b, kind, label in rows
+            out = [row in left_out for row in range(begin, begin + len(batch))]
+            texts = [
+                "" if gone else match_key(clean(text))
+                for *row, gone in zip(*values[:2], out, strict=True)
+                for text in row
             ]
-            judgments = [0 if label is None else _hash(kind, str(label)) for *_, kind, label in rows]
+            rows = list(zip(texts[::2], texts[1::2], *values[2:], out, strict=True))
+            hashes = [(0, 0, 0) if gone else _hashes(*row) for *row, gone in rows]
+            judgments = [0 if label is None else hash64(kind, str(label)) for *_, kind, label, _ in rows]
+        begin += len(batch)
         yield texts, np.array(hashes, np.uint64).reshape(-1, 3).T, np.array(judgments, np.uint64)
 
 
-def _hash(*texts: str) -> int:
-    return int.from_bytes(blake2b("\n".join(texts).encode(), digest_size=8).digest(), "little")
+def _hashes(a: str, b: str, kind: str, label: float | None) -> tuple[int, int, int]:
+    return (hash64(a, b), hash64(a), hash64(b)) if label is None else (hash64(a, b, kind), 0, 0)
 
 
-class _Sketches:
-    """What `_sketch` wrote of all parts, a row's number being counted through them.
-
-    Args:
-        folder: where it wrote.
-        names: of its jobs, in the order of the parts.
-        sides: texts in a row.
-    """
-
-    def __init__(self, folder: Path, names: Sequence[str], sides: int) -> None:
-        self._folder, self._names, self._sides = folder, names, sides
-        sizes = [np.load(self._file(name, "keys.npy"), mmap_mode="r").shape[1] for name in names]
-        self.begins = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
-
-    def column(self, kind: str, number: int) -> NDArray[np.uint64]:
-        """One of the hashes of every row: of `keys`, or of `bands`."""
-        files = (self._file(name, f"{kind}.npy") for name in self._names)
-        found = [np.asarray(np.load(file, mmap_mode="r")[number]) for file in files]
-        return np.concatenate(found) if found else np.empty(0, np.uint64)
-
-    def shingles(self, rows: NDArray[np.int64]) -> list[Shingles]:
-        """The shingles of each side of some rows."""
-        sizes = np.empty((len(rows), self._sides), np.int64)
-        found = [b""] * len(rows)
-        parts = np.searchsorted(self.begins, rows, side="right") - 1
-        for part in np.flatnonzero(np.bincount(parts)).tolist():
-            all_sizes = np.load(self._file(self._names[part], "sizes.npy")).reshape(-1, self._sides)
-            ends = np.cumsum(all_sizes.sum(axis=1)) * 4
-            places = np.flatnonzero(parts == part)
-            within = rows[places] - self.begins[part]
-            sizes[places] = all_sizes[within]
-            lengths = sizes[places].sum(axis=1) * 4
-            with self._file(self._names[part], "shingles").open("rb") as file:
-                for place, length, end in zip(
-                    places.tolist(), lengths.tolist(), ends[within].tolist(), strict=True
-                ):
-                    found[place] = os.pread(file.fileno(), length, end - length)
-        starts = np.concatenate([[0], np.cumsum(sizes.ravel())])
-        every = Shingles(np.frombuffer(b"".join(found), np.uint32), starts)
-        return [every.take(np.arange(side, len(every), self._sides)) for side in range(self._sides)]
-
-    def weights(self) -> NDArray[np.int64]:
-        """Number of shingles of every row."""
-        sizes = [np.load(self._file(name, "sizes.npy")) for name in self._names]
-        every: NDArray[np.int64] = np.concatenate([np.empty(0, np.int64), *sizes])
-        return np.add.reduceat(every, np.arange(0, len(every), self._sides))
-
-    def _file(self, name: str, kind: str) -> Path:
-        return self._folder / f"{name}.{kind}"
-
-
-def _judge(place: Workplace, sketches: _Sketches, config: DedupeConfig) -> NDArray[Any]:
+def _judge(place: Workplace, sketches: Sketches, config: DedupeConfig) -> NDArray[Any]:
     """A verdict on each row that should not be used, by row."""
-    equal = _firsts(sketches.column("keys", 0))
+    keys = sketches.column("keys", 0)
+    equal = np.where(keys == 0, np.arange(len(keys)), _firsts(keys))
     kept, value = equal.copy(), np.ones(len(equal))
     if config.near:
         for later, earlier, similarity in _near(place, sketches, equal, config):
@@ -290,7 +258,7 @@ def _groups(hashes: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.i
 
 
 def _near(
-    place: Workplace, sketches: _Sketches, equal: NDArray[np.int64], config: DedupeConfig
+    place: Workplace, sketches: Sketches, equal: NDArray[np.int64], config: DedupeConfig
 ) -> Iterator[tuple[int, int, float]]:
     """Each row with an earlier one that it is near, and their similarity; by row, then by the earlier."""
     path = place.once("candidates.npy", lambda path: _save(path, _candidates(sketches, equal, config)))
@@ -303,9 +271,9 @@ def _near(
             yield int(later), int(earlier), similarity
 
 
-def _candidates(sketches: _Sketches, equal: NDArray[np.int64], config: DedupeConfig) -> NDArray[np.int64]:
+def _candidates(sketches: Sketches, equal: NDArray[np.int64], config: DedupeConfig) -> NDArray[np.int64]:
     """Rows that agree in a band, of shape (candidates, 2): each with an earlier one, in order."""
-    rows = np.flatnonzero(equal == np.arange(len(equal)))
+    rows = np.flatnonzero((equal == np.arange(len(equal))) & (sketches.column("keys", 0) != 0))
     found = np.empty(0, np.int64)
     for band in range(Bands(config.near).count if config.near else 0):
         agreeing = rows[neighbours(sketches.column("bands", band)[rows], _REACH)]
@@ -314,7 +282,7 @@ def _candidates(sketches: _Sketches, equal: NDArray[np.int64], config: DedupeCon
     return np.stack([found >> 32, found & 0xFFFFFFFF], axis=1)
 
 
-def _compare(name: str, job: tuple[Path, int, int, _Sketches, DedupeConfig], folder: Path) -> Counts:
+def _compare(name: str, job: tuple[Path, int, int, Sketches, DedupeConfig], folder: Path) -> Counts:
     """Write which of some candidates are near: row, earlier row, similarity."""
     path, begin, end, sketches, config = job
     candidates = np.asarray(np.load(path, mmap_mode="r")[begin:end])
@@ -336,7 +304,7 @@ def _compare(name: str, job: tuple[Path, int, int, _Sketches, DedupeConfig], fol
 
 
 def _write(
-    folder: Path, parts: Mapping[str, Path], on: str, sketches: _Sketches, verdicts: Path
+    folder: Path, parts: Mapping[str, Path], on: str, sketches: Sketches, verdicts: Path
 ) -> dict[str, dict[str, int]]:
     """Write the marks of each part, and return how many there are by source and reason."""
     found = np.load(verdicts)

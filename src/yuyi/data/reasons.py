@@ -13,7 +13,7 @@ from yuyi.errors import InputError
 from yuyi.records import Mark, read_batches, read_marks
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator
+    from collections.abc import Collection, Container, Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -57,20 +57,25 @@ class Reasons:
 
     Args:
         folder: where the steps were done; `pairs` must be there.
+        without: steps that are left out, and may be out of date.
 
     Raises:
         InputError: there are no pairs, or marks were made from something else than is there now.
     """
 
-    def __init__(self, folder: DataFolder) -> None:
+    def __init__(self, folder: DataFolder, *, without: Collection[str] = ()) -> None:
         folder.need("pairs")
         self._folder = folder
-        self.on_pairs = folder.mark_steps()
-        self.on_documents = folder.mark_steps(on="documents")
+        self.on_pairs = folder.mark_steps(without=without)
+        self.on_documents = folder.mark_steps(on="documents", without=without)
 
     def digests(self) -> dict[str, str]:
         """The digest of every step that marked something, by its name."""
         return {step: self._folder.need(step).digest for step in (*self.on_pairs, *self.on_documents)}
+
+    def rows(self, part: str) -> set[int]:
+        """Numbers of the rows of a part of pairs that are marked, or whose document is."""
+        return set(self.of_part(part).rows.tolist())
 
     def of_part(self, part: str) -> PartReasons:
         """The marks of a part of pairs.
