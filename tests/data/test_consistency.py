@@ -16,7 +16,7 @@ from yuyi.data.consistency import ConsistencyConfig, filter_by_consistency
 from yuyi.data.folder import DataFolder
 from yuyi.data.mining.dense import UNIT, count_above, scores_of, whole_numbers
 from yuyi.data.step import Counts, Workplace, run_step
-from yuyi.errors import RecipeError
+from yuyi.errors import InputError, RecipeError
 from yuyi.records import Mark, Pair, read_marks, write_marks, write_pairs
 
 if TYPE_CHECKING:
@@ -155,6 +155,36 @@ def test_small_sources_labels_and_dropped_pairs_are_left_alone(tmp_path: Path) -
     assert marks(folder) == {} and record.counts["too_few"] == {"few": 5}
     filter_by_consistency(folder, ConsistencyConfig(least_pool=10, labelled=True, dropped=True))
     assert set(marks(folder)) == {"labelled", "w1"}
+
+
+def test_other_pairs_are_judged_though_later_marks_are_out_of_date(tmp_path: Path) -> None:
+    pairs = related()
+    folder = make_folder(tmp_path, a=[*pairs, wrong(pairs, 0, 14)])
+
+    def mark(name: str, row: int) -> None:
+        def make(place: Workplace) -> Counts:
+            write_marks(place.folder / "a.parquet", [Mark(row, "", "too short", 1)])
+            return {}
+
+        inputs = {"pairs": folder.need("pairs").digest}
+        run_step(tmp_path / name, make, settings=row, inputs=inputs, code=())
+
+    mark("marks/quality", 30)
+    assert set(filter_by_consistency(folder, CONFIG).inputs) == {"pairs", "encoder"}
+    assert set(marks(folder)) == {"w0"}
+    folder = make_folder(tmp_path, a=[*pairs, wrong(pairs, 12, 3), wrong(pairs, 1, 14)])
+    mark("marks/filters", 31)
+    record = filter_by_consistency(folder, CONFIG)
+    assert set(marks(folder)) == {"w12"} and set(record.inputs) == {"pairs", "encoder", "marks/filters"}
+    assert filter_by_consistency(folder, CONFIG).kept
+    folder = make_folder(tmp_path, a=pairs)
+    with pytest.raises(InputError, match=r"marks/filters.*yuyi data filter"):
+        filter_by_consistency(folder, CONFIG)
+
+
+@given(st.integers(60, 100_000), st.floats(0.05, 1))
+def test_chance_passes_a_pair_no_more_often_than_said(pool: int, share: float) -> None:
+    assert ConsistencyConfig(top_share=share).lowest_rank("qa", pool) <= share * pool * (1 + 1e-12)
 
 
 def test_a_pool_is_drawn_alike_however_the_pairs_are_cut_into_parts(tmp_path: Path) -> None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
@@ -19,7 +18,9 @@ from pydantic import Field, PositiveInt
 
 from yuyi.artifacts import publish_file
 from yuyi.config import REFUSE_UNKNOWN
+from yuyi.data.hashing import hash64
 from yuyi.data.mining.dense import count_above, open_encoder, write_vectors
+from yuyi.data.reasons import Reasons
 from yuyi.data.step import add_counts, run_step
 from yuyi.records import Mark, read_batches, write_marks
 
@@ -35,8 +36,9 @@ if TYPE_CHECKING:
 
 REASON = "inconsistent"
 _STEP = "marks/consistency"
-# Pairs that these marked are not worth judging; marks of later steps make no difference to ranks.
-_BEFORE = ("marks/duplicates", "marks/filters")
+# Marks that make no difference to ranks: what they drop is judged.
+_OTHERS = ("marks/consistency", "marks/evaluation", "marks/quality")
+_CODE = ("data/consistency.py", "data/mining/dense.py", "data/hashing.py", "data/reasons.py")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,13 +51,14 @@ class ConsistencyConfig:
         top_k: lowest rank that is kept.
         top_k_of: the same by kind of pair, where it should be another: a translation has one right partner
             and few that resemble it, an answer has many.
-        top_share: lowest rank that is kept, as a share of the pool; the stricter of the two counts, but three
-            are always kept. A pair of unrelated texts then passes with at most this probability in pools
-            of 60 or more.
+        top_share: lowest rank that is kept, as a share of the pool, rounded down; the stricter of the two
+            counts, but three are always kept. By default a pair of unrelated texts then passes with at most
+            this probability in pools of 60 or more.
         least_pool: in a source and language with fewer documents than this nothing is judged: chance would
             decide.
         labelled: whether pairs with a label are judged too; their label says more than a rank.
-        dropped: whether pairs that are marked as duplicates or by the filters are judged too.
+        dropped: whether pairs are judged too that are marked as duplicates or by the filters, or whose
+            document is marked.
         leave_kinds: kinds of pairs that are not judged.
     """
 
@@ -73,7 +76,7 @@ class ConsistencyConfig:
 
     def lowest_rank(self, kind: str, pool: int) -> int:
         """The lowest rank that is kept of a kind of pairs in a pool of so many documents."""
-        return min(self.top_k_of.get(kind, self.top_k), max(3, math.ceil(self.top_share * pool)))
+        return min(self.top_k_of.get(kind, self.top_k), max(3, math.floor(self.top_share * pool)))
 
 
 def filter_by_consistency(
@@ -95,19 +98,16 @@ def filter_by_consistency(
         on_done: called with numbers of pairs as they are done.
 
     Raises:
-        InputError: there are no pairs, or the place cannot be written.
+        InputError: there are no pairs, earlier marks are out of date, or the place cannot be written.
         ModelError: the encoder cannot be opened.
     """
-    before = [] if config.dropped else [step for step in folder.mark_steps() if step in _BEFORE]
     pairs = folder.need("pairs").digest
+    reasons = None if config.dropped else Reasons(folder, without=_OTHERS)
     encoder = open_encoder(config.encoder)
 
     def make(place: Workplace) -> Counts:
         alone = replace(place, workers=1)
-        jobs = {
-            name: _Job(path, frozenset(mark.row for mark in folder.marks(name, before)), config)
-            for name, path in folder.parts("pairs").items()
-        }
+        jobs = {name: _Job(path, reasons, config) for name, path in folder.parts("pairs").items()}
         alone.each({f"{name}.texts": job for name, job in jobs.items()}, _encode_part, scratch=True)
         pools = _draw_pools(place, list(jobs), config.pool)
         return alone.each({name: (job, pools, place.scratch) for name, job in jobs.items()}, _mark_part)
@@ -119,9 +119,9 @@ def filter_by_consistency(
         inputs={
             "pairs": pairs,
             "encoder": encoder.fingerprint,
-            **{step: folder.need(step).digest for step in before},
+            **(reasons.digests() if reasons else {}),
         },
-        code=("data/consistency.py", "data/mining/dense.py"),
+        code=_CODE,
         workers=workers,
         on_done=on_done,
     )
@@ -129,10 +129,10 @@ def filter_by_consistency(
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """A part of pairs, the numbers of those that are left alone, and the settings."""
+    """A part of pairs, why some are left alone, and the settings."""
 
     path: Path
-    dropped: frozenset[int]
+    reasons: Reasons | None
     config: ConsistencyConfig
 
 
@@ -157,7 +157,6 @@ def _encode_part(name: str, job: _Job, folder: Path) -> Counts:
         write_vectors(temporary, encoder, list(asking), asking=True)
     with publish_file(folder / f"{name}.b.npy") as temporary:
         write_vectors(temporary, encoder, list(answering), asking=False)
-    keys = [blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest() for text in answering]
     with publish_file(folder / f"{name}.npz") as temporary, temporary.open("wb") as file:
         np.savez(
             file,
@@ -165,18 +164,19 @@ def _encode_part(name: str, job: _Job, folder: Path) -> Counts:
             group=np.array(groups, np.str_),
             a=np.array(a, np.int64),
             b=np.array(b, np.int64),
-            key=np.frombuffer(b"".join(keys), "<u8"),
+            key=np.array([hash64(text) for text in answering], np.uint64),
         )
     return {}
 
 
 def _judged_pairs(job: _Job) -> Iterator[tuple[int, dict[str, Any]]]:
     """The pairs of a part that are to be judged, with their rows."""
+    dropped = job.reasons.rows(job.path.stem) if job.reasons else set()
     row = -1
     for batch in read_batches(job.path, ["source", "kind", "text_a", "text_b", "label", "lang"]):
         for pair in batch.to_pylist():
             row += 1
-            left = row in job.dropped or pair["kind"] in job.config.leave_kinds
+            left = row in dropped or pair["kind"] in job.config.leave_kinds
             if not left and (job.config.labelled or pair["label"] is None):
                 yield row, pair
 
