@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
+import json
 import re
+from dataclasses import fields
 from html.parser import HTMLParser
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 import pytest
-from folders import data_folder, document, mark, pair
+from folders import data_folder, document, mark, pair, step
 
+from yuyi.data import consistency, decontaminate, dedupe, filters, quality
+from yuyi.data.marking import evaluation_texts, filter_rules
 from yuyi.data.mixture import MixtureConfig, mix
 from yuyi.data.showing import svg
+from yuyi.data.showing.limits import LIMITS, limits_of
 from yuyi.data.showing.report import write_report
 from yuyi.data.showing.statistics import LENGTH_EDGES, find_statistics
 from yuyi.errors import InputError
-from yuyi.records import Mark
+from yuyi.records import Mark, write_marks
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -122,6 +129,116 @@ def test_the_page_has_every_section(folder: DataFolder) -> None:
     for section in ("sources", "rules", "reasons", "lengths", "languages", "examples", "mixture", "steps"):
         assert f'<h2 id="{section}">' in page
     assert "document: near duplicate" in page and "84.3%" in page
+
+
+def test_an_outdated_training_set_is_told_and_has_no_figures(folder: DataFolder) -> None:
+    mix(folder, MixtureConfig(), workers=1)
+    assert "<code>" in section(write_report(folder), "mixture")
+    mark(folder, "evaluation", {"0001-0000": [Mark(200, "", "equals evaluation", 1.0)]})
+    told = section(write_report(folder), "mixture")
+    assert "Out of date" in told and "marks/evaluation" in told and "yuyi data mix" in told
+    assert "<table>" not in told and "sha256" not in told
+
+
+def mined(folder: DataFolder) -> None:
+    example = {
+        "source": "forum", "query": "how <b>", "positive": "so", "negative": HOSTILE, "positive_score": 0.9,
+        "negative_score": 0.5, "coverage": 0.25, "random_coverage": 0.0,
+    }  # fmt: skip
+    estimate = {
+        "hidden_answers": {
+            "pairs": 40, "answers": 60, "mined": 400, "returned": 3, "share_of_negatives": 0.0075,
+            "share_of_answers": 0.05,
+        },
+        "covered_answers": {"sample": 200, "share_of_negatives": 0.065, "share_by_chance": 0.005},
+        "examples": {"most_covered": [example], "random": [example] * 9},
+    }  # fmt: skip
+    step(
+        folder,
+        "negatives",
+        {name: folder.need(name).digest for name in ("pairs", *folder.mark_steps())},
+        {"estimate.json": lambda file: file.write_text(json.dumps(estimate), "utf-8")},
+        counts={"rows": 270, "pairs": {"forum": 270}, "mined": {"forum": 1620}},
+    )
+
+
+def test_hard_negatives_are_shown_with_the_estimate_of_false_ones(folder: DataFolder) -> None:
+    assert 'id="negatives"' not in write_report(folder).read_text("utf-8")
+    mined(folder)
+    told = section(write_report(folder), "negatives")
+    assert "1,620" in told and "<b>0.75%</b>" in told and "<b>6.5%</b>" in told and "0.5% of random" in told
+    assert told.count("&lt;script&gt;") == 6 and "<script>" not in told and "says 25%" in told
+    mark(folder, "evaluation", {"0001-0000": [Mark(200, "", "equals evaluation", 1.0)]})
+    told = section(write_report(folder), "negatives")
+    assert "Out of date" in told and "yuyi data mine" in told and "1,620" not in told
+
+
+def test_scores_of_quality_are_shown_where_pairs_were_graded(folder: DataFolder) -> None:
+    assert 'id="quality"' not in write_report(folder).read_text("utf-8")
+    scores = [Mark(row, "", "score", float(row % 6)) for row in range(30, 90)]
+    step(
+        folder,
+        "marks/quality",
+        {"pairs": folder.need("pairs").digest},
+        {
+            "0001-0000.scores.parquet": lambda file: write_marks(file, scores),
+            "0001-0000.parquet": lambda file: write_marks(
+                file, [Mark(one.row, "", "low quality", one.value) for one in scores if one.value < 3]
+            ),
+        },
+        settings={"model": "<judge>", "least": 3.0},
+    )
+    assert find_statistics(folder).pairs.kept == 350 - 25 - 30 - 30
+    told = section(write_report(folder), "quality")
+    assert "&lt;judge&gt; graded 60 pairs" in told and "30 of them, 50.0%" in told and "least 3" in told
+
+
+def section(page: Path, key: str) -> str:
+    return page.read_text("utf-8").split(f'<h2 id="{key}">')[1].split("<h2")[0]
+
+
+def reasons_in_code() -> set[str]:
+    """The reasons that the steps that mark give, as their code has them."""
+    found: set[str] = {*dedupe._REASONS, *get_args(evaluation_texts.Reason), consistency.REASON}
+    for module in (filter_rules, filters):
+        for node in ast.walk(ast.parse(inspect.getsource(module))):
+            if isinstance(node, ast.Tuple) and len(node.elts) == 2:
+                match node.elts:
+                    case [_, ast.Constant(str())]:
+                        pass
+                    case [ast.Constant(str(reason)), _]:
+                        found.add(reason)
+                    case [ast.JoinedStr(), _]:
+                        found |= {"simplified script", "traditional script"}
+    found.update(re.findall(r'pair_id, "([a-z ]+)", ', inspect.getsource(quality)))
+    return found - {"score"}
+
+
+def test_every_reason_has_a_limit_or_none_on_purpose() -> None:
+    found = reasons_in_code()
+    assert {"too short", "low quality", "blocklist", "links", "near evaluation", "empty"} <= found
+    assert found == set(LIMITS)
+    settings = {
+        reason: config
+        for config, some in (
+            (filters.FiltersConfig, ["too long", "incomplete", "blocklist", "code", "copied", "links"]),
+            (filters.FiltersConfig, ["repetition", "symbols", "digits", "boilerplate"]),
+            (dedupe.DedupeConfig, ["near duplicate", "repeated answer", "repeated question"]),
+            (decontaminate.DecontaminateConfig, ["near evaluation", "resembles evaluation"]),
+            (quality.QualityConfig, ["low quality"]),
+        )
+        for reason in some
+    }
+    assert settings.keys() == {reason for reason, names in LIMITS.items() if names}
+    for reason, config in settings.items():
+        assert set(LIMITS[reason]) <= {each.name for each in fields(config)}
+
+
+def test_limits_are_those_of_the_step_that_gave_the_reason() -> None:
+    settings = {"near": 0.8, "longest_a": 64, "longest_b": None, "shortest_a": 1.0, "least": 3}
+    assert limits_of("document: near duplicate", settings) == {"near": 0.8}
+    assert limits_of("too long", settings) == {"longest_a": 64}
+    assert limits_of("too short", settings) == limits_of("what a plugin says", settings) == {}
 
 
 def test_pairs_without_marks_and_no_pairs_at_all(tmp_path: Path) -> None:

@@ -5,14 +5,14 @@ The page forbids itself scripts and everything from elsewhere, since the texts o
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from yuyi.artifacts import publish_file
-from yuyi.data.showing import svg
+from yuyi.data.showing import outcome, svg
 from yuyi.data.showing.examples import example, examples, safe
 from yuyi.data.showing.statistics import LENGTH_EDGES, find_statistics
+from yuyi.data.showing.tables import head, key, percent, table
 from yuyi.version import __version__
 
 if TYPE_CHECKING:
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from yuyi.data.showing.statistics import ReasonFigures, Statistics, Tally
     from yuyi.data.step import StepRecord
 
-# Longer tables begin with this many rows; the others can be opened.
-_SHOWN = 25
 _STEP_NAMES = {
     "pairs": ("made", "生成"),
     "marks/documents": ("documents without duplicates", "文档去重"),
@@ -44,33 +42,35 @@ def write_report(folder: DataFolder, statistics: Statistics | None = None) -> Pa
         statistics: of the folder; None to find them.
 
     Raises:
-        InputError: there are no pairs, marks belong to other pairs than are there now, or the page cannot be
-            written.
+        InputError: there are no pairs, marks are out of date, or the page cannot be written. Negatives and a
+            training set may be out of date; the page then says so.
     """
-    page = page_of(statistics or find_statistics(folder), folder.path.resolve().name, _manifest(folder))
+    page = page_of(folder, statistics or find_statistics(folder))
     path = folder.path / "report.html"
     with publish_file(path) as temporary:
         temporary.write_text(page, "utf-8")
     return path
 
 
-def page_of(statistics: Statistics, name: str, manifest: Mapping[str, Any] | None = None) -> str:
+def page_of(folder: DataFolder, statistics: Statistics) -> str:
     """The whole page, as HTML.
 
     Args:
-        statistics: what it shows.
-        name: of the data folder.
-        manifest: of the mixture; None where there is none.
+        folder: whose name it bears, and whose scores, negatives and training set it shows.
+        statistics: of the folder.
     """
+    name = folder.path.resolve().name
     sections = [
         ("kept", "What is kept", "保留情况", _funnel(statistics)),
         ("sources", "Sources", "来源", _sources(statistics)),
         ("rules", "Rules", "规则", _tallies(statistics.rules, "rule", "规则")),
         ("reasons", "Reasons", "剔除原因", _reasons(statistics)),
+        ("quality", "Quality", "质量评分", outcome.quality(folder)),
         ("lengths", "Lengths", "长度", _lengths(statistics)),
         ("languages", "Languages", "语言与字体", _languages(statistics)),
         ("examples", "Kept pairs", "保留样例", _kept_samples(statistics)),
-        ("mixture", "Training set", "训练集", _mixture(manifest) if manifest else ""),
+        ("negatives", "Hard negatives", "难负例", outcome.negatives(folder)),
+        ("mixture", "Training set", "训练集", outcome.training_set(folder)),
         ("steps", "Steps", "步骤", _steps(statistics.steps)),
     ]
     shown = [section for section in sections if section[3]]
@@ -99,7 +99,7 @@ def _tiles(statistics: Statistics) -> str:
     kept_by_language = [(lang, tally.kept) for lang, tally in statistics.languages.items() if tally.kept]
     kept_by_language.sort(key=lambda item: -item[1])
     shares = " · ".join(
-        f"{safe(_language(lang))} {_percent(count, pairs.kept)}" for lang, count in kept_by_language[:3]
+        f"{safe(_language(lang))} {percent(count, pairs.kept)}" for lang, count in kept_by_language[:3]
     )
     documents = sum(statistics.documents.values())
     marked = f"{statistics.documents_marked:,} marked" if statistics.documents_marked else "from "
@@ -112,7 +112,7 @@ def _tiles(statistics: Statistics) -> str:
             "Pairs kept",
             "保留句对",
             f"{pairs.kept:,}",
-            f"{_percent(pairs.kept, pairs.made)} of all",
+            f"{percent(pairs.kept, pairs.made)} of all",
         ),
         ("", "Dropped", "剔除", f"{dropped:,}", f"for {len(statistics.reasons):,} reasons"),
     ]
@@ -135,18 +135,18 @@ def _funnel(statistics: Statistics) -> str:
         rows.append(
             f'<tr><td class="name">{safe(name)} <span class="dim" lang="zh">{chinese}</span></td>'
             f'<td class="wide">{svg.bar(before, left, made)}</td><td class="num">{left:,}</td>'
-            f'<td class="num dim">{lost}</td><td class="num dim">{_percent(left, made)}</td></tr>'
+            f'<td class="num dim">{lost}</td><td class="num dim">{percent(left, made)}</td></tr>'
         )
         before = left
     text = "Steps mark pairs, in this order, and delete none. A pair is counted where it is first marked."
-    head = _head(
+    first = head(
         ("after <i>经过</i>", ""),
         ("", "wide"),
         ("left <i>剩余</i>", "num"),
         ("lost <i>剔除</i>", "num"),
         ("", "num"),
     )
-    return f'<p>{text}</p><div class="card">{_key()}<table>{head}{"".join(rows)}</table></div>'
+    return f'<p>{text}</p><div class="card">{key()}<table>{first}{"".join(rows)}</table></div>'
 
 
 def _sources(statistics: Statistics) -> str:
@@ -170,12 +170,12 @@ def _tallies(
         f'<tr><td class="name">{safe(name)}</td>'
         f'<td class="wide">{svg.bar(tally.made, tally.kept, largest)}</td>'
         f'<td class="num">{tally.made:,}</td><td class="num">{tally.kept:,}</td>'
-        f'<td class="num dim">{_percent(tally.kept, tally.made)}</td>'
+        f'<td class="num dim">{percent(tally.kept, tally.made)}</td>'
         + "".join(f'<td class="{kind} dim">{safe(column.get(name, ""))}</td>' for _, kind, column in extra)
         + "</tr>"
         for name, tally in tallies.items()
     ]
-    head = _head(
+    first = head(
         (f"{what} <i>{chinese}</i>", ""),
         ("", "wide"),
         ("made <i>生成</i>", "num"),
@@ -183,25 +183,7 @@ def _tallies(
         ("", "num"),
         *((title, kind) for title, kind, _ in extra),
     )
-    return f'<div class="card">{_key()}{_long_table(head, rows)}</div>'
-
-
-def _long_table(head: str, rows: Sequence[str]) -> str:
-    table = f"<table>{head}{''.join(rows[:_SHOWN])}</table>"
-    if len(rows) > _SHOWN:
-        rest = "".join(rows[_SHOWN:])
-        table += (
-            f"<details><summary>{len(rows) - _SHOWN:,} more</summary><table>{head}{rest}</table></details>"
-        )
-    return table
-
-
-def _head(*cells: tuple[str, str]) -> str:
-    return "<tr>" + "".join(f'<th class="{kind}">{title}</th>' for title, kind in cells) + "</tr>"
-
-
-def _key() -> str:
-    return '<div class="key"><span class="kept">kept 保留</span><span>dropped 剔除</span></div>'
+    return f'<div class="card">{key()}{table(first, rows)}</div>'
 
 
 def _reasons(statistics: Statistics) -> str:
@@ -212,10 +194,10 @@ def _reasons(statistics: Statistics) -> str:
         f'<tr><td class="name"><a href="#reason-{number}">{safe(each.reason)}</a></td>'
         f'<td class="wide">{svg.bar(each.pairs, each.alone, largest)}</td><td class="num">{each.pairs:,}</td>'
         f'<td class="num">{each.alone:,}</td>'
-        f'<td class="num dim">{_percent(each.pairs, statistics.pairs.made)}</td></tr>'
+        f'<td class="num dim">{percent(each.pairs, statistics.pairs.made)}</td></tr>'
         for number, each in enumerate(statistics.reasons)
     )
-    head = _head(
+    first = head(
         ("reason <i>原因</i>", ""),
         ("", "wide"),
         ("pairs <i>句对</i>", "num"),
@@ -227,7 +209,7 @@ def _reasons(statistics: Statistics) -> str:
         "would come back if the reason were ignored: <code>--set 'mix.ignore=[\"REASON\"]'</code>."
     )
     cards = "".join(_reason(number, each) for number, each in enumerate(statistics.reasons))
-    return f'<p>{text}</p><div class="card"><table>{head}{rows}</table></div>{cards}'
+    return f'<p>{text}</p><div class="card"><table>{first}{rows}</table></div>{cards}'
 
 
 def _reason(number: int, figures: ReasonFigures) -> str:
@@ -253,7 +235,7 @@ def _lengths(statistics: Statistics) -> str:
     )
     text = "Pairs by tokens of either side; the axis is logarithmic."
     return (
-        f'<p>{text} <span lang="zh">横轴为对数刻度的词元数。</span></p>{_key()}<div class="two">{cards}</div>'
+        f'<p>{text} <span lang="zh">横轴为对数刻度的词元数。</span></p>{key()}<div class="two">{cards}</div>'
     )
 
 
@@ -271,17 +253,17 @@ def _languages(statistics: Statistics) -> str:
             f'<tr><td class="name">{safe(_language(lang) or "unknown")} '
             f'<span class="dim">{safe(script)}</span></td>'
             f'<td class="wide">{svg.bar(made, kept, total)}</td><td class="num">{made:,}</td>'
-            f'<td class="num">{kept:,}</td><td class="num dim">{_percent(made, total)}</td></tr>'
+            f'<td class="num">{kept:,}</td><td class="num dim">{percent(made, total)}</td></tr>'
             for (lang, script), (made, kept) in sorted(found.items(), key=lambda item: -item[1][0])
         )
-        head = _head(
+        first = head(
             ("writing of documents <i>字体</i>", ""),
             ("", "wide"),
             ("characters <i>字符</i>", "num"),
             ("used <i>可用</i>", "num"),
             ("", "num"),
         )
-        tables += f'<div class="card">{_key()}<table>{head}{rows}</table></div>'
+        tables += f'<div class="card">{key()}<table>{first}{rows}</table></div>'
     return tables
 
 
@@ -297,31 +279,6 @@ def _kept_samples(statistics: Statistics) -> str:
     return f'<p>{text}</p><div class="card">{rules}</div>' if rules else ""
 
 
-def _mixture(manifest: Mapping[str, Any]) -> str:
-    sources = sorted(manifest["sources"].items(), key=lambda item: -item[1]["taken"])
-    largest = max((max(told["kept"], told["taken"]) for _, told in sources), default=1)
-    rows = [
-        f'<tr><td class="name">{safe(name)}</td>'
-        f'<td class="wide">{svg.bar(max(told["kept"], told["taken"]), told["taken"], largest)}</td>'
-        f'<td class="num">{told["kept"]:,}</td><td class="num">{told["taken"]:,}</td>'
-        f'<td class="num dim">{told["share"]:.1%}</td></tr>'
-        for name, told in sources
-    ]
-    head = _head(
-        ("source <i>来源</i>", ""),
-        ("", "wide"),
-        ("kept <i>保留</i>", "num"),
-        ("taken <i>选用</i>", "num"),
-        ("share <i>占比</i>", "num"),
-    )
-    about = f"{manifest['rows']:,} rows · alpha {manifest['settings']['alpha']:g} · seed {manifest['seed']}"
-    return (
-        f"<p>{safe(manifest['file'])}: {about} · sha256 <code>{safe(manifest['sha256'][:16])}…</code></p>"
-        f'<div class="card"><div class="key"><span class="kept">taken 选用</span><span>left 未选</span></div>'
-        f"{_long_table(head, rows)}</div>"
-    )
-
-
 def _steps(steps: Sequence[StepRecord]) -> str:
     slowest = max((record.seconds for record in steps), default=1)
     rows = "".join(
@@ -333,7 +290,7 @@ def _steps(steps: Sequence[StepRecord]) -> str:
         f'<td class="dim"><code>{safe(record.digest[:12])}</code></td></tr>'
         for record in steps
     )
-    head = _head(
+    first = head(
         ("step <i>步骤</i>", ""),
         ("", "wide"),
         ("time <i>用时</i>", "num"),
@@ -341,7 +298,7 @@ def _steps(steps: Sequence[StepRecord]) -> str:
         ("rows <i>行数</i>", "num"),
         ("digest", ""),
     )
-    return f'<div class="card"><table>{head}{rows}</table></div>'
+    return f'<div class="card"><table>{first}{rows}</table></div>'
 
 
 def _seconds_bar(seconds: float, slowest: float) -> str:
@@ -349,17 +306,5 @@ def _seconds_bar(seconds: float, slowest: float) -> str:
     return svg.bar(tenths, tenths, round(slowest * 10))
 
 
-def _manifest(folder: DataFolder) -> dict[str, Any] | None:
-    path = folder.path / "mixture" / "manifest.json"
-    if not path.exists():
-        return None
-    found: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    return found
-
-
 def _language(lang: str) -> str:
     return " + ".join(_LANGUAGES.get(each, each) for each in lang.split("-"))
-
-
-def _percent(part: int, whole: int) -> str:
-    return f"{part / whole:.1%}" if whole else "–"

@@ -11,6 +11,7 @@ import numpy as np
 from yuyi.data.mixing.draw import generator
 from yuyi.data.mixing.manifest import documents_by_source, origins
 from yuyi.data.reasons import Reasons
+from yuyi.data.showing.limits import limits_of
 from yuyi.data.showing.trace import Sample, samples_at
 from yuyi.records import read_batches
 
@@ -34,17 +35,6 @@ _ORDER = (
     *("documents", "marks/documents", "blocks", "pairs", "marks/filters", "marks/duplicates"),
     *("marks/evaluation", "marks/consistency", "marks/quality", "negatives", "mixture"),
 )
-# The settings that a reason's value is compared with.
-_LIMITS = {
-    "too short": ("shortest_a", "shortest_b"),
-    "too long": ("longest_a", "longest_b"),
-    "traditional script": ("traditional",),
-    "blocklist": ("blocked",),
-    "near duplicate": ("near",),
-    "repeated answer": ("answer_limit",),
-    "repeated question": ("question_limit",),
-    "inconsistent": ("top_k",),
-}
 
 
 @dataclass(slots=True)
@@ -139,7 +129,7 @@ def find_statistics(
         on_done: called with numbers of pairs.
 
     Raises:
-        InputError: there are no pairs, or marks belong to other pairs than are there now.
+        InputError: there are no pairs, or marks are out of date or damaged.
     """
     marked = Reasons(folder)
     steps = [step for step in _ORDER if step in (*marked.on_documents, *marked.on_pairs)]
@@ -323,24 +313,12 @@ def _figures(
             alone,
             dict(sums.sources[reason, step].most_common()),
             np.concatenate(sums.values[reason, step]),
-            _limits(folder, reason, step),
+            limits_of(reason, folder.need(step).settings),
             tuple(read[part, row] for _, part, row in sums.of_reason.get((reason, step), ())),
         )
         for (reason, step), (pairs, alone) in sums.counts.items()
     ]
     return tuple(sorted(found, key=lambda each: (-each.pairs, each.reason)))
-
-
-def _limits(folder: DataFolder, reason: str, step: str) -> dict[str, float]:
-    """The numbers among a step's settings that decide about a reason."""
-    name = reason.removeprefix("document: ")
-    settings = folder.need(step).settings
-    keys = _LIMITS.get(name, (name.replace(" ", "_"),))
-    return {
-        key: float(settings[key])
-        for key in keys
-        if isinstance(settings.get(key), int | float) and not isinstance(settings[key], bool)
-    }
 
 
 def _documents_marked(folder: DataFolder, marked: Reasons) -> int:
