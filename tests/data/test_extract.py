@@ -104,7 +104,7 @@ def test_a_source_without_anything_to_read(tmp_path: Path) -> None:
         ("empty", "holds no file"),
         (
             "binaries",
-            r"nothing that can be read \(no known format: 2, not readable as text: 1; such as a.bin",
+            r"nothing that can be read \(no known format: 2, not readable: 1; such as .*c\.txt: holds bin",
         ),
         ("empty.jsonl", r"nothing that can be read \(empty: 1"),
         ("empty.txt", r"nothing that can be read \(empty: 1"),
@@ -120,8 +120,40 @@ def test_a_source_without_anything_to_read(tmp_path: Path) -> None:
 def test_two_sources_with_one_name_are_both_named(tmp_path: Path) -> None:
     one, two = write_folder(tmp_path / "1" / "docs"), write_folder(tmp_path / "2" / "docs")
     config = ExtractConfig(sources=(SourceConfig(path=str(one)), SourceConfig(path=str(two))))
-    with pytest.raises(InputError, match=r"1/docs and .*2/docs: two sources with the name docs"):
+    with pytest.raises(InputError, match=r"1/docs and .*2/docs: two sources with the name docs\. .*--config"):
         extract(DataFolder(tmp_path / "out"), config)
+    for lang in ("en", "zh"):
+        (tmp_path / f"news.{lang}").write_text("x")
+    config = ExtractConfig(
+        sources=tuple(SourceConfig(path=str(tmp_path / f"news.{lang}")) for lang in ("en", "zh"))
+    )
+    with pytest.raises(InputError, match=r"write '.*/news\.\{en,zh\}', with the quotes"):
+        extract(DataFolder(tmp_path / "out"), config)
+
+
+def test_a_link_to_itself_is_one_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    config = ExtractConfig(sources=(SourceConfig(path=str(tmp_path / "loop")),))
+    with pytest.raises(InputError, match=r"loop: no such file or folder"):
+        extract(DataFolder(tmp_path / "out"), config, workers=1)
+
+
+def test_a_damaged_file_among_others_is_listed_and_the_output_not_read(tmp_path: Path) -> None:
+    path = write_folder(tmp_path / "in", files=2)
+    (path / "cut.jsonl").write_text('{"text": "一"}\n' * 200 + "{")
+    (path / "forbidden.csv").symlink_to("/proc/self/mem")
+    folder = DataFolder(path / "mine")
+    first = extract(folder, settings(path), workers=1)
+    assert first.counts["skipped"]["forum"] == {"no known format": 1, "not readable": 1, "partly read": 1}
+    lines = [
+        json.loads(line)
+        for file in (folder.path / "documents").glob("*.skipped.jsonl")
+        for line in file.read_text().splitlines()
+    ]
+    notes = {line["file"]: line["note"] for line in lines}
+    assert notes["cut.jsonl"].startswith("cut.jsonl: line 201 is not JSON")
+    assert notes["forbidden.csv"].startswith("forbidden.csv: cannot be read")
+    assert extract(folder, settings(path), workers=1).kept
 
 
 def test_a_full_disk_keeps_what_was_finished(tmp_path: Path) -> None:

@@ -12,13 +12,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yuyi.data.readers.mediawiki import read_mediawiki
+from yuyi.data.readers import mediawiki
+from yuyi.data.readers.skipped import Skipped
 from yuyi.data.readers.wikitext import wikitext_to_markdown
 from yuyi.errors import InputError
+from yuyi.records import Document
 from yuyi.text.markdown import parse
 
 if TYPE_CHECKING:
     from pathlib import Path
+
 
 HEAD = """<mediawiki xmlns="http://www.mediawiki.org/xml/export-0.11/" version="0.11" xml:lang="{lang}">
   <siteinfo>
@@ -72,6 +75,10 @@ name="a"&gt;{{cite|[[x]]}}&lt;/ref&gt;。
 """
 
 
+def read_mediawiki(path: Path, source: str) -> list[Document | Skipped]:
+    return list(mediawiki.read_mediawiki(path, name=path.name, source=source))
+
+
 def write(path: Path, *pages: str, lang: str = "zh", file: str = "文件") -> Path:
     path.write_text(HEAD.format(lang=lang, file=file) + "".join(pages) + "</mediawiki>\n", "utf-8")
     return path
@@ -90,7 +97,14 @@ def test_articles_alone_become_documents(tmp_path: Path) -> None:
         page("Talk:水壶", "你好", ns=1),
         page("空", "{{stub}}"),
     )
-    (document,) = read_mediawiki(file, "wiki")
+    document, *skipped = read_mediawiki(file, "wiki")
+    assert skipped == [
+        Skipped("zhwiki.xml", "redirect"),
+        Skipped("zhwiki.xml", "redirect"),
+        Skipped("zhwiki.xml", "page of another namespace"),
+        Skipped("zhwiki.xml", "page without text"),
+    ]
+    assert isinstance(document, Document)
     assert (document.source, document.doc_id, document.title, document.lang) == ("wiki", "水壶", "水壶", "zh")
     assert document.text == (
         "水壶（kettle）是用来[烧开](沸騰)[水](水)的容器。\n\n"
@@ -112,7 +126,7 @@ def test_an_english_wiki(tmp_path: Path) -> None:
     (document,) = read_mediawiki(
         write(tmp_path / "en.xml", page("Kettle", text), lang="en", file="File"), "wiki"
     )
-    assert document.lang == "en"
+    assert isinstance(document, Document) and document.lang == "en"
     assert document.text == (
         "A kettle is a [vessel](<Vessel (container)>) for [boiling](Boiling) water.\n"
         "It has a [spout](https://example.org/spout) and weighs 2 kg.\n\n"

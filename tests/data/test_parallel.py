@@ -10,13 +10,14 @@ from hypothesis import strategies as st
 
 from yuyi.data.readers import parallel
 from yuyi.data.readers.parallel import read_parallel
+from yuyi.data.readers.skipped import Skipped
 from yuyi.errors import InputError
+from yuyi.records import Document
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from yuyi.records import Document
 
 TMX = """<?xml version="1.0" encoding="UTF-8"?>
 <tmx version="1.4"><header srclang="en"/><body>
@@ -40,7 +41,8 @@ def pairs_of(documents: Sequence[Document]) -> list[tuple[str, str]]:
 
 
 def read(*paths: Path, lang: str = "") -> list[Document]:
-    return list(read_parallel(paths, name=paths[0].name, source="s", lang=lang))
+    rows = list(read_parallel(paths, name=paths[0].name, source="s", lang=lang))
+    return [row for row in rows if isinstance(row, Document)]
 
 
 def test_two_files_line_by_line(tmp_path: Path) -> None:
@@ -57,6 +59,14 @@ def test_no_pair_is_lost_between_documents(pairs: list[tuple[str, str]]) -> None
     whole = [(one.strip(), other.strip()) for one, other in pairs if one.strip() and other.strip()]
     documents = [parallel._document(whole[start : start + 5], "s", "d") for start in range(0, len(whole), 5)]
     assert pairs_of(documents) == whole
+
+
+def test_lines_without_translation_are_counted(tmp_path: Path) -> None:
+    (tmp_path / "a.en").write_text("One.\nTwo.\n\n\n")
+    (tmp_path / "a.zh").write_text("一。\n\n三。\n\n")
+    rows = list(read_parallel([tmp_path / "a.en", tmp_path / "a.zh"], name="a.en", source="s"))
+    assert rows[:2] == [Skipped("a.en", "line without translation")] * 2
+    assert [type(row) for row in rows[2:]] == [Document]
 
 
 def test_many_lines_become_several_documents(tmp_path: Path) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import dataclass
 from itertools import groupby
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import PositiveInt  # noqa: TC002 (read when settings are checked)
@@ -12,7 +14,9 @@ from pydantic import PositiveInt  # noqa: TC002 (read when settings are checked)
 from yuyi.artifacts import hash_file, hash_json, publish_file
 from yuyi.config import REFUSE_UNKNOWN
 from yuyi.data.folder import READY_SUFFIX
-from yuyi.data.sources import POSTS, Input, Skipped, SourceConfig, find_inputs, read_input, source_name
+from yuyi.data.readers.skipped import Skipped
+from yuyi.data.readers.stackexchange import dump_files
+from yuyi.data.sources import Input, SourceConfig, find_inputs, is_language, read_input, source_name
 from yuyi.data.step import add_counts, run_step
 from yuyi.errors import InputError
 from yuyi.extras import require
@@ -21,7 +25,6 @@ from yuyi.text.decode import reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     from yuyi.data.folder import DataFolder
     from yuyi.data.sources import Row
@@ -85,7 +88,7 @@ def extract(
     """
     require("data")
     _check_names(config.sources)
-    inputs = [(source, find_inputs(source)) for source in config.sources]
+    inputs = [(source, find_inputs(source, output=folder.path)) for source in config.sources]
     digests = {source_name(source): _digest(found) for source, found in inputs}
     waiting = [(source, each) for source, found in inputs for each in found]
     width = max(4, len(str(len(waiting))))
@@ -209,9 +212,18 @@ def _check_names(sources: tuple[SourceConfig, ...]) -> None:
         name = source_name(source)
         if name in seen:
             raise InputError(
-                f"{seen[name]} and {source.path}: two sources with the name {name}. Give one another name."
+                f"{seen[name]} and {source.path}: two sources with the name {name}. "
+                + _way_out(Path(seen[name]), Path(source.path))
             )
         seen[name] = source.path
+
+
+def _way_out(one: Path, other: Path) -> str:
+    """How two sources get names of their own."""
+    if one.with_suffix("") == other.with_suffix("") and is_language(one.suffix) and is_language(other.suffix):
+        both = f"{one.with_suffix('')}.{{{one.suffix[1:]},{other.suffix[1:]}}}"
+        return f"If one is the translation of the other, write '{both}', with the quotes."
+    return "Name them in a file for --config: extract: {sources: [{path: ..., name: ...}, ...]}"
 
 
 def _check_found(source: SourceConfig, counts: Mapping[str, Any], folder: Path) -> None:
@@ -222,20 +234,22 @@ def _check_found(source: SourceConfig, counts: Mapping[str, Any], folder: Path) 
     if not reasons:
         raise InputError(f"{source.path}: holds nothing to read. Name another file or folder.")
     listed = ", ".join(f"{reason}: {number}" for reason, number in sorted(reasons.items()))
-    files = ", ".join(_skipped_files(name, folder))
+    skipped = _skipped(name, folder)
+    files = ", ".join(line["file"] for line in skipped[:_NAMED])
+    note = next((f" {line['note']}" for line in skipped if line["note"]), "")
     raise InputError(
-        f"{source.path}: holds nothing that can be read ({listed}; such as {files}). Name another file or "
-        "folder, or say its format."
+        f"{source.path}: holds nothing that can be read ({listed}; such as {files}).{note} Name another file "
+        "or folder, or say its format."
     )
 
 
-def _skipped_files(source: str, folder: Path) -> list[str]:
+def _skipped(source: str, folder: Path) -> list[dict[str, Any]]:
     lines = (
         json.loads(line)
         for file in sorted(folder.glob("*.skipped.jsonl"))
         for line in file.read_text("utf-8").splitlines()
     )
-    return [line["file"] for line in lines if line["source"] == source][:_NAMED]
+    return [line for line in lines if line["source"] == source]
 
 
 def _digest(inputs: list[Input]) -> str:
@@ -243,13 +257,10 @@ def _digest(inputs: list[Input]) -> str:
     files = []
     for found in inputs:
         for path, name in found.files if not found.skip else ():
-            for inner in _posts_and_more(path) if found.format == "stackexchange" else [path]:
-                with reading(inner):
-                    files.append([name, inner.name, hash_file(inner)])
+            # What cannot be read is told when it is read.
+            with contextlib.suppress(InputError):
+                for inner in dump_files(path).values() if found.format == "stackexchange" else [path]:
+                    files.append([name, inner.name, ""])
+                    with reading(inner):
+                        files[-1][2] = hash_file(inner)
     return hash_json([files, [name for found in inputs if found.skip for _, name in found.files]])
-
-
-def _posts_and_more(path: Path) -> list[Path]:
-    folder = path if path.is_dir() else path.parent
-    beside = [folder / name for name in ("Comments.xml", "PostLinks.xml")]
-    return [path / POSTS if path.is_dir() else path, *(file for file in beside if file.exists())]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from yuyi.data.readers.skipped import Skipped
 from yuyi.data.readers.text_files import first_language
 from yuyi.data.readers.wikitext import wikitext_to_markdown
 from yuyi.data.readers.xml import stream_xml
@@ -20,12 +21,12 @@ _REDIRECT = re.compile(r"\s*#\s*(?:redirect|重定向)", re.IGNORECASE)
 
 
 class _Pages:
-    """The titles and texts of articles as they come, and what the dump says of its wiki."""
+    """Title and text of each page, with the reason where it is no article; what the dump says of its wiki."""
 
     def __init__(self) -> None:
         self.lang = ""
         self.namespaces: set[str] = set()
-        self.found: list[tuple[str, str]] = []
+        self.found: list[tuple[str, str, str]] = []
         self._page: dict[str, str] = {}
         self._said: list[str] | None = None
 
@@ -45,21 +46,29 @@ class _Pages:
             self._page[name], self._said = "".join(self._said or ()), None
             if name == "namespace":
                 self.namespaces.add(self._page[name].lower())
-        elif name == "page" and self._page.get("ns", _ARTICLES) == _ARTICLES and "redirect" not in self._page:
-            self.found.append((self._page.get("title", ""), self._page.get("text", "")))
+        elif name == "page":
+            self.found.append((self._page.get("title", ""), self._page.get("text", ""), self._reason()))
+
+    def _reason(self) -> str:
+        """Why the page is no article; empty where it is one."""
+        if self._page.get("ns", _ARTICLES) != _ARTICLES:
+            return "page of another namespace"
+        is_redirect = "redirect" in self._page or _REDIRECT.match(self._page.get("text", ""))
+        return "redirect" if is_redirect else ""
 
     def data(self, text: str) -> None:
         if self._said is not None:
             self._said.append(text)
 
 
-def read_mediawiki(path: Path, source: str) -> Iterator[Document]:
+def read_mediawiki(path: Path, *, name: str, source: str) -> Iterator[Document | Skipped]:
     """Each article of a dump of pages as a document; its `doc_id` is its title, to which links lead.
 
-    Redirects and pages outside the main namespace are passed over.
+    Redirects, pages outside the main namespace and those without text are passed over, each by its reason.
 
     Args:
         path: the dump, as XML or compressed as `.bz2`, `.gz` or `.xz`.
+        name: what the file is called where something is passed over.
         source: the name that the documents' collection gets.
 
     Raises:
@@ -68,7 +77,10 @@ def read_mediawiki(path: Path, source: str) -> Iterator[Document]:
     pages = _Pages()
     for _ in stream_xml(path, "mediawiki", pages):
         namespaces = frozenset(pages.namespaces - {""})
-        for title, wikitext in pages.found:
-            if not _REDIRECT.match(wikitext) and (text := wikitext_to_markdown(wikitext, namespaces)):
+        for title, wikitext, reason in pages.found:
+            text = "" if reason else wikitext_to_markdown(wikitext, namespaces)
+            if text:
                 yield Document(source, title, title, text, pages.lang or first_language(text))
+            else:
+                yield Skipped(name, reason or "page without text")
         pages.found = []

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import islice, zip_longest
 from typing import TYPE_CHECKING
 
+from yuyi.data.readers.skipped import Skipped
 from yuyi.data.readers.text_files import first_language
 from yuyi.data.readers.threads import Thread
 from yuyi.data.readers.xml import stream_xml
@@ -25,7 +25,9 @@ _LINES = 200
 Aligned = tuple[str, str]
 
 
-def read_parallel(paths: Sequence[Path], *, name: str, source: str, lang: str = "") -> Iterator[Document]:
+def read_parallel(
+    paths: Sequence[Path], *, name: str, source: str, lang: str = ""
+) -> Iterator[Document | Skipped]:
     """Documents of up to 200 texts, each followed by its translation as parts of those roles.
 
     Args:
@@ -39,21 +41,30 @@ def read_parallel(paths: Sequence[Path], *, name: str, source: str, lang: str = 
     Raises:
         InputError: a file is missing, damaged, or has more lines than the other.
     """
-    lines = enumerate(_aligned(paths), 1)
-    whole = ((number, pair) for number, pair in lines if pair[0].strip() and pair[1].strip())
-    while group := list(islice(whole, _LINES)):
-        document = _document([pair for _, pair in group], source, f"{name}#{group[0][0]}")
-        yield replace(document, lang=lang or document.lang)
+    group: list[Aligned] = []
+    first = 1
+    for number, pair in enumerate(_aligned(paths), 1):
+        said = [bool(text.strip()) for text in pair]
+        if all(said):
+            first = first if group else number
+            group.append(pair)
+        elif any(said):
+            yield Skipped(name, "line without translation")
+        if len(group) == _LINES:
+            yield _document(group, source, f"{name}#{first}", lang)
+            group = []
+    if group:
+        yield _document(group, source, f"{name}#{first}", lang)
 
 
-def _document(pairs: list[Aligned], source: str, doc_id: str) -> Document:
+def _document(pairs: list[Aligned], source: str, doc_id: str, lang: str = "") -> Document:
     thread = Thread("")
     for text, translation in pairs:
         thread.add("translation", translation, of=thread.add("original", text))
     document = thread.document(source, doc_id)
     assert document is not None  # No text among them is empty.
     langs = dict.fromkeys(first_language(" ".join(texts)) for texts in zip(*pairs, strict=True))
-    return replace(document, lang="-".join(langs))
+    return replace(document, lang=lang or "-".join(langs))
 
 
 def _aligned(paths: Sequence[Path]) -> Iterator[Aligned]:
@@ -66,15 +77,15 @@ def _aligned(paths: Sequence[Path]) -> Iterator[Aligned]:
 
 
 def _two_files(one: Path, other: Path) -> Iterator[Aligned]:
-    end = None
-    for number, (text, translation) in enumerate(zip_longest(read_lines(one), read_lines(other)), 1):
-        if text is end or translation is end:
-            short, long = (one, other) if text is end else (other, one)
-            raise InputError(
-                f"{short}: ends after line {number - 1}, and {long} goes on. Give two files whose "
-                "lines belong together."
-            )
-        yield text, translation
+    # Lines of which some are missing do not belong together from the beginning, so they are counted first.
+    lines = {path: sum(1 for _ in read_lines(path)) for path in (one, other)}
+    short, long = sorted(lines, key=lambda path: lines[path])
+    if lines[short] < lines[long]:
+        raise InputError(
+            f"{short}: ends after line {lines[short]}, and {long} goes on. Give two files whose "
+            "lines belong together."
+        )
+    yield from zip(read_lines(one), read_lines(other), strict=True)
 
 
 def _two_columns(path: Path) -> Iterator[Aligned]:
@@ -118,8 +129,8 @@ class _Units:
             self._texts.append(" ".join("".join(self._pieces).split()))
             self._pieces = None
         elif name == "tu":
-            if len(self._texts) >= 2:
-                self._found.append((self._texts[0], self._texts[1]))
+            if self._texts:
+                self._found.append((self._texts[0], self._texts[1] if len(self._texts) > 1 else ""))
             self._texts = []
 
     def take(self) -> list[Aligned]:

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 from yuyi.data.readers.html import fragment_to_markdown
 from yuyi.data.readers.threads import Thread
 from yuyi.data.readers.xml import stream_xml
-from yuyi.errors import InputError
+from yuyi.errors import InputError, YuyiError
+from yuyi.text.decode import reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from yuyi.records import Document
 
     Row = tuple[int | str | None, ...]
+    _Place = Callable[[dict[str, str]], tuple[str, Row] | None]
 
 _QUESTION, _ANSWER, _DUPLICATE = "1", "2", "3"
 _TAG = re.compile(r"[^<>|\s]+")
@@ -59,7 +61,7 @@ class _Rows:
         pass
 
 
-def read_stackexchange(path: Path, source: str) -> Iterator[Document]:
+def read_stackexchange(path: Path, source: str, *, partly: bool = False) -> Iterator[Document]:
     """Each question of a dump as a document: its body, its answers, best first, comments and duplicates.
 
     The accepted answer comes first, the others by score; each post is followed by the comments on it. Titles
@@ -69,54 +71,76 @@ def read_stackexchange(path: Path, source: str) -> Iterator[Document]:
     Args:
         path: `Posts.xml`, or a folder with it and perhaps `Comments.xml` and `PostLinks.xml`.
         source: the name that the documents' collection gets.
+        partly: whether of a damaged dump what can be read comes before the error.
 
     Raises:
-        InputError: a file is missing, cut off or no such dump, or there is no room for temporary files.
+        InputError: a file is missing, cut off or no such dump.
+        YuyiError: there is no room for temporary files.
     """
     with tempfile.TemporaryDirectory(prefix="yuyi-") as temporary:
         try:
             with closing(sqlite3.connect(Path(temporary) / "posts.sqlite")) as database:
-                _fill(database, path)
-                yield from _threads(database, source)
+                damage = _fill(database, path)
+                if damage is None or partly:
+                    yield from _threads(database, source)
+                if damage is not None:
+                    raise damage
         except sqlite3.OperationalError as error:
-            raise InputError(
+            raise YuyiError(
                 f"{path}: its rows cannot be joined in {Path(temporary).parent} ({error}). "
                 "Set TMPDIR to a folder with as much room as the dump takes."
             ) from error
 
 
-def _fill(database: sqlite3.Connection, path: Path) -> None:
+def _fill(database: sqlite3.Connection, path: Path) -> InputError | None:
+    """Put the rows of a dump into tables; what is returned is wrong with its files."""
     # The file is thrown away after use, so nothing need be kept safe.
     database.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -65536;")
     database.executescript(_TABLES)
-    for file, root, place in _files(path):
-        for rows in _rows(file, root):
-            placed: dict[str, list[Row]] = {}
-            for row in rows:
-                try:
-                    where = place(row)
-                except (KeyError, ValueError) as error:
-                    shown = ", ".join(f'{name}="{value[:40]}"' for name, value in row.items())
-                    raise InputError(
-                        f"{file}: a row has no number where one is needed ({error}): {shown}. Mend it."
-                    ) from error
-                if where is not None:
-                    placed.setdefault(where[0], []).append(where[1])
-            for table, values in placed.items():
-                marks = ", ".join("?" * len(values[0]))
-                database.executemany(f"INSERT OR REPLACE INTO {table} VALUES ({marks})", values)
+    damage = None
+    for root, file in dump_files(path).items():
+        try:
+            for rows in _rows(file, root):
+                _insert(database, rows, file, _PLACES[root])
+        except InputError as error:
+            damage = damage or error
     database.executescript(_INDICES)
+    return damage
 
 
-def _files(path: Path) -> list[tuple[Path, str, Callable[[dict[str, str]], tuple[str, Row] | None]]]:
-    """The files of a dump, the name of each one's root, and what puts its rows into tables."""
+def _insert(database: sqlite3.Connection, rows: list[dict[str, str]], file: Path, place: _Place) -> None:
+    placed: dict[str, list[Row]] = {}
+    for row in rows:
+        try:
+            where = place(row)
+        except (KeyError, ValueError) as error:
+            shown = ", ".join(f'{name}="{value[:40]}"' for name, value in row.items())
+            raise InputError(
+                f"{file}: a row has no number where one is needed ({error}): {shown}. Mend it."
+            ) from error
+        if where is not None:
+            placed.setdefault(where[0], []).append(where[1])
+    for table, values in placed.items():
+        marks = ", ".join("?" * len(values[0]))
+        database.executemany(f"INSERT OR REPLACE INTO {table} VALUES ({marks})", values)
+
+
+def dump_files(path: Path) -> dict[str, Path]:
+    """The files of a dump that are read, each by the name of its root element.
+
+    Args:
+        path: their folder, or the posts alone.
+
+    Raises:
+        InputError: the folder cannot be read or holds no posts.
+    """
     if not path.is_dir():
-        return [(path, "posts", _post)]
-    names = {file.name.lower(): file for file in path.iterdir()}
+        return {"posts": path}
+    with reading(path):
+        names = {file.name.lower(): file for file in path.iterdir()}
     if "posts.xml" not in names:
         raise InputError(f"{path}: holds no Posts.xml. Name a folder with an unpacked Stack Exchange dump.")
-    kinds = (("posts", _post), ("comments", _comment), ("postlinks", _link))
-    return [(names[f"{root}.xml"], root, place) for root, place in kinds if f"{root}.xml" in names]
+    return {root: names[f"{root}.xml"] for root in _PLACES if f"{root}.xml" in names}
 
 
 def _rows(file: Path, root: str) -> Iterator[list[dict[str, str]]]:
@@ -145,6 +169,10 @@ def _link(row: dict[str, str]) -> tuple[str, Row] | None:
     if row.get("LinkTypeId") != _DUPLICATE:
         return None
     return "duplicates", (int(row["Id"]), int(row["PostId"]), int(row["RelatedPostId"]))
+
+
+# What puts the rows of each file into tables.
+_PLACES: dict[str, _Place] = {"posts": _post, "comments": _comment, "postlinks": _link}
 
 
 def _threads(database: sqlite3.Connection, source: str) -> Iterator[Document]:
