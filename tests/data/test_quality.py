@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+import traceback
 from collections import Counter
 from dataclasses import replace
 from email.utils import formatdate
@@ -114,6 +116,7 @@ FAULTS: dict[str | None, tuple[int, dict[str, str], str]] = {
     "503": (503, {}, ""),
     "html": (200, {}, "<html>gateway</html>"),
     "no choices": (200, {}, '{"choices": []}'),
+    "huge": (200, {}, '{"choices": [{"message": {"content": ""}}], "usage": {"prompt_tokens": 1e999}}'),
     "401": (401, {}, '{"error": {"message": "wrong key"}}'),
     "404": (404, {}, '{"error": {"message": "no model of that name"}}'),
     "refuse odd": (400, {}, '{"error": {"message": "inappropriate content"}}'),
@@ -205,6 +208,7 @@ FAULTY = [
     "503",
     "html",
     "no choices",
+    "huge",
     "cut",
     "thinks",
     "missing",
@@ -231,8 +235,76 @@ def test_what_gets_no_score_is_counted_and_not_marked(tmp_path: Path, grader: Gr
     grader.always = "prose"
     folder = folder_of(tmp_path, pairs(4))
     record = judge_quality(folder, config(grader, attempts=2))
-    assert record.counts["ungraded"] == {"en": 2, "zh": 2} and record.counts["seen"] == {}
+    assert record.counts["ungraded"] == {"en": {"no answer": 2}, "zh": {"no answer": 2}}
+    assert record.counts["seen"] == {}
     assert marked(folder) == {} and len(grader.requests) == 4
+
+
+def test_pairs_without_a_score_are_asked_about_again(tmp_path: Path, grader: Grader) -> None:
+    folder = folder_of(tmp_path, pairs(6))
+    grader.faults = ["prose"] * 2
+    settings = config(grader, attempts=1, concurrency=1, batch=3)
+    first = judge_quality(folder, settings)
+    assert first.counts["ungraded"] == {"en": {"no answer": 3}, "zh": {"no answer": 3}}
+    grader.faults = ["prose"]
+    second = judge_quality(folder, settings)
+    assert not second.kept and list(second.counts["ungraded"].values()) == [{"no answer": 3}]
+    third = judge_quality(folder, settings)
+    assert not third.kept and third.counts["ungraded"] == {}
+    assert quality_scores(folder, "0000-0000") == {n: n % 6 for n in range(6)}
+    assert judge_quality(folder, settings).kept and len(grader.requests) == 5
+
+
+def test_another_address_or_other_options_are_another_judge(tmp_path: Path, grader: Grader) -> None:
+    folder = folder_of(tmp_path, pairs(2))
+    judge_quality(folder, config(grader))
+    judge_quality(folder, config(grader, options={"temperature": 1}))
+    assert set(grader.asked.values()) == {2}
+    elsewhere = replace(config(grader), base_url=grader.url.replace("127.0.0.1", "localhost"))
+    assert plan_quality(folder, elsewhere).cached == 0
+    assert plan_quality(folder, replace(config(grader), base_url=grader.url + "/")).cached == 2
+
+
+def test_other_pairs_are_graded_though_these_marks_are_out_of_date(tmp_path: Path, grader: Grader) -> None:
+    judge_quality(folder_of(tmp_path, pairs(4)), config(grader))
+    folder = folder_of(tmp_path, pairs(8))
+    assert judge_quality(folder, config(grader)).counts["rows"] == 8
+    assert set(grader.asked.values()) == {1}
+    digest = folder.need("pairs").digest
+    run_step(tmp_path / "marks/filters", lambda place: {}, settings={}, inputs={"pairs": digest}, code=())
+    record = judge_quality(folder, config(grader))
+    assert set(record.inputs) == {"pairs", "marks/filters"}
+    with pytest.raises(InputError, match=r"marks/filters.*yuyi data filter"):
+        judge_quality(folder_of(tmp_path, pairs(9)), config(grader))
+
+
+def test_without_pairs_nothing_is_written(tmp_path: Path, grader: Grader) -> None:
+    for dry_run in (True, False):
+        with pytest.raises(InputError, match="yuyi data pairs"):
+            judge_quality(DataFolder(tmp_path), config(grader, dry_run=dry_run))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "url", ["http://[::1", "http://", "http://a b/v1", "http://例子/v1", "http://h:x/v1"]
+)
+def test_an_address_that_is_none_is_named(tmp_path: Path, grader: Grader, url: str) -> None:
+    with pytest.raises(InputError, match=re.escape(f"{url}: no web address")):
+        judge_quality(folder_of(tmp_path, pairs(2)), replace(config(grader), base_url=url))
+
+
+def test_a_key_is_stripped_and_never_shown(
+    tmp_path: Path, grader: Grader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = folder_of(tmp_path, pairs(2))
+    for key in ("sk-one\nsk-two", "sk-密钥"):
+        monkeypatch.setenv("YUYI_TEST_KEY", key)
+        with pytest.raises(InputError, match=r"YUYI_TEST_KEY: .* no key can") as caught:
+            judge_quality(folder, config(grader))
+        assert "sk-" not in "".join(traceback.format_exception(caught.value))
+    monkeypatch.setenv("YUYI_TEST_KEY", " sk-secret\r\n")
+    judge_quality(folder, config(grader))
+    assert {headers["Authorization"] for _, headers in grader.requests} == {"Bearer sk-secret"}
 
 
 def test_a_slow_answer_is_given_up_and_asked_for_again(tmp_path: Path, grader: Grader) -> None:
@@ -285,7 +357,7 @@ def test_a_pair_that_is_refused_does_not_take_others_with_it(tmp_path: Path, gra
     folder = folder_of(tmp_path, rows)
     record = judge_quality(folder, config(grader, concurrency=1))
     assert quality_scores(folder, "0000-0000") == {n: n % 6 for n in range(8) if n != 5}
-    assert record.counts["ungraded"] == {"zh": 1}
+    assert record.counts["ungraded"] == {"zh": {"refused": 1}}
 
 
 def test_the_budget_is_not_exceeded_and_a_greater_one_goes_on(tmp_path: Path, grader: Grader) -> None:
@@ -295,7 +367,9 @@ def test_the_budget_is_not_exceeded_and_a_greater_one_goes_on(tmp_path: Path, gr
     each = plan.cost / plan.batches
     first = judge_quality(folder, config(grader, budget=2.4 + each + 0.01, **prices))
     assert 2 <= len(grader.requests) <= 3
-    assert sum(first.counts["ungraded"].values()) == 40 - 4 * len(grader.requests)
+    left = [why for by_reason in first.counts["ungraded"].values() for why in by_reason.items()]
+    assert {why for why, _ in left} == {"budget"}
+    assert sum(count for _, count in left) == 40 - 4 * len(grader.requests)
     assert judge_quality(folder, config(grader, budget=1000.0, **prices)).counts["ungraded"] == {}
     assert set(grader.asked.values()) == {1}
     assert len(grader.asked) == 40
@@ -304,7 +378,10 @@ def test_the_budget_is_not_exceeded_and_a_greater_one_goes_on(tmp_path: Path, gr
 def test_a_budget_in_tokens_and_one_of_nothing(tmp_path: Path, grader: Grader) -> None:
     folder = folder_of(tmp_path, pairs(8))
     record = judge_quality(folder, config(grader, budget_tokens=0))
-    assert grader.requests == [] and record.counts["ungraded"] == {"en": 4, "zh": 4}
+    assert grader.requests == [] and record.counts["ungraded"] == {
+        "en": {"budget": 4},
+        "zh": {"budget": 4},
+    }
     with pytest.raises(RecipeError, match="budget: counts money, and price_in and price_out are 0"):
         check_settings(QualityConfig, {"base_url": "http://x", "model": "m", "budget": 3}, "x.yaml")
 
@@ -316,6 +393,7 @@ def test_a_dry_run_asks_nothing_and_writes_no_marks(tmp_path: Path, grader: Grad
     assert counts["pairs"] == 10 and counts["batches"] == 4 and counts["cached"] == 0
     assert counts["cost"] == pytest.approx((counts["tokens_in"] + 2 * counts["tokens_out"]) / 1e6)
     assert grader.requests == [] and folder.record("marks/quality") is None
+    assert {file.name for file in tmp_path.iterdir()} == {"pairs", ".pairs.lock"}
     judge_quality(folder, replace(settings, dry_run=False))
     assert len(grader.requests) == 4
     assert judge_quality(folder, settings).counts["cached"] == 10
@@ -390,6 +468,10 @@ def test_a_killed_run_pays_for_no_answer_twice(tmp_path: Path, grader: Grader) -
         ('{"1": 7, "2": true, "x": 3}', {}),
         ('{"1": NaN, "2": [1]}', {}),
         ("[1, 2]", {}),
+        ('{"1": 1' + "0" * 400 + ', "2": 3}', {1: 3.0}),
+        ('{"1": 1' + "0" * 5_000 + "}", {}),
+        ('{"1' + "0" * 5_000 + '": 3, "2": 4}', {1: 4.0}),
+        ('{"1": ' + "[" * 100_000 + "]" * 100_000 + "}", {}),
         ("", {}),
     ],
 )

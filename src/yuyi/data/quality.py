@@ -1,29 +1,28 @@
 """Quality by language model: any OpenAI-compatible chat endpoint grades pairs, within a budget.
 
-Every answer is written down when it comes, in `quality-cache.sqlite` in the data folder, by model, rubric and
-texts. A run that was killed, or one with another budget or sample, pays for no pair twice.
+Every answer is written down when it comes, in `quality-cache.sqlite` in the data folder, by address, model,
+options, rubric and texts. A run that was killed, or has another budget or sample, pays for no pair twice.
 """
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass, field
-from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
-from yuyi.artifacts import hash_json
 from yuyi.config import REFUSE_UNKNOWN
-from yuyi.data.clean import weight
 from yuyi.data.marking.chat import Chat, Refused
 from yuyi.data.marking.judgments import Judgments, judgments_in
+from yuyi.data.marking.quality_plan import Choice, cost_of, estimate, key_of, plan_of
 from yuyi.data.marking.rubric import HIGHEST, RUBRICS, question_about, rubric_for, scores_in
+from yuyi.data.reasons import Reasons
 from yuyi.data.step import StepRecord, add_counts, run_step
 from yuyi.errors import InputError
-from yuyi.records import Mark, read_marks, read_pairs, write_marks
+from yuyi.records import Mark, read_marks, write_marks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
 
     from yuyi.data.folder import DataFolder
     from yuyi.data.marking.chat import Answer
+    from yuyi.data.marking.quality_plan import QualityPlan
     from yuyi.data.step import Counts, Workplace
     from yuyi.progress import Done
     from yuyi.records import Pair
@@ -39,10 +39,14 @@ STEP = "marks/quality"
 CACHE = "quality-cache.sqlite"
 # Not one of the pairs' parts, so that no step takes its rows for marks.
 _SCORES = ".scores.parquet"
-
-# For estimates: tokens of an answer for a pair, and of the braces and ids around a pair.
-_TOKENS_PER_SCORE, _TOKENS_AROUND = 6, 12
-_WEIGHT_PER_TOKEN = 3
+_CODE = (
+    *("data/quality.py", "data/marking/quality_plan.py", "data/marking/rubric.py", "data/marking/chat.py"),
+    *("data/marking/judgments.py", "data/clean.py", "data/hashing.py", "data/reasons.py"),
+)
+# These change how long a run takes and not what comes of it.
+_HOW_NOT_WHAT = ("concurrency", "timeout", "retries", "wait", "dry_run", "key_variable")
+# An input of the step that names an earlier run after which pairs had no score.
+_AFTER = "after an incomplete run"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,27 +102,6 @@ class QualityConfig:
             raise ValueError("budget: counts money, and price_in and price_out are 0. Set them too.")
 
 
-@dataclass(frozen=True, slots=True)
-class QualityPlan:
-    """What a run would do.
-
-    Attributes:
-        pairs: pairs to be graded.
-        cached: those of them that are graded already.
-        batches: requests, where all goes well.
-        tokens_in: estimate of the tokens sent.
-        tokens_out: estimate of the tokens received.
-        cost: estimate of the money, in the currency of the prices.
-    """
-
-    pairs: int
-    cached: int
-    batches: int
-    tokens_in: int
-    tokens_out: int
-    cost: float
-
-
 def judge_quality(
     folder: DataFolder,
     config: QualityConfig,
@@ -129,12 +112,13 @@ def judge_quality(
     """The record of `marks/quality`, once it marks the pairs that score low.
 
     Pairs with a label, and pairs that another step has marked, are not graded; neither is what no answer
-    gave a score to, or what the budget did not suffice for, and such pairs get no mark. Where the budget ends
-    the step ends, and a greater one goes on from there.
+    gave a score to, or what the budget did not suffice for, and such pairs get no mark. A run after one that
+    left pairs without a score asks about these again, as far as the budget goes.
 
-    Its counts are `rows`, those graded by source as `seen`, by source and reason `marked`, by source those
-    left without a score as `ungraded`, and `tokens_in` and `tokens_out` spent on the model so far. With
-    `dry_run` they are those of `plan_quality`, and nothing is written but an empty cache.
+    Its counts are `rows`, those graded by source as `seen`, by source and reason `marked`, those left without
+    a score by source and reason (`budget`, `no answer`, `refused`) as `ungraded`, and `tokens_in` and
+    `tokens_out` spent on the model so far. With `dry_run` they are those of `plan_quality`, and nothing is
+    written.
 
     Args:
         folder: where the pairs are.
@@ -147,40 +131,42 @@ def judge_quality(
     """
     if config.dry_run:
         return _plan_record(plan_quality(folder, config))
-    others = _other_steps(folder)
+    reasons = Reasons(folder, without=(STEP,))
     settings = {name: value for name, value in asdict(config).items() if name not in _HOW_NOT_WHAT}
     return run_step(
         folder.path / STEP,
-        lambda place: _judge(folder, config, place),
+        lambda place: _judge(folder, config, reasons, place),
         settings=settings,
-        inputs={name: folder.need(name).digest for name in ("pairs", *others)},
-        code=("data/quality.py", "data/marking/rubric.py", "data/marking/chat.py"),
+        inputs={
+            "pairs": folder.need("pairs").digest,
+            **reasons.digests(),
+            **_asks_again(folder.record(STEP)),
+        },
+        code=_CODE,
         workers=workers,
         on_done=on_done,
     )
 
 
-# These change how long a run takes and not what comes of it.
-_HOW_NOT_WHAT = ("concurrency", "timeout", "retries", "wait", "dry_run", "key_variable")
+def _asks_again(last: StepRecord | None) -> dict[str, str]:
+    """An input that a run which leaves pairs without a score changes, so that it does not count as done."""
+    if last is None:
+        return {}
+    if last.counts.get("ungraded"):
+        return {_AFTER: last.fingerprint}
+    return {_AFTER: last.inputs[_AFTER]} if _AFTER in last.inputs else {}
 
 
 def plan_quality(folder: DataFolder, config: QualityConfig) -> QualityPlan:
-    """What `judge_quality` would ask and what that would cost; nothing is asked.
+    """What `judge_quality` would ask and what that would cost; nothing is asked, and nothing written.
 
     Raises:
         InputError: there are no pairs.
     """
-    tokens = [0, 0]
-    batches = asked = 0
-    known: Counts = {}
-    with judgments_in(folder.path / CACHE) as judgments:
-        for batch in _batches(folder, config, judgments, _limit(folder, config), known):
-            batches += 1
-            asked += len(batch)
-            for way, count in enumerate(_estimate(batch, config)):
-                tokens[way] += count
-    cached = known.get("cached", 0)
-    return QualityPlan(asked + cached, cached, batches, tokens[0], tokens[1], _cost(tokens, config))
+    choice = Choice(folder, Reasons(folder, without=(STEP,)), config)
+    cache = folder.path / CACHE
+    with judgments_in(cache if cache.exists() else Path(":memory:")) as judgments:
+        return plan_of(choice, config, judgments)
 
 
 def quality_scores(folder: DataFolder, part: str) -> dict[int, float]:
@@ -193,13 +179,14 @@ def quality_scores(folder: DataFolder, part: str) -> dict[int, float]:
     return {mark.row: mark.value for mark in read_marks(folder.path / STEP / f"{part}{_SCORES}")}
 
 
-def _judge(folder: DataFolder, config: QualityConfig, place: Workplace) -> Counts:
+def _judge(folder: DataFolder, config: QualityConfig, reasons: Reasons, place: Workplace) -> Counts:
+    choice = Choice(folder, reasons, config)
     with judgments_in(folder.path / CACHE) as judgments:
-        limit = _limit(folder, config)
-        _Grading(config, judgments, place.on_done).run(_batches(folder, config, judgments, limit, {}))
+        grading = _Grading(config, judgments, place.on_done)
+        grading.run(choice.batches(judgments, {}))
         counts: Counts = {"rows": 0, "seen": {}, "marked": {}, "ungraded": {}}
         for part in folder.parts("pairs"):
-            _write_part(_chosen(folder, part, limit), part, config, judgments, place, counts)
+            _write_part(choice.rows(part), part, config, grading, place, counts)
         counts["tokens_in"], counts["tokens_out"] = judgments.spent(config.model)
     return counts
 
@@ -208,7 +195,7 @@ def _write_part(
     chosen: Iterator[tuple[int, Pair]],
     part: str,
     config: QualityConfig,
-    judgments: Judgments,
+    grading: _Grading,
     place: Workplace,
     counts: Counts,
 ) -> None:
@@ -218,11 +205,11 @@ def _write_part(
     def scores() -> Iterator[Mark]:
         for row, pair in chosen:
             counts["rows"] += 1
-            key = _key(pair, config)
-            score = judgments.scores([key]).get(key)
-            add_counts(counts["ungraded" if score is None else "seen"], {pair.source: 1})
-            if score is None:
+            score = grading.score(pair)
+            if isinstance(score, str):
+                add_counts(counts["ungraded"], {pair.source: {score: 1}})
                 continue
+            add_counts(counts["seen"], {pair.source: 1})
             yield Mark(row, pair.pair_id, "score", score)
             if score < config.least:
                 low.append(Mark(row, pair.pair_id, "low quality", score))
@@ -240,6 +227,8 @@ class _Grading:
         self._judgments = judgments
         self._on_done = on_done
         self._stop = threading.Event()
+        # Why pairs that were asked about have no score, by key.
+        self._left: dict[str, str] = {}
         self._chat = Chat(
             base_url=config.base_url,
             model=config.model,
@@ -257,7 +246,7 @@ class _Grading:
         with ThreadPoolExecutor(self._config.concurrency) as pool:
             try:
                 for batch in batches:
-                    needs = _estimate(batch, self._config)
+                    needs = estimate(batch, self._config)
                     while running and (
                         len(running) >= self._config.concurrency
                         or not self._affords(needs, *running.values())
@@ -272,6 +261,12 @@ class _Grading:
                 # After an error nothing more is asked; answers that are on their way are still kept.
                 self._stop.set()
 
+    def score(self, pair: Pair) -> float | str:
+        """The score of a pair, or after `run` why it has none."""
+        key = key_of(pair, self._config)
+        score = self._judgments.scores([key]).get(key)
+        return self._left.get(key, "budget") if score is None else score
+
     def _settle(self, running: dict[Future[None], tuple[int, int]]) -> None:
         done, _ = wait(running, return_when=FIRST_COMPLETED)
         for future in done:
@@ -283,16 +278,15 @@ class _Grading:
         tokens = [sum(way) for way in zip(spent, *needs, strict=True)]
         most, money = self._config.budget_tokens, self._config.budget
         return (most is None or sum(tokens) <= most) and (
-            money is None or _cost(tokens, self._config) <= money
+            money is None or cost_of(tokens, self._config) <= money
         )
 
     def _grade(self, pairs: list[Pair]) -> None:
         """Ask about pairs, and again about those that an answer leaves out."""
         for attempt in range(self._config.attempts):
-            if not pairs or self._stop.is_set():
-                return
-            if attempt and not self._affords(_estimate(pairs, self._config)):
-                return
+            affordable = attempt == 0 or self._affords(estimate(pairs, self._config))
+            if self._stop.is_set() or not affordable:
+                break
             try:
                 answer = self._chat.ask(
                     RUBRICS[rubric_for(pairs[0])], question_about(pairs, self._config.longest)
@@ -301,10 +295,13 @@ class _Grading:
                 self._grade_apart(pairs, refused)
                 return
             found = scores_in(answer.text, len(pairs))
-            scores = {_key(pairs[row], self._config): score for row, score in found.items()}
+            scores = {key_of(pairs[row], self._config): score for row, score in found.items()}
             self._judgments.keep(scores, self._config.model, *_spent(answer, pairs, self._config))
             self._on_done(len(found), max(0, answer.tokens_in) + max(0, answer.tokens_out))
             pairs = [pair for row, pair in enumerate(pairs) if row not in found]
+            if not pairs:
+                return
+        self._left |= {key_of(pair, self._config): "no answer" for pair in pairs}
 
     def _grade_apart(self, pairs: list[Pair], refused: Refused) -> None:
         """Ask about the halves of what was refused as a whole; a pair that is refused alone gets no score."""
@@ -314,93 +311,17 @@ class _Grading:
             self._grade(pairs[middle:])
         elif self._judgments.spent(self._config.model) == (0, 0):
             raise InputError(f"{self._chat.url}: {refused}. Check model ({self._config.model}) and options.")
+        else:
+            self._left[key_of(pairs[0], self._config)] = "refused"
 
 
 def _spent(answer: Answer, pairs: Sequence[Pair], config: QualityConfig) -> tuple[int, int]:
     """Tokens of a request, as the endpoint counts them; an estimate where it does not."""
-    guess = _estimate(pairs, config)
+    guess = estimate(pairs, config)
     return (
         answer.tokens_in if answer.tokens_in >= 0 else guess[0],
         answer.tokens_out if answer.tokens_out >= 0 else guess[1],
     )
-
-
-def _estimate(pairs: Sequence[Pair], config: QualityConfig) -> tuple[int, int]:
-    """About how many tokens a request about these pairs sends and receives."""
-    texts = (text[: config.longest] for pair in pairs for text in (pair.text_a, pair.text_b))
-    rubric = weight(RUBRICS[rubric_for(pairs[0])])
-    sent = (rubric + sum(map(weight, texts))) // _WEIGHT_PER_TOKEN
-    return sent + _TOKENS_AROUND * len(pairs), _TOKENS_PER_SCORE * len(pairs)
-
-
-def _cost(tokens: Sequence[int], config: QualityConfig) -> float:
-    return (tokens[0] * config.price_in + tokens[1] * config.price_out) / 1e6
-
-
-def _batches(
-    folder: DataFolder, config: QualityConfig, judgments: Judgments, limit: int, known: Counts
-) -> Iterator[list[Pair]]:
-    """The pairs that have no score yet, in batches of one language; `known` counts the others as `cached`.
-
-    Texts that come twice are asked about once.
-    """
-    waiting: dict[str, dict[str, Pair]] = {rubric: {} for rubric in RUBRICS}
-    for part in folder.parts("pairs"):
-        rows = _chosen(folder, part, limit)
-        while block := [pair for _, pair in islice(rows, 1_000)]:
-            by_key = {_key(pair, config): pair for pair in block}
-            scores = judgments.scores(by_key)
-            add_counts(known, {"cached": len(scores)})
-            for key, pair in by_key.items():
-                if key in scores:
-                    continue
-                batch = waiting[rubric_for(pair)]
-                batch[key] = pair
-                if len(batch) == config.batch:
-                    yield list(batch.values())
-                    batch.clear()
-    yield from (list(batch.values()) for batch in waiting.values() if batch)
-
-
-def _chosen(folder: DataFolder, part: str, limit: int) -> Iterator[tuple[int, Pair]]:
-    """Row number and pair of what is to be graded in a part: neither judged nor marked, and drawn."""
-    dropped = folder.dropped_rows(part, without=(STEP,))
-    for row, pair in enumerate(read_pairs(folder.parts("pairs")[part])):
-        if pair.label is None and row not in dropped and _draw(pair) <= limit:
-            yield row, pair
-
-
-def _limit(folder: DataFolder, config: QualityConfig) -> int:
-    """The greatest `_draw` of a pair that is in the sample."""
-    greatest = 2**64 - 1
-    if config.sample is None:
-        return greatest
-    if config.sample < 1:
-        return int(config.sample * greatest)
-    import numpy as np
-
-    draws = np.fromiter(
-        (_draw(pair) for part in folder.parts("pairs") for _, pair in _chosen(folder, part, greatest)),
-        np.uint64,
-    )
-    count = int(config.sample)
-    return int(np.partition(draws, count - 1)[count - 1]) if count < len(draws) else greatest
-
-
-def _draw(pair: Pair) -> int:
-    """A number below 2 to the 64 that depends on the texts alone."""
-    texts = f"{pair.text_a}\0{pair.text_b}".encode("utf-8", "surrogatepass")
-    return int.from_bytes(hashlib.blake2b(texts, digest_size=8).digest())
-
-
-def _key(pair: Pair, config: QualityConfig) -> str:
-    """What the cache calls the grading of a pair: its model, rubric and texts as shown."""
-    shown = [text[: config.longest] for text in (pair.text_a, pair.text_b)]
-    return hash_json([config.model, RUBRICS[rubric_for(pair)], *shown])
-
-
-def _other_steps(folder: DataFolder) -> list[str]:
-    return [step for step in folder.mark_steps() if step != STEP]
 
 
 def _plan_record(plan: QualityPlan) -> StepRecord:

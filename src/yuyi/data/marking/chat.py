@@ -12,6 +12,7 @@ import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from yuyi.errors import InputError
 
@@ -24,6 +25,8 @@ _TRY_AGAIN = (408, 409, 425, 429)
 _REFUSED = (400, 413, 422)
 _LONGEST_WAIT = 60.0
 _LONGEST_MESSAGE = 300
+# An endpoint that counts more for one request does not count.
+_MOST_TOKENS = 10**9
 
 
 class Refused(Exception):
@@ -71,6 +74,9 @@ class Chat:
             endpoint says how long to wait, that long.
         options: further fields of the request, such as `temperature`.
         pause: waits so many seconds; where it returns true, nothing is tried again.
+
+    Raises:
+        InputError: `base_url` is no web address.
     """
 
     base_url: str
@@ -81,6 +87,14 @@ class Chat:
     wait: float = 1.0
     options: dict[str, Any] = field(default_factory=dict)
     pause: Callable[[float], object] = time.sleep
+
+    def __post_init__(self) -> None:
+        """Refuse an address that no request could go to."""
+        if not _is_address(self.base_url):
+            raise InputError(
+                f"{self.base_url}: no web address. Set base_url to one that begins with http, such as "
+                "http://localhost:8000/v1."
+            )
 
     @property
     def url(self) -> str:
@@ -121,10 +135,13 @@ class Chat:
         messages = [{"role": "system", "content": system}, {"role": "user", "content": user}]
         body = {"model": self.model, "messages": messages, **self.options}
         headers = {"Content-Type": "application/json"}
-        if key := os.environ.get(self.key_variable):
+        if key := os.environ.get(self.key_variable, "").strip():
+            if not (key.isascii() and key.isprintable()):  # The message must not show it.
+                raise InputError(
+                    f"{self.key_variable}: this environment variable holds what no key can: letters outside "
+                    "ASCII, or a line end within. Copy the key anew."
+                )
             headers["Authorization"] = f"Bearer {key}"
-        if not self.base_url.startswith(("http://", "https://")):
-            raise InputError(f"{self.base_url}: no web address. Set base_url to one that begins with http.")
         return urllib.request.Request(self.url, json.dumps(body).encode(), headers)
 
     def _fault(self, error: urllib.error.HTTPError) -> Exception:
@@ -144,14 +161,27 @@ def _answer(body: bytes) -> Answer:
     try:
         answer = json.loads(body)
         text = answer["choices"][0]["message"]["content"]
-        usage = answer.get("usage") or {}
         if text is not None and not isinstance(text, str):
             raise TypeError
-        return Answer(
-            text or "", int(usage.get("prompt_tokens", -1)), int(usage.get("completion_tokens", -1))
-        )
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        usage = answer.get("usage")
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise _Later(f"no chat completion but {body[:80]!r}") from error
+    counts = usage if isinstance(usage, dict) else {}
+    return Answer(text or "", _tokens(counts.get("prompt_tokens")), _tokens(counts.get("completion_tokens")))
+
+
+def _tokens(count: Any) -> int:
+    return count if isinstance(count, int) and 0 <= count < _MOST_TOKENS else -1
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 - an impossible one raises.
+    except ValueError:
+        return False
+    plain = url.isascii() and url.isprintable() and " " not in url
+    return plain and parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc
 
 
 def _message(error: urllib.error.HTTPError) -> str:
@@ -161,7 +191,7 @@ def _message(error: urllib.error.HTTPError) -> str:
         return ""
     try:
         said = json.loads(body)["error"]["message"]
-    except (ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError, RecursionError):
         said = body.decode("utf-8", "replace")
     return " ".join(str(said).split())[:_LONGEST_MESSAGE]
 
@@ -176,5 +206,5 @@ def _seconds(header: str | None) -> float | None:
         pass
     try:
         return max(0.0, email.utils.parsedate_to_datetime(header).timestamp() - time.time())
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
