@@ -8,6 +8,7 @@ from zlib import crc32
 from yuyi.data.blocks import CleanBlock, write_blocks
 from yuyi.data.folder import DataFolder
 from yuyi.data.negatives import Negative, Negatives
+from yuyi.data.reasons import Reasons
 from yuyi.data.step import run_step
 from yuyi.records import Document, Mark, Pair, write_documents, write_marks, write_pairs, write_records
 
@@ -115,7 +116,7 @@ def negatives(folder: DataFolder, rows: Mapping[str, Sequence[tuple[int, str]]])
     step(
         folder,
         "negatives",
-        {name: folder.need(name).digest for name in ("pairs", *folder.mark_steps())},
+        {"pairs": folder.need("pairs").digest, **Reasons(folder).digests()},
         {f"{part}.parquet": lambda file, some=some: write(file, some) for part, some in rows.items()},
     )
 

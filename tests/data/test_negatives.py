@@ -6,6 +6,8 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+from folders import data_folder, document
+from folders import mark as mark_step
 
 from yuyi.config import check_settings
 from yuyi.data.folder import DataFolder
@@ -111,6 +113,17 @@ def test_other_answers_of_the_query_its_document_and_marked_pairs_are_no_negativ
     everything = NegativesConfig(most=1.0, near_copy=1.0, same_document=True)
     mine_negatives(folder, everything, workers=1)
     assert beside.pair_id in {one.pair_id for one in mined(folder)[pairs[0].pair_id].negatives}
+
+
+def test_pairs_of_marked_documents_are_left_out(tmp_path: Path) -> None:
+    pairs = guide()
+    documents = [document("guide", pair.doc_id, pair.text_b, pair.lang) for pair in pairs]
+    folder = data_folder(tmp_path, {"a": pairs}, {"a": documents})
+    mark_step(folder, "documents", {"a": [Mark(2, pairs[2].doc_id, "duplicate", 1.0)]}, on="documents")
+    mine_negatives(folder, NegativesConfig(), workers=1)
+    found = mined(folder)
+    assert set(found) == {pair.pair_id for pair in pairs} - {pairs[2].pair_id}
+    assert pairs[2].pair_id not in {one.pair_id for row in found.values() for one in row.negatives}
 
 
 def test_of_many_pairs_some_are_drawn_and_all_are_passages(tmp_path: Path) -> None:

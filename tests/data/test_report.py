@@ -17,6 +17,7 @@ from folders import data_folder, document, mark, pair, step
 from yuyi.data import consistency, decontaminate, dedupe, filters, quality
 from yuyi.data.marking import evaluation_texts, filter_rules
 from yuyi.data.mixture import MixtureConfig, mix
+from yuyi.data.reasons import Reasons
 from yuyi.data.showing import svg
 from yuyi.data.showing.limits import LIMITS, limits_of
 from yuyi.data.showing.report import write_report
@@ -156,7 +157,7 @@ def mined(folder: DataFolder) -> None:
     step(
         folder,
         "negatives",
-        {name: folder.need(name).digest for name in ("pairs", *folder.mark_steps())},
+        {"pairs": folder.need("pairs").digest, **Reasons(folder).digests()},
         {"estimate.json": lambda file: file.write_text(json.dumps(estimate), "utf-8")},
         counts={"rows": 270, "pairs": {"forum": 270}, "mined": {"forum": 1620}},
     )

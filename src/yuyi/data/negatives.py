@@ -31,6 +31,7 @@ from yuyi.data.mining.groups import (
     read_numbers,
 )
 from yuyi.data.mining.second_opinion import open_judge, too_close
+from yuyi.data.reasons import Reasons
 from yuyi.data.step import add_counts, run_step
 from yuyi.records import write_records
 
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     from yuyi.progress import Done
 
 _STEP = "negatives"
-_CODE = ("data/negatives.py", "data/mining", "search/flat.py")
+_CODE = ("data/negatives.py", "data/mining", "data/reasons.py", "search/flat.py")
 # Pairs whose candidates are weighed at a time.
 _PAIRS = 4_096
 Share = Annotated[float, Field(gt=0, le=1)]
@@ -145,6 +146,8 @@ def mine_negatives(
 ) -> StepRecord:
     """The record of `negatives/`: for each pair without marks and label, its hard negatives.
 
+    A pair whose document is marked counts as marked. What is marked is no negative of another pair either.
+
     Beside the parts stands `estimate.json`: how many of the negatives may be false, by which measure, with
     examples, as `yuyi.data.mining.false_negatives` explains.
 
@@ -155,51 +158,44 @@ def mine_negatives(
         on_done: called with numbers of pairs as they are done.
 
     Raises:
-        InputError: there are no pairs, or the place cannot be written.
+        InputError: there are no pairs, marks are out of date, or the place cannot be written.
         ModelError: a model cannot be opened.
     """
-    marks = folder.mark_steps()
+    reasons = Reasons(folder)
     encoder = open_encoder(config.encoder)
     judge = open_judge(config.check_kind, config.check_model)
-
-    def make(place: Workplace) -> Counts:
-        alone = replace(place, workers=1)
-        jobs = {
-            name: PartJob(
-                number,
-                path,
-                frozenset(mark.row for mark in folder.marks(name, marks)),
-                config.scope,
-                config.encoder,
-            )
-            for number, (name, path) in enumerate(folder.parts("pairs").items())
-        }
-        place.each({f"{name}.gather": job for name, job in jobs.items()}, gather_part, scratch=True)
-        parts = tuple(jobs)
-        place.once(
-            "numbers.npz", lambda path: number_passages(place.scratch, list(parts), config.queries, path)
-        )
-        alone.each({f"{name}.vectors": job for name, job in jobs.items()}, encode_part, scratch=True)
-        place.each({f"{name}.terms": job for name, job in jobs.items()}, count_part, scratch=True)
-        mining = {name: _Mining(job, parts, place.scratch, config) for name, job in jobs.items()}
-        counts = alone.each(mining, _mine_part)
-        write_estimate(place.folder / "estimate.json", place.scratch, parts, counts)
-        return counts
-
     return run_step(
         folder.path / _STEP,
-        make,
+        lambda place: _make(folder, reasons, config, place),
         settings=config,
         inputs={
             "pairs": folder.need("pairs").digest,
             "encoder": encoder.fingerprint,
             **({"check_model": judge.fingerprint} if judge else {}),
-            **{step: folder.need(step).digest for step in marks},
+            **reasons.digests(),
         },
         code=_CODE,
         workers=workers,
         on_done=on_done,
     )
+
+
+def _make(folder: DataFolder, reasons: Reasons, config: NegativesConfig, place: Workplace) -> Counts:
+    """Write the negatives of all parts and the estimate, and count what was mined."""
+    alone = replace(place, workers=1)
+    jobs = {
+        name: PartJob(number, path, frozenset(reasons.rows(name)), config.scope, config.encoder)
+        for number, (name, path) in enumerate(folder.parts("pairs").items())
+    }
+    place.each({f"{name}.gather": job for name, job in jobs.items()}, gather_part, scratch=True)
+    parts = tuple(jobs)
+    place.once("numbers.npz", lambda path: number_passages(place.scratch, list(parts), config.queries, path))
+    alone.each({f"{name}.vectors": job for name, job in jobs.items()}, encode_part, scratch=True)
+    place.each({f"{name}.terms": job for name, job in jobs.items()}, count_part, scratch=True)
+    mining = {name: _Mining(job, parts, place.scratch, config) for name, job in jobs.items()}
+    counts = alone.each(mining, _mine_part)
+    write_estimate(place.folder / "estimate.json", place.scratch, parts, counts)
+    return counts
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from yuyi.data.reasons import part_file
+from yuyi.data.reasons import Reasons, part_file
 from yuyi.errors import InputError
 from yuyi.records import read_batches, read_rows
 
@@ -67,7 +67,7 @@ def current_negatives(folder: DataFolder) -> StepRecord:
         InputError: they were mined from other pairs, or before a step marked some of these.
     """
     record = folder.need("negatives")
-    since = [step for step in folder.mark_steps() if step not in record.inputs]
+    since = [step for step in Reasons(folder).digests() if step not in record.inputs]
     if since:
         raise InputError(
             f"{folder.path / 'negatives'}: were mined before {' and '.join(since)} marked pairs, and may "

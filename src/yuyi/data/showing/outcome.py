@@ -146,7 +146,7 @@ def _training_set(folder: DataFolder, record: StepRecord) -> str:
     rows = [
         f'<tr><td class="name">{safe(name)}</td>'
         f'<td class="wide">{svg.bar(max(told["kept"], told["taken"]), told["taken"], largest)}</td>'
-        f'<td class="num">{told["dropped_pairs"]:,}</td>'
+        f'<td class="num">{told["pairs"] - told["kept"]:,}</td>'
         f'<td class="num">{told["kept"]:,}</td><td class="num">{told["taken"]:,}</td>'
         f'<td class="num dim">{told["share"]:.1%}</td></tr>'
         for name, told in sources
@@ -160,11 +160,12 @@ def _training_set(folder: DataFolder, record: StepRecord) -> str:
         ("share <i>占比</i>", "num"),
     )
     settings = manifest["settings"]
+    dropped = sum(told["pairs"] - told["kept"] for _, told in sources)
     alpha = f" · alpha {settings['alpha']:g}" if settings["size"] is not None else ""
     ignored = f" · ignoring {safe(', '.join(settings['ignore']), 300)}" if settings["ignore"] else ""
     return (
         f"<p>{safe(manifest['file'])}: {manifest['rows']:,} rows{alpha} · seed {manifest['seed']}{ignored} · "
-        f"sha256 <code>{safe(manifest['sha256'][:16])}…</code>. {manifest['dropped_pairs']:,} pairs were "
+        f"sha256 <code>{safe(manifest['sha256'][:16])}…</code>. {dropped:,} pairs were "
         "dropped; one that has several reasons counts once here, and under each of them in the manifest.</p>"
         f'<div class="card">{key("taken 选用", "left 未选")}{table(first, rows)}</div>'
     )

@@ -33,5 +33,7 @@ def key(kept: str = "kept 保留", lost: str = "dropped 剔除") -> str:
 
 
 def percent(part: int, whole: int) -> str:
-    """The share of a part, with one decimal; a dash of nothing."""
+    """The share of a part as HTML, with one decimal; a dash of nothing."""
+    if 0 < part < 0.0005 * whole:
+        return "&lt;0.1%"
     return f"{part / whole:.1%}" if whole else "–"
