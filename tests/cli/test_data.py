@@ -43,7 +43,7 @@ def test_a_training_set_of_a_folder(yuyi: Run, made: Path) -> None:
 
 def test_step_by_step_gives_the_same_bytes(yuyi: Run, made: Path, tmp_path: Path) -> None:
     assert yuyi("data", "extract", DOCUMENTS, "-o", "steps", "--quiet").code == 0
-    for verb in ("dedupe", "clean", "pairs", "filter", "dedupe", "consistency", "mix"):
+    for verb in ("dedupe", "clean", "pairs", "filter", "dedupe", "mix"):
         result = yuyi("data", verb, "steps", "--json", "--set", "mix.alpha=1")
         assert result.code == 0, result.err
     assert json.loads(result.out)["step"] == "mixture"

@@ -25,9 +25,10 @@ def test_the_settings_in_the_documentation_can_be_read(tmp_path: Path) -> None:
 
 def test_steps_are_on_or_off_by_default() -> None:
     config = read_data_config()
-    assert config.quality is None and config.decontaminate is None and config.mine is None
+    off = (config.quality, config.decontaminate, config.mine, config.consistency)
+    assert off == (None, None, None, None)
     assert read_data_config(wanted="mine").mine is not None
-    assert read_data_config(assignments={"consistency": None}).consistency is None
+    assert read_data_config(assignments={"consistency.top_k": 5}).consistency is not None
 
 
 @pytest.mark.parametrize(

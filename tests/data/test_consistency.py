@@ -218,8 +218,8 @@ def test_a_rerun_is_kept_and_an_interrupted_one_ends_alike(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("kind", "pool", "lowest"),
     [
-        *[("qa", 30, 3), ("qa", 60, 3), ("qa", 200, 10), ("qa", 2_000, 100), ("qa", 50_000, 300)],
-        *[("parallel", 30, 3), ("parallel", 50_000, 10)],
+        *[("qa", 8, 3), ("qa", 30, 7), ("qa", 2_000, 500), ("qa", 50_000, 1_000)],
+        *[("parallel", 8, 3), ("parallel", 50_000, 10)],
     ],
 )
 def test_the_lowest_rank_grows_with_the_pool(kind: str, pool: int, lowest: int) -> None:

@@ -34,7 +34,8 @@ class DataConfig:
         pairs: which rules make pairs.
         filter: which pairs are marked for what they look like.
         decontaminate: the evaluation sets whose texts are marked; None for none.
-        consistency: how far down a partner may rank; None to leave the step out.
+        consistency: how far down a partner may rank for an encoder; None to leave the step out, since of
+            what the embedded model marks more is good than bad.
         quality: the language model that judges; None for none.
         mine: how hard negatives are found; None for none.
         mix: what is taken.
@@ -48,7 +49,7 @@ class DataConfig:
     pairs: PairsConfig = field(default_factory=PairsConfig)
     filter: FiltersConfig = field(default_factory=FiltersConfig)
     decontaminate: DecontaminateConfig | None = None
-    consistency: ConsistencyConfig | None = field(default_factory=ConsistencyConfig)
+    consistency: ConsistencyConfig | None = None
     quality: QualityConfig | None = None
     mine: NegativesConfig | None = None
     mix: MixtureConfig = field(default_factory=MixtureConfig)

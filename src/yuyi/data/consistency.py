@@ -52,8 +52,8 @@ class ConsistencyConfig:
         top_k_of: the same by kind of pair, where it should be another: a translation has one right partner
             and few that resemble it, an answer has many.
         top_share: lowest rank that is kept, as a share of the pool, rounded down; the stricter of the two
-            counts, but three are always kept. By default a pair of unrelated texts then passes with at most
-            this probability in pools of 60 or more.
+            counts, but three are always kept. A pair of unrelated texts passes with at most this probability
+            in pools that are not tiny.
         least_pool: in a source and language with fewer documents than this nothing is judged: chance would
             decide.
         labelled: whether pairs with a label are judged too; their label says more than a rank.
@@ -66,9 +66,9 @@ class ConsistencyConfig:
 
     encoder: str = ""
     pool: PositiveInt = 50_000
-    top_k: PositiveInt = 300
+    top_k: PositiveInt = 1_000
     top_k_of: dict[str, PositiveInt] = field(default_factory=lambda: {"parallel": 10})
-    top_share: Annotated[float, Field(gt=0, le=1)] = 0.05
+    top_share: Annotated[float, Field(gt=0, le=1)] = 0.25
     least_pool: PositiveInt = 30
     labelled: bool = False
     dropped: bool = False
