@@ -8,7 +8,7 @@ import pytest
 
 from yuyi.config import check_settings
 from yuyi.data.blocks import CleanBlock, Link, read_blocks
-from yuyi.data.clean_documents import CleanConfig, clean_documents
+from yuyi.data.clean_documents import CleanConfig, _blocks, clean_documents
 from yuyi.data.folder import DataFolder
 from yuyi.data.step import StepRecord, Workplace, run_step
 from yuyi.errors import InputError, RecipeError
@@ -92,6 +92,17 @@ def test_blocks_are_cleaned_and_know_what_they_are(tmp_path: Path) -> None:
         "dropped": {"guides": {"code": 1, "credits": 1, "empty section": 1, "navigation": 1}},
         "languages": {"guides": {"": 1, "en": 3, "other": 1, "zh": 6}},
     }
+
+
+def test_front_matter_is_a_block_with_a_reason() -> None:
+    for text in (
+        "---\ntitle: 水壶\ntags: [a]\n---\n正文里的一句话。\n",
+        "+++\ntitle = '水壶'\n+++\n正文里的一句话。\n",
+    ):
+        matter, title, body = _blocks(0, Document("d", "a.md", "", text, "zh"), CleanConfig(code="keep"))
+        assert matter.drop == "front matter" and text[matter.start : matter.end] == matter.text
+        assert matter.text[:3] == matter.text[-3:] and "水壶" in matter.text
+        assert (title.kind, title.text, title.drop, body.text) == ("heading", "水壶", "", "正文里的一句话。")
 
 
 def test_code_stays_where_it_is_wanted(tmp_path: Path) -> None:

@@ -74,6 +74,27 @@ def test_front_matter_is_skipped_but_its_title_counts() -> None:
         ("!!! note\n    请注意。\n", [("paragraph", "请注意。")]),
         ("用 [!INCLUDE[vs](../vs.md)] 打开。\n", [("paragraph", "用  打开。")]),
         ("---\r\ntitle: 甲\r\n---\r\n正文。\r\n", [("heading", "甲"), ("paragraph", "正文。")]),
+        ("---\n---\n正文。\n", [("paragraph", "正文。")]),
+        (
+            "---\n# 注释\ntitle: 甲\ntags:\n- 水壶\n- 'kettle'\nsummary: >\n  长\n\n  文\n---\n正文。\n",
+            [("heading", "甲"), ("paragraph", "正文。")],
+        ),
+        (
+            '+++\ntitle = "甲"\ndate = 2024-01-01\n\n[extra]\ntags = ["水壶"]\n+++\n\n正文。\n',
+            [("heading", "甲"), ("paragraph", "正文。")],
+        ),
+        (
+            "---\n\n# 标题\n\n正文里的话。\n\n---\n\n又一段。\n",
+            [("heading", "标题"), ("paragraph", "正文里的话。"), ("paragraph", "又一段。")],
+        ),
+        (
+            "---\n\nHello: there is prose here.\n\n---\n\nMore.\n",
+            [("paragraph", "Hello: there is prose here."), ("paragraph", "More.")],
+        ),
+        (
+            "---\nname: kettle\nIt goes on as prose.\n\n---\nMore.\n",
+            [("paragraph", "name: kettle\nIt goes on as prose."), ("paragraph", "More.")],
+        ),
         ("---\n\n正文。\n\n---\n\n又一段。\n", [("paragraph", "正文。"), ("paragraph", "又一段。")]),
         ("author: somebody\ntags: a, b\n---\n正文。\n", [("paragraph", "正文。")]),
         ("::: tip\n小技巧。\n:::\n", [("paragraph", "小技巧。")]),
@@ -89,8 +110,8 @@ def test_restructured_text() -> None:
     text = "Title\n=====\n\n.. note:: aside\n\nPart\n~~~~\n\nSee :pep:`8` [1]_ and `site`_::\n\n    x = {1}\n"
     blocks = parse(text)
     assert texts_of(blocks, "heading") == ["Title", "Part"]
-    assert texts_of(blocks, "paragraph") == ["See PEP 8 and site:"]
-    assert texts_of(blocks, "code") == ["x = {1}"]
+    assert texts_of(blocks, "paragraph") == ["aside", "See PEP 8 and site:"]
+    assert texts_of(blocks, "code") == ["x = {1}\n"]
 
 
 def test_indented_prose_is_no_code() -> None:

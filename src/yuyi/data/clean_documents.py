@@ -12,7 +12,7 @@ import re
 from array import array
 from bisect import bisect_right
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import PositiveInt  # noqa: TC002 - pydantic reads it
@@ -26,7 +26,7 @@ from yuyi.data.languages import language_of, script_of
 from yuyi.data.rules.headings import is_empty, without_number
 from yuyi.data.step import run_step
 from yuyi.records import read_documents, read_rows
-from yuyi.text.markdown import parse
+from yuyi.text.markdown import front_matter_end, parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -114,7 +114,7 @@ def clean_documents(
         settings=config,
         inputs=inputs,
         code=("data/clean_documents.py", "data/clean.py", "data/languages.py", "data/boilerplate.py",
-              "data/rules/headings.py", "data/blocks.py", "text/markdown.py"),
+              "data/rules/headings.py", "data/blocks.py", "text/markdown.py", "text/restructured.py"),
         workers=workers,
         on_done=on_done,
     )  # fmt: skip
@@ -165,6 +165,11 @@ def _blocks(row: int, document: Document, config: CleanConfig) -> Iterator[Clean
     starts = [part.start for part in document.parts]
     lang = document.lang or language_of(document.text)
     heading = ""
+    if matter := document.text[: front_matter_end(document.text)].strip("\ufeff"):
+        # `parse` gives its title alone; the rest is not to vanish without a reason.
+        start = document.text.index(matter)
+        front = CleanBlock(row, "code", 0, matter.strip(), "", "", start, start + len(matter.rstrip()))
+        yield replace(front, part=_part(document.parts, starts, start), drop=whole_reason or "front matter")
     for block in parse(document.text):
         for raw in _raw_texts(block):
             text = raw.strip("\n") if block.kind == "code" else _clean_lines(raw, block.kind)

@@ -3,8 +3,8 @@
 markdown-it-py finds the blocks (CommonMark and tables). Inline markup is parsed only where a block holds a
 character that could be markup, which for prose is seldom; that makes it about twice as fast. Plain text is
 Markdown without markup, with two cares: indented prose is not code, and a long run of lines without a blank
-line is cut at line ends. The few habits of reStructuredText and of documentation generators that would
-otherwise read as text are understood too.
+line is cut at line ends. reStructuredText is rewritten first, and the few habits of documentation generators
+that would otherwise read as text are understood too.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import html
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+
+from yuyi.text.restructured import as_markdown, is_restructured
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -32,12 +34,18 @@ _LONG_PARAGRAPH, _PIECE = 2_000, 500
 _LONGEST_INLINE = 20_000
 
 _LINE_END = re.compile(r"\r\n?|\n")
-# With the opening line, or, as some sites write it, without: then only lines of `key: value`.
-_FRONT_MATTER = re.compile(
-    r"\ufeff?(?:---[ \t]*\r?\n(?=\s*(?:[\w-]+\s*:|#|---))(?:(?s:.{0,20000}?)\n)??|(?:[a-z]\w*:.*\n){1,20})"
-    r"(?:---|\.\.\.)[ \t]*(?:\r?\n|\Z)"
-)
-_FRONT_MATTER_TITLE = re.compile(r"^title:[ \t]*(['\"]?)(\S.*?)\1[ \t\r]*$", re.MULTILINE)
+# YAML between rulers, all of whose lines are keys, items, comments, or go on indented; as some sites write
+# it, without the opening ruler; and TOML. The prose between two rulers is none of it.
+_FRONT_MATTER_BEGIN = re.compile(r"\ufeff?(---|\+\+\+)[ \t]*\r?\n(?![ \t]*\r?\n)")
+_FRONT_MATTER_END = {"---": ("---", "..."), "+++": ("+++",)}
+_FRONT_MATTER_KEY = {
+    "---": re.compile(r"[\w.'\"/@-]+(?: [\w-]+){0,2}:(?:\s.*)?"),
+    "+++": re.compile(r"[\w.'\"-]+\s*=.*|\[.*\]"),
+}
+_FRONT_MATTER_LINE = re.compile(r"(?:-\s|[ \t]|#).*|[-\]}]?,?|\"\"\"|'''")
+_FRONT_MATTER_UNOPENED = re.compile(r"\ufeff?(?:[a-z]\w*:.*\n){1,20}(?:---|\.\.\.)[ \t]*(?:\r?\n|\Z)")
+_LONGEST_FRONT_MATTER = 20_000
+_FRONT_MATTER_TITLE = re.compile(r"^title[ \t]*[:=][ \t]*(['\"]?)(\S.*?)\1[ \t\r]*$", re.MULTILINE)
 # A sign that could be markup where it stands: `snake_case`, `a < b` and `R&D` are none.
 _MARKUP = re.compile(r"[\[*`]|<(?=[A-Za-z/!?])|&(?=#?\w+;)|\\(?=[!-/:-@\[-`{-~\n])|(?<![^\W_])_|_(?![^\W_])")
 # Markup whose meaning does not hang on what stands around it: most of what prose has.
@@ -63,8 +71,6 @@ _DIRECTIVE = re.compile(
 _CODE_SIGNS = re.compile(r"[{}();=<>$|\\]|^\s*[#/.]", re.MULTILINE)
 _SENTENCE_END = re.compile(r"[.!?][\"')]?\s*\Z")
 _IDEOGRAPH = re.compile(r"[\u3400-\u9fff]")
-_RESTRUCTURED = re.compile(r"^\.\. (?:_|[\w-]+::)|(?<!\w):\w+:`", re.MULTILINE)
-_RESTRUCTURED_UNDERLINE = re.compile(r"^(\S.*)\n([~^\"'+*#.])\2{2,}$", re.MULTILINE)
 _RESTRUCTURED_ROLE = re.compile(r"(?<!\w):(pep|rfc)?(?:\w[\w:-]*)?:(?=`)|`_{1,2}(?!\w)|\s?\[[#\w-]+\]_(?!\w)")
 
 
@@ -94,7 +100,8 @@ class Block:
 
 def parse(text: str) -> list[Block]:
     """The blocks of a Markdown, reStructuredText or plain text in order, those without any text left out."""
-    skipped, title = _front_matter(text)
+    skipped = front_matter_end(text)
+    title = _front_matter_title(text, skipped) if skipped else None
     blocks: list[Block] = []
     stack: list[tuple[int, str]] = []
     if title is not None:
@@ -113,15 +120,28 @@ def parse(text: str) -> list[Block]:
     return blocks
 
 
-def _front_matter(text: str) -> tuple[int, Block | None]:
-    """Length of the front matter, and its title as a heading."""
-    match = _FRONT_MATTER.match(text)
-    if match is None:
-        return 0, None
-    title = _FRONT_MATTER_TITLE.search(text, 0, match.end())
-    if title is None:
-        return match.end(), None
-    return match.end(), Block("heading", title[2], (), title.start(2), title.end(2), 1)
+def front_matter_end(text: str) -> int:
+    """Length of the YAML or TOML that a text begins with, its rulers included; 0 where there is none."""
+    opened = _FRONT_MATTER_BEGIN.match(text)
+    if opened is None:
+        unopened = _FRONT_MATTER_UNOPENED.match(text)
+        return unopened.end() if unopened else 0
+    sign, end = opened[1], opened.end()
+    keys = 0
+    for line in text[end : end + _LONGEST_FRONT_MATTER].splitlines(keepends=True):
+        end += len(line)
+        if line.rstrip() in _FRONT_MATTER_END[sign]:
+            return end if keys or line == text[opened.end() : end] else 0
+        is_key = _FRONT_MATTER_KEY[sign].fullmatch(line.rstrip()) is not None
+        keys += is_key
+        if not is_key and not _FRONT_MATTER_LINE.fullmatch(line.rstrip()):
+            return 0
+    return 0
+
+
+def _front_matter_title(text: str, end: int) -> Block | None:
+    title = _FRONT_MATTER_TITLE.search(text, 0, end)
+    return Block("heading", title[2], (), title.start(2), title.end(2), 1) if title else None
 
 
 class _Raw(NamedTuple):
@@ -138,7 +158,6 @@ class _Raw(NamedTuple):
 def _raw_blocks(text: str, skipped: int) -> Iterator[tuple[_Raw, int, int]]:
     """Each block that holds text, its start and its end."""
     source = text[skipped:] if skipped else text
-    restructured = _RESTRUCTURED.search(source) is not None
     lines = [0, *(match.end() for match in _LINE_END.finditer(source)), len(source)]
 
     def place(first: int, last: int) -> tuple[int, int]:
@@ -146,20 +165,10 @@ def _raw_blocks(text: str, skipped: int) -> Iterator[tuple[_Raw, int, int]]:
         raw = source[start:end]
         return skipped + start + len(raw) - len(raw.lstrip()), skipped + start + len(raw.rstrip())
 
-    if restructured:
-        source = _RESTRUCTURED_UNDERLINE.sub(_as_markdown_underline, source)
-    for raw in _tokens_to_blocks(source):
-        if restructured:
-            if raw.text.startswith(".. "):
-                continue
-            raw = raw._replace(text=raw.text[:-1]) if raw.text.endswith("::") else raw
+    # Places are told by lines, of which both have as many.
+    for raw in _tokens_to_blocks(as_markdown(source) if is_restructured(source) else source):
         if raw.text and not raw.text.isspace():
             yield raw, *place(raw.first, raw.last)
-
-
-def _as_markdown_underline(match: re.Match[str]) -> str:
-    title, line = match[1], match[0][len(match[1]) + 1 :]
-    return f"{title}\n{'-' * len(line)}" if len(line) >= len(title) - 2 else match[0]
 
 
 def _tokens_to_blocks(source: str) -> Iterator[_Raw]:
