@@ -56,6 +56,7 @@ def test_chinese_may_be_full_of_names_and_formulas(text: str) -> None:
         "Read request data: w, err := c.readRequest()",
         "Returns a coroutine that sets α and β of the filter.",
         "Raspberry Pi Foundation Single Board Computer",
+        "aggregates (C++ COM Attribute)",
     ],
 )
 def test_english_may_hold_names_of_elsewhere(text: str) -> None:

@@ -93,7 +93,8 @@ def _of_latin(text: str) -> str:
     for word in words:
         if word.lower() in _ENGLISH:
             english += 1
-        elif word.lower() in _FOREIGN or _MARKED.search(word):
+        # An abbreviation such as COM is no word of any language.
+        elif (word.lower() in _FOREIGN and not word.isupper()) or _MARKED.search(word):
             foreign += 1
     if foreign > 2 * english and (foreign >= 2 or len(words) >= _TELLING_WORDS) and 6 * foreign >= len(words):
         return "other"
