@@ -108,10 +108,13 @@ Row: TypeAlias = Document | Pair | Skipped
 
 def source_name(config: SourceConfig) -> str:
     """What the collection is called: as the settings say, else as its file, without suffixes, or folder."""
-    path = _folder_of_dump(
-        Path(os.path.normpath(Path(_TWO_FILES.sub(r"\1\4", config.path)).absolute())), config
-    )
-    return config.name or (path.name if path.is_dir() else path.name.split(".")[0]) or "source"
+    if config.name:
+        return config.name
+    whole = Path(_TWO_FILES.sub(r"\1\4", config.path)).absolute()
+    # Links are called what the user calls them; one to itself leads nowhere.
+    path = _folder_of_dump(Path(os.path.normpath(whole)), config)
+    is_folder = os.path.isdir(path)  # noqa: PTH112 (never raises)
+    return (path.name if is_folder else path.name.split(".")[0]) or "source"
 
 
 def is_language(suffix: str) -> bool:
@@ -139,7 +142,9 @@ def find_inputs(config: SourceConfig, *, output: Path | None = None) -> list[Inp
         paths = [Path(f"{before}{lang}{after}") for lang in (one, other)]
         return [Input("parallel", tuple((path, path.name) for path in paths), named=True)]
     path = _folder_of_dump(Path(config.path), config)
-    if not path.exists():
+    with reading(path):
+        is_there = path.exists()
+    if not is_there:
         raise InputError(f"{path}: no such file or folder. Check the path.")
     if not path.is_dir():
         return [_named_input(path, config)]
@@ -162,7 +167,7 @@ def _is_dump(names: Iterable[str]) -> bool:
 def _folder_of_dump(path: Path, config: SourceConfig) -> Path:
     """The path, or its folder where it is the posts of Stack Exchange, whose comments lie beside them."""
     posts = config.format in ("auto", "stackexchange") and path.name.lower() == _POSTS
-    return path.parent if posts and path.is_file() else path
+    return path.parent if posts and os.path.isfile(path) else path  # noqa: PTH113 (never raises)
 
 
 def _files_below(folder: Path, output: Path | None) -> list[tuple[Path, str]]:
@@ -182,6 +187,7 @@ def _files_below(folder: Path, output: Path | None) -> list[tuple[Path, str]]:
         folders[:] = [
             name for name in folders if name[0] != "." and not _is_written(Path(place, name), output)
         ]
+        found += [path for name in folders if (path := Path(place, name)).is_symlink()]
         if _is_dump(files):
             found.append(Path(place))
             folders.clear()
@@ -224,16 +230,25 @@ def _named_input(path: Path, config: SourceConfig) -> Input:
 
 def _input(path: Path, name: str, config: SourceConfig) -> Input:
     """One file of a folder, or folder of Stack Exchange, by itself."""
-    if not os.path.exists(path):  # noqa: PTH110 (never raises)
-        return Input("auto", ((path, name),), skip="broken link")
-    if _PACKED.search(name):
-        return Input("auto", ((path, name),), skip="packed archive")
+    if skip := _no_file(path):
+        return Input("auto", ((path, name),), skip=skip)
     try:
         return _look_at(path, name, config)
     except InputError:
         # Reading it will tell what is wrong.
         format = _BY_SUFFIX.get(path.suffix.lower(), "mediawiki")
         return Input(format if config.format == "auto" else config.format, ((path, name),))
+
+
+def _no_file(path: Path) -> str:
+    """Why nothing can be read at a path in a folder; empty where it is worth trying."""
+    if not os.path.exists(path):  # noqa: PTH110 (never raises)
+        return "broken link"
+    if path.is_dir():
+        return "link to a folder" if path.is_symlink() else ""
+    if not path.is_file():
+        return "no regular file"
+    return "packed archive" if _PACKED.search(path.name) else ""
 
 
 def _look_at(path: Path, name: str, config: SourceConfig, *, named: bool = False) -> Input:
