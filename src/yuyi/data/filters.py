@@ -98,7 +98,7 @@ class FiltersConfig:
     language_mismatch: bool = True
     translations: tuple[str, ...] = ("parallel",)
     script: Literal["simplified", "traditional"] | None = None
-    incomplete: NonNegativeFloat | None = 12.0
+    incomplete: NonNegativeFloat | None = 9.5
     code: Share | None = 0.2
     links: Share | None = 0.7
     blocklist: str | None = None
