@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yuyi.data.clean import clean, language, match_key, weight, without_links
+from yuyi.data.clean import clean, match_key, weight, without_links
 
 # Text as it comes: any characters, with those that the cleaning is about made frequent.
 TEXT = st.text(
@@ -100,9 +100,3 @@ def test_links_go_with_the_brackets_that_hold_only_them() -> None:
     assert without_links("见（https://a.b/c?d=e）这里。") == "见这里。"
     assert without_links("Search. More information: <https://a.b>.") == "Search. ."
     assert without_links("no link: here") == "no link: here"
-
-
-def test_language_follows_the_share_of_chinese() -> None:
-    assert language("使用 kubectl apply 部署应用") == "zh"
-    assert language("The word 语义 means semantics, and this sentence is English all the same.") == "en"
-    assert language("") == "en"

@@ -14,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from yuyi.config import check_settings
-from yuyi.data.clean import clean, ideographs, language, match_key, weight
+from yuyi.data.clean import clean, ideographs, match_key, weight
 from yuyi.data.decontaminate import DecontaminateConfig, decontaminate, evaluation_files, read_evaluation
 from yuyi.data.folder import DataFolder
+from yuyi.data.languages import language_of
 from yuyi.data.marking.evaluation_texts import EvaluationTexts, Match
 from yuyi.data.mining.dense import open_encoder
 from yuyi.data.step import run_step
@@ -231,7 +232,7 @@ def test_planted_copies_of_real_texts_are_found_and_clean_pairs_let_through(
 ) -> None:
     named = texts_of(str(shared_data / "eval"))
     evaluation = EvaluationTexts(named)
-    texts = [text for _, text in named if language(text) == lang]
+    texts = [text for _, text in named if language_of(text) == lang]
     texts = random.Random(1).sample(texts, 3000)
     for way in COPIES:
         assert recall_of(evaluation, texts, way) >= 0.99, way

@@ -113,12 +113,3 @@ def weight(text: str) -> int:
 def ideographs(text: str) -> int:
     """Number of Chinese characters."""
     return 0 if text.isascii() else sum(map(len, _CHINESE.findall(text)))
-
-
-def language(text: str) -> str:
-    """`zh` where at least a tenth of the letters are Chinese characters, else `en`.
-
-    A tenth, because a Chinese technical text is full of English names and commands.
-    """
-    letters = len(_NOT_LETTER_OR_DIGIT.sub("", text))
-    return "zh" if letters and ideographs(text) >= 0.1 * letters else "en"
