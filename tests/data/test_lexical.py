@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from yuyi.data.mining.lexical import TERMS, LexicalIndex, count_terms
+from yuyi.data.mining.lexical import TERMS, LexicalIndex, _bigrams, count_terms
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,6 +42,16 @@ def test_what_nothing_matches_finds_nothing() -> None:
 def test_neighbouring_texts_share_no_bigram() -> None:
     counts = count_terms(["甲", "乙"])
     assert counts.shape == (2, TERMS) and counts.sum(axis=1).ravel().tolist() == [[1, 1]]
+
+
+def test_rare_ideographs_are_chinese_too() -> None:
+    # The second of these is of the compatibility block, the others of the upper planes.
+    passages = ["招牌上写着𠮷野屋。", "\uf900\uf901上写着字。", "𪚥𠔻是生僻字。", "吉野屋的招牌。"]
+    assert search(["𠮷野"], passages, 1).tolist() == [[0]]
+    assert search(["\uf900\uf901"], passages, 1).tolist() == [[1]]
+    assert search(["𪚥𠔻"], passages, 1).tolist() == [[2]]
+    terms, rows = _bigrams(["𠮷野𪚥", "a𠮷b"])
+    assert len(set(terms.tolist())) == 2 and rows.tolist() == [0, 0]
 
 
 def test_scores_are_those_of_bm25s() -> None:

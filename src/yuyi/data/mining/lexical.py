@@ -14,6 +14,8 @@ from zlib import crc32
 
 import numpy as np
 
+from yuyi.data.clean import IDEOGRAPHS
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -22,8 +24,10 @@ if TYPE_CHECKING:
 # Numbers that a term can have: with a million terms, one in nine shares its number with another.
 TERMS = 1 << 23
 _K1, _B = 1.5, 0.75
-_RUN = re.compile(r"[\u3400-\u9fff]+|[^\W\u3400-\u9fff]+")
-_IDEOGRAPHS = (0x3400, 0x9FFF)
+_RUN = re.compile(rf"[{IDEOGRAPHS}]+|[^\W{IDEOGRAPHS}]+")
+_CHINESE = re.compile(f"[{IDEOGRAPHS}]")
+# First and last of each range of ideographs.
+_RANGES = [(ord(first), ord(last)) for first, last in re.findall("(.)-(.)", IDEOGRAPHS)]
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -110,7 +114,7 @@ def _words(texts: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     for text in texts:
         before = len(terms)
         for run in _RUN.findall(text):
-            if _IDEOGRAPHS[0] <= ord(run[0]) <= _IDEOGRAPHS[1]:
+            if not run.isascii() and _CHINESE.match(run):
                 terms += [numbers[word] for word in rjieba.cut(run)]
             else:
                 terms.append(numbers[run])
@@ -123,9 +127,9 @@ def _bigrams(texts: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]
     # A line feed behind each text keeps its last character from its neighbour's first.
     joined = "".join(f"{text}\n" for text in texts)
     codes = np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), np.uint32)
-    chinese = (codes >= _IDEOGRAPHS[0]) & (codes <= _IDEOGRAPHS[1])
+    chinese = np.logical_or.reduce([(codes >= first) & (codes <= last) for first, last in _RANGES])
     places = np.flatnonzero(chinese[:-1] & chinese[1:])
-    both = codes[places].astype(np.uint64) << np.uint64(16) | codes[places + 1]
+    both = codes[places].astype(np.uint64) << np.uint64(21) | codes[places + 1]
     terms = (both * _FACTOR >> np.uint64(64 - 23)).astype(np.int64)
     ends = np.cumsum([len(text) + 1 for text in texts])
     return terms, np.searchsorted(ends, places, side="right")
