@@ -41,7 +41,8 @@ _REFERRAL = re.compile(
     re.IGNORECASE,
 )
 
-_SEEN, _UNSEEN = re.compile(r"[^\s*`_]"), re.compile(r"[\s*`_]+")
+# Of Markdown what is not shown: spaces, signs of emphasis, code and links, where a link leads, tags of HTML.
+_UNSEEN = re.compile(r"[\s*`_\\\[\]]+|(?<=\])\([^()\s]*\)|</?[a-zA-Z][^<>]*>")
 _JOINT = " \t\n:：,，.。;；-—–、|!！?？"
 
 
@@ -149,7 +150,7 @@ def _pair(
 def _place(text: str, words: str, start: int, end: int, *, last: bool = False) -> tuple[int, int]:
     """Where in `text[start:end]` these words stand, first or last; else `start` and `end`.
 
-    Spaces, line ends and the signs of emphasis and code count for nothing.
+    Spaces, line ends and inline markup count for nothing.
     """
     words = _UNSEEN.sub("", words)
     if not words or not 0 <= start < end <= len(text):
@@ -161,7 +162,12 @@ def _place(text: str, words: str, start: int, end: int, *, last: bool = False) -
         return start, end
     if len(seen) == len(words):
         return start, end
-    places = [sign.start() for sign in _SEEN.finditer(raw)]
+    places: list[int] = []
+    begin = 0
+    for unseen in _UNSEEN.finditer(raw):
+        places += range(begin, unseen.start())
+        begin = unseen.end()
+    places += range(begin, len(raw))
     return start + places[at], start + places[at + len(words) - 1] + 1
 
 
