@@ -255,5 +255,9 @@ def test_histograms_show_limits_and_single_values() -> None:
     assert "always 1 (limit: near 0.8)" in svg.values(np.ones(5), {"near": 0.8})
     chart = svg.values(np.array([1.0, 2.0, 2.0, 1e6] * 100), {"shortest_b": 10.0})
     assert "shortest_b 10" in chart and chart.count("<rect") >= 2
+    # Six scores have six bars of 55, and the limit stands before that of its own.
+    chart = svg.values(np.arange(6.0), {"least": 3.0})
+    assert chart.count("<rect") == 6 and 'class="limit" x1="165.0"' in chart
+    assert svg.values(np.arange(6.0) / 5, {}).count("<rect") == 6
     assert svg.values(np.array([np.nan]), {}) == ""
     assert "No lengths" in svg.lengths(LENGTH_EDGES, *np.zeros((2, len(LENGTH_EDGES)), np.int64))

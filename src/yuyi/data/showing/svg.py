@@ -78,7 +78,10 @@ def values(numbers: NDArray[np.float64], limits: Mapping[str, float]) -> str:
         line = ", ".join(f"{escape(name)} {_number(value)}" for name, value in limits.items())
         same = f"always {_number(float(numbers[0]))}"
         return f'<p class="where">value {same}{f" (limit: {line})" if line else ""}</p>'
-    counts, _ = np.histogram(np.clip(numbers, low, high), bins=_bins(numbers, low, high), range=(low, high))
+    bins = _bins(numbers, low, high)
+    # Where every number has a bar of its own, a limit stands before that of its number.
+    end = high + 1 if bins == round(high - low) + 1 else high
+    counts, _ = np.histogram(np.clip(numbers, low, high), bins=bins, range=(low, end))
     width, height = 330, 74
     step = width / len(counts)
     bars = "".join(
@@ -89,7 +92,7 @@ def values(numbers: NDArray[np.float64], limits: Mapping[str, float]) -> str:
         for tall in [max(count * (height - 16) / counts.max(), 1.5)]
     )
     lines = "".join(
-        _limit(name, value, (value - low) / (high - low) * width, height, place)
+        _limit(name, value, (value - low) / (end - low) * width, height, place)
         for place, (name, value) in enumerate(limits.items())
     )
     more = " +" if numbers.max() > high else ""
@@ -112,8 +115,9 @@ def _limit(name: str, value: float, x: float, height: int, place: int) -> str:
 
 
 def _bins(numbers: NDArray[np.float64], low: float, high: float) -> int:
-    whole = bool((numbers == np.round(numbers)).all())
-    return min(_BARS, max(2, round(high - low) + 1)) if whole else _BARS
+    """As many bars as there are whole numbers, where there are no others and not too many."""
+    whole = bool((numbers == np.round(numbers)).all()) and low == round(low) and high == round(high)
+    return round(high - low) + 1 if whole and high - low < _BARS else _BARS
 
 
 def _end(numbers: NDArray[np.float64]) -> float:
