@@ -159,6 +159,13 @@ def test_a_cut_off_dump_names_its_line(tmp_path: Path) -> None:
     file.write_text(file.read_text("utf-8")[:-30], "utf-8")
     with pytest.raises(InputError, match=r"w\.xml: line \d+: not well-formed XML .* cut off"):
         list(read_mediawiki(file, "w"))
+    file.write_text(
+        write(file, page("水壶", "水开了。"), page("B", "text")).read_text("utf-8")[:-90] + "<<", "utf-8"
+    )
+    documents = mediawiki.read_mediawiki(file, name="w.xml", source="w")
+    assert isinstance(first := next(documents), Document) and first.title == "水壶"
+    with pytest.raises(InputError, match="not well-formed"):
+        next(documents)
     file.write_text("<posts/>")
     with pytest.raises(InputError, match="is <posts>, not <mediawiki>"):
         list(read_mediawiki(file, "w"))

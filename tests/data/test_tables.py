@@ -197,6 +197,15 @@ def test_cells_are_closed_and_converted_as_posts_are(tmp_path: Path) -> None:
     assert isinstance(text, Document) and text.text == "## 水壶\n\n水开了会响。"
 
 
+def test_a_text_in_parquet_that_is_no_text(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    table = pa.table({"text": ["水壶"] * 9})
+    pq.write_table(table, path, compression="none", use_dictionary=False, write_statistics=False)
+    path.write_bytes(path.read_bytes().replace("壶".encode(), b"\xff\xff\xff", 1))
+    with pytest.raises(InputError, match=r"t\.parquet: damaged Parquet file"):
+        read(path)
+
+
 def test_languages_that_are_neither(tmp_path: Path) -> None:
     rows = [{"text": "Чайник свистит, когда закипает вода, и тогда его снимают."}, {"text": "12 34"}]
     assert [row.lang for row in read(write(tmp_path / "t.jsonl", rows)) if row] == ["other", "en"]

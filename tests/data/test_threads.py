@@ -110,11 +110,12 @@ def test_answers_in_a_conversation_belong_to_the_question_before(tmp_path: Path)
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("{", "line 2: no JSON"),
-        ("[1]", "line 2: holds a list"),
+        ("{", "line 2 is not JSON"),
+        ("[1]", "line 2 is not a JSON object"),
         ('{"foo": 1, "bar": 2}', "line 2: has no title, question, post or messages; its keys are foo, bar"),
         ('{"messages": ["hi"]}', "line 2: no message says who speaks"),
-        ("[" * 100_000, "line 2: no JSON"),
+        ("[" * 100_000, "line 2 is not JSON"),
+        ('{"question": "\\ud800"}', "line 2 holds half a character"),
     ],
 )
 def test_errors_name_the_line(tmp_path: Path, line: str, message: str) -> None:

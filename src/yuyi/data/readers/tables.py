@@ -185,7 +185,13 @@ def _rows(path: Path, kind: TableKind, columns: tuple[str, ...]) -> Iterator[tup
     else:
         line = 0
         for batch in read_batches(path, columns, rows=_batch_rows(path)):
-            for row in batch.to_pylist():
+            try:
+                rows = batch.to_pylist()
+            except UnicodeDecodeError as error:
+                raise InputError(
+                    f"{path}: damaged Parquet file ({error}). Write or copy it again."
+                ) from error
+            for row in rows:
                 line += 1
                 yield line, row
 

@@ -6,7 +6,6 @@ table, in English and Chinese; bodies may be Markdown, plain text or HTML.
 
 from __future__ import annotations
 
-import json
 import math
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,6 @@ from yuyi.data.readers.posts import close_code, post_to_markdown
 from yuyi.data.readers.text_files import first_language
 from yuyi.errors import InputError
 from yuyi.records import Document, Part
-from yuyi.text.lines import read_lines
 from yuyi.text.rows import read_objects
 
 if TYPE_CHECKING:
@@ -125,25 +123,12 @@ def read_threads(path: Path, *, name: str, source: str) -> Iterator[Document]:
         InputError: the file cannot be read, or a line is no object or holds nothing of a thread; the message
             names the line.
     """
-    for number, line in enumerate(read_lines(path), 1):
-        if not line or line.isspace():
-            continue
+    for number, thing in read_objects(path):
         where = f"{path}: line {number}"
-        thing = _object(line, where)
         doc_id = str(_value(thing, "id") or f"{name}#{number}")
         found = _thread(thing, where).document(source, doc_id)
         if found is not None:
             yield found
-
-
-def _object(line: str, where: str) -> dict[str, Any]:
-    try:
-        value = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{where}: no JSON ({error}). Write one object a line.") from error
-    if not isinstance(value, dict):
-        raise InputError(f"{where}: holds a {type(value).__name__}, not an object. Write one object a line.")
-    return value
 
 
 def _value(thing: dict[str, Any], meaning: str) -> Any:

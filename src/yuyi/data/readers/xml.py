@@ -69,6 +69,7 @@ def stream_xml(path: Path, root: str, elements: Elements) -> Iterator[None]:
             try:
                 parser.Parse(chunk, not chunk)
             except expat.ExpatError as error:
+                yield  # what came before it
                 raise InputError(
                     f"line {error.lineno}: not well-formed XML ({expat.ErrorString(error.code)}). "
                     + ("Mend it there." if chunk else "The file is cut off; copy or download it again.")
