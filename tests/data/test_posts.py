@@ -18,6 +18,7 @@ from yuyi.text.markdown import parse
         "看这里：\n\n```html\n<p>你好</p>\n```\n\n> 引文",
         '<p align="center"><b>Kettle</b></p>\n\n# Kettle\n\nA [link](there.md).',
         "a < b and c > d",
+        "第一段。\n\n第二段。\n\n<table><tr><td>甲</td></tr></table>",
         "Write <b>bold</b>, and **this** too.\n\n1. one",
         "I wrote `<p>text</p>`",
         "```\n<p>x</p>",

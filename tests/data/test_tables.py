@@ -206,6 +206,14 @@ def test_a_text_in_parquet_that_is_no_text(tmp_path: Path) -> None:
         read(path)
 
 
+def test_code_does_not_decide_the_language(tmp_path: Path) -> None:
+    code = "```python\nfor name in names:\n    print(name, the, value, of, it)\n```\n\n" * 20
+    (document,) = read(
+        write(tmp_path / "t.jsonl", [{"text": f"# 循环\n\n{code}这样写循环，会打印每一个名字。"}])
+    )
+    assert isinstance(document, Document) and document.lang == "zh"
+
+
 def test_languages_that_are_neither(tmp_path: Path) -> None:
     rows = [{"text": "Чайник свистит, когда закипает вода, и тогда его снимают."}, {"text": "12 34"}]
     assert [row.lang for row in read(write(tmp_path / "t.jsonl", rows)) if row] == ["other", "en"]

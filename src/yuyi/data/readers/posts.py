@@ -32,7 +32,8 @@ def post_to_markdown(text: str) -> str:
 def _is_html(text: str) -> bool:
     """Whether a text is HTML rather than Markdown that holds, or speaks of, some tags.
 
-    It begins with a block, ends with one, or is mostly tags, and nothing in it is written as Markdown is.
+    It begins with a block; or ends with one, or is mostly tags, and has no blank line. Nothing in it is
+    written as Markdown is.
     """
     if "<" not in text or ">" not in text:
         return False
@@ -42,6 +43,8 @@ def _is_html(text: str) -> bool:
         return False
     if _BEGINS.match(text):
         return True
+    if "\n\n" in text.strip():  # paragraphs, which HTML would run together
+        return False
     outside = _CODE_SPAN.sub("", text)
     tags = sum(len(tag) for tag in _TAG.findall(outside))
     return _ENDS.search(outside) is not None or 2 * tags > len(outside)

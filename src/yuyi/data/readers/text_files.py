@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ _PIECE_CHARACTERS = 4_000_000
 # than reading it.
 _HEAD_CHARACTERS = 5_000
 _STRETCH = 600
+_CODE = re.compile(r"^ {0,3}(```|~~~).*?(?:^ {0,3}\1|\Z)|`[^`\n]+`|\]\([^()\n]*\)", re.MULTILINE | re.DOTALL)
 
 
 def read_text_file(path: Path, *, name: str, source: str, lang: str = "") -> Iterator[Document]:
@@ -78,8 +80,8 @@ def read_html_file(path: Path, *, name: str, source: str, lang: str = "") -> Ite
 
 def first_language(text: str) -> str:
     """`zh`, `en` or `other`: what most stretches of the beginning of a text are in; `en` where none tells."""
-    head = text[:_HEAD_CHARACTERS]
-    # A licence or a block of code in English may stand before a Chinese text.
+    # Code reads as English, and so does a licence that stands before a Chinese text.
+    head = _CODE.sub(" ", text[:_HEAD_CHARACTERS])
     found = (language_of(head[start : start + _STRETCH]) for start in range(0, len(head), _STRETCH))
     ((lang, _),) = Counter(filter(None, found)).most_common(1) or [("en", 0)]
     return lang
