@@ -201,6 +201,8 @@ def test_documents_of_one_name_in_two_languages_are_aligned(folder: DataFolder) 
         ("pot.md", "kettle_zh.md", False),
         ("docs/pot.md", "pot.zh.md", False),
         ("zh.md", "en.md", False),
+        ("pot_en_api.md", "pot.md", False),
+        ("guide/zh_Hans_CN/pot.md", "guide/en-US/pot.md", True),
         ("pot.en.jsonl#1", "pot.zh.jsonl#1", False),
         ("blow.md", "blow-en.md", True),
         ("garden.md", "gard.en.md", False),

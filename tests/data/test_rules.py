@@ -204,15 +204,19 @@ def test_a_span_holds_no_block_that_is_not_in_the_answer() -> None:
 
 def test_sentences_and_rows_are_traced_to_where_they_stand() -> None:
     text = (
-        "# Tides\n\nThe [moon](m.md) pulls the **water**\nof the sea. The water of the sea rises twice a day, "
-        "and it falls\ntwice a day as well, a little later each time.\n\n| name | what it is |\n|---|---|\n"
+        "# Tides\n\nThe [moon](m.md) pulls the **water**\nof the sea. The water of the sea rises twice "
+        "a day,\nand it falls [twice a day][2] as well, a little later each time.\n\n"
+        "| name | what it is |\n|---|---|\n"
         "| spring tide | the highest tide, at new and full moon |\n\n"
-        "| 名称 | 说明 | 时间 |\n|---|---|---|\n| `小潮` |   上弦月和下弦月时最低的**潮**水 | 七日 |\n"
+        "| 名称 | 说明 | 时间 |\n|---|---|---|\n| `小潮` |   上弦月和下弦月时最低的**潮**水 | 七日 |\n\n"
+        "[2]: day.md\n"
     )
     reading = reading_of(text, lang="en")
     (pair,) = made(reading, document_rules.first_rest(reading))
     assert text[pair.start_a : pair.end_a] == "The [moon](m.md) pulls the **water**\nof the sea."
-    assert text[pair.start : pair.end].startswith("The water") and pair.text_b.endswith("each time.")
+    assert text[pair.start : pair.end].startswith("The water")
+    assert text[pair.start : pair.end].endswith("[twice a day][2] as well, a little later each time.")
+    assert pair.text_b.endswith("each time.")
     rows = made(reading, document_rules.table_row(reading))
     assert [text[row.start : row.end] for row in rows] == [
         "the highest tide, at new and full moon",

@@ -42,7 +42,7 @@ _REFERRAL = re.compile(
 )
 
 # Of Markdown what is not shown: spaces, signs of emphasis, code and links, where a link leads, tags of HTML.
-_UNSEEN = re.compile(r"[\s*`_\\\[\]]+|(?<=\])\([^()\s]*\)|</?[a-zA-Z][^<>]*>")
+_UNSEEN = re.compile(r"(?<=\])(?:\([^()\s]*\)|\[[^\[\]\s]*\])|[\s*`_\\\[\]]|</?[a-zA-Z][^<>]*>")
 _JOINT = " \t\n:：,，.。;；-—–、|!！?？"
 
 

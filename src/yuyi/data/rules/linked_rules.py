@@ -57,7 +57,8 @@ _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*:|//|www\.", re.IGNORECASE)
 _SUFFIX = re.compile(r"\.(?:md|mdx|markdown|rst|html?|txt|adoc|aspx|php)$", re.IGNORECASE)
 _INDEX = re.compile(r"(?:^|/)(?:index|readme|_index)$", re.IGNORECASE)
 
-_LANGUAGE = re.compile(r"(?:zh|en)(?:[-_][a-z]{2,4}){0,2}|cn|chs|eng|chinese|english|中文|英文")
+_REGION = r"[-_](?:han[st]|cn|tw|hk|mo|sg|us|gb|uk|au|ca|in)"
+_LANGUAGE = re.compile(rf"(?:zh|en)(?:{_REGION}){{0,2}}|cn|chs|eng|chinese|english|中文|英文")
 _LANGUAGE_OF_FILE = re.compile(rf"(?<=[^._-])[._-](?:{_LANGUAGE.pattern})(?=\.[a-z]+$)")
 
 _TABLES = """
