@@ -125,7 +125,7 @@ class Reasons:
 
     def _inherited(self, part: str, step: str) -> Iterator[tuple[int, Mark]]:
         """The row of each pair one of whose documents is marked, and the mark, as one of the pair."""
-        digest = self._folder.need(step).digest
+        made = self._folder.need(step).fingerprint
         here = _named(self._folder, step, part, _marked_names(self._folder, step, part))
         pairs = self._folder.path / "pairs" / f"{part}.parquet"
         columns = ("source", "lang", "doc_id", "doc_a")
@@ -134,7 +134,7 @@ class Reasons:
             if mark is None and doc_a:
                 # It may lie in another part, such as the translation of a document.
                 name = doc_a
-                mark = _mark_of(_everywhere(self._folder.path, step, digest).get((source, doc_a)), lang)
+                mark = _mark_of(_everywhere(self._folder.path, step, made).get((source, doc_a)), lang)
             if mark is not None:
                 yield row, Mark(row, name, DOCUMENT_PREFIX + mark.reason, mark.value, mark.note)
 
@@ -189,8 +189,8 @@ def _named(folder: DataFolder, step: str, part: str, names: set[tuple[str, str]]
 
 
 @lru_cache(maxsize=1)
-def _everywhere(path: Path, step: str, digest: str) -> _ByName:
-    """The documents of all parts that have the name of a marked one; `digest` is that of the marks."""
+def _everywhere(path: Path, step: str, made: str) -> _ByName:
+    """The documents of all parts that have the name of a marked one; `made` tells these marks from others."""
     folder = DataFolder(path)
     parts = list(folder.parts("documents"))
     names = {name for part in parts for name in _marked_names(folder, step, part)}
