@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import quoteattr
 
@@ -10,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from yuyi.data.readers.stackexchange import read_stackexchange
-from yuyi.errors import InputError
+from yuyi.errors import InputError, YuyiError
 
 if TYPE_CHECKING:
     import random
@@ -142,3 +143,34 @@ def test_a_folder_without_posts_and_a_missing_file(tmp_path: Path) -> None:
         list(read_stackexchange(tmp_path, "s"))
     with pytest.raises(InputError, match="no such file"):
         list(read_stackexchange(tmp_path / "Posts.xml", "s"))
+
+
+def test_of_a_damaged_dump_what_can_be_read_comes_first_if_asked(tmp_path: Path) -> None:
+    file = dump(tmp_path) / "Comments.xml"
+    whole = [document.doc_id for document in read_stackexchange(tmp_path, "s")]
+    file.write_text(file.read_text().removesuffix("\n")[:-9])
+    with pytest.raises(InputError, match=r"Comments\.xml: .*cut off"):
+        next(read_stackexchange(tmp_path, "s"))
+    documents = read_stackexchange(tmp_path, "s", partly=True)
+    assert [next(documents).doc_id for _ in whole] == whole
+    with pytest.raises(InputError, match=r"Comments\.xml: .*cut off"):
+        next(documents)
+
+
+def test_numbers_beyond_all_measure(tmp_path: Path) -> None:
+    (tmp_path / "Posts.xml").write_text(f'<posts><row Id="{10**30}" PostTypeId="1" Title="T" /></posts>')
+    with pytest.raises(InputError, match="beyond 64 bits"):
+        list(read_stackexchange(tmp_path, "s"))
+
+
+def test_want_of_room_is_no_fault_of_the_dump(tmp_path: Path) -> None:
+    rows = "".join(f'<row Id="{n}" PostTypeId="1" Title="Why {n}?" />' for n in range(1, 2000))
+    (tmp_path / "Posts.xml").write_text(f"<posts>{rows}</posts>")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8000, hard))
+    try:
+        with pytest.raises(YuyiError, match="TMPDIR") as error:
+            list(read_stackexchange(tmp_path, "s", partly=True))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not isinstance(error.value, InputError)

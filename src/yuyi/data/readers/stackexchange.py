@@ -122,7 +122,10 @@ def _insert(database: sqlite3.Connection, rows: list[dict[str, str]], file: Path
             placed.setdefault(where[0], []).append(where[1])
     for table, values in placed.items():
         marks = ", ".join("?" * len(values[0]))
-        database.executemany(f"INSERT OR REPLACE INTO {table} VALUES ({marks})", values)
+        try:
+            database.executemany(f"INSERT OR REPLACE INTO {table} VALUES ({marks})", values)
+        except OverflowError as error:
+            raise InputError(f"{file}: a row has a number beyond 64 bits. Mend it.") from error
 
 
 def dump_files(path: Path) -> dict[str, Path]:
