@@ -13,7 +13,8 @@ from yuyi.data.readers.distinct import Names
 if TYPE_CHECKING:
     import pytest
 
-NAMES = st.lists(
+SPACES = st.sampled_from(["en", "zh"])
+NAMES = st.lists(st.tuples(st.sampled_from(["1", "1#2", "1#3", "水壶", "a/1"]), SPACES))
     st.tuples(st.sampled_from(["1", "1#2", "1#3", "水壶", "a/1"]), st.sampled_from(["en", "zh"]))
 )
 
