@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
 SPACES = st.sampled_from(["en", "zh"])
 NAMES = st.lists(st.tuples(st.sampled_from(["1", "1#2", "1#3", "水壶", "a/1"]), SPACES))
-    st.tuples(st.sampled_from(["1", "1#2", "1#3", "水壶", "a/1"]), st.sampled_from(["en", "zh"]))
-)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
