@@ -141,3 +141,14 @@ def test_hostile_input_takes_a_second_at_most(text: str) -> None:
     begin = time.process_time()
     block_reason("paragraph", text, text, ())
     assert time.process_time() - begin < 1
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("第八十九条 本法自2019年1月1日起施行。", "boilerplate"),
+        ("第三条 本法所称电子商务经营者，是指通过互联网从事经营活动的人。", ""),
+    ],
+)
+def test_when_a_law_comes_into_force_is_boilerplate(text: str, reason: str) -> None:
+    assert block_reason("paragraph", text, text, ()) == reason

@@ -75,6 +75,8 @@ _BOILERPLATE = re.compile(
     r"\W*(?:this (?:file|page|document) (?:is|was) (?:automatically |auto-?)?generated|do not edit\b"
     r"|last (?:updated|modified)\b.{0,40}$|(?:最后|最近)(?:更新|修改)(?:于|时间).{0,40}$"
     r"|more information\s*[:：]|更多信息\s*[:：]"
+    # When a law comes into force: every one says so.
+    r"|(?:第[一二三四五六七八九十百零]{1,6}条)?\s*本(?:法|条例|办法|规定|细则|决定|规则)(?:修正案)?自.{1,30}起(?:施行|生效|实施).{0,80}$"
     # The dates of a law: passed, published, amended. Atomic, so that a long list is not tried in every way.
     r"|\W*(?>\d{4}年\d{1,2}月\d{1,2}日[^。\n]{2,90}(?:通过|公布|施行|修订|修正|批准|发布|废止|改)\W*)++$)",
     re.IGNORECASE,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from yuyi.data.clean import ideographs, weight
@@ -18,6 +19,8 @@ _LEAST_RATIO, _MOST_RATIO = 0.7, 3.0
 _SHORT = 30
 # Least share of Chinese in the weight of a Chinese block; with less it is a command or a formula.
 _LEAST_CHINESE = 0.4
+_NUMBER = re.compile(r"\d{3,}")
+_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3})")
 
 
 def aligned(
@@ -53,6 +56,10 @@ def _shape(section: Sequence[CleanBlock]) -> tuple[tuple[str, int], ...]:
 def _alike(first: CleanBlock, second: CleanBlock) -> bool:
     if first.kind == "code" or not first.lang or not second.lang:
         return True
+    # Numbers of three digits and more stay as they are in a translation: years, versions, issues.
+    numbers = [set(_NUMBER.findall(_THOUSANDS.sub("", block.text))) for block in (first, second)]
+    if all(numbers) and numbers[0] != numbers[1]:
+        return False
     english, chinese = (first, second) if ideographs(second.text) else (second, first)
     ratio = weight(english.text) / max(1, weight(chinese.text))
     slack = 2.0 if weight(english.text) <= _SHORT else 1.0

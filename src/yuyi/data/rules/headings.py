@@ -21,7 +21,7 @@ copyright|further reading|additional resources|contents|table of contents|footno
 change log|credits|acknowledgements|acknowledgments|more information|version history|history
 in this section|in this article|另请参阅|请参阅|参阅|另请参见|请参见|参见|参考|参考资料|参考文献|参考链接
 参考文章|相关文档|相关链接|相关主题|相关内容|相关文章|相关命令|延伸阅读|扩展阅读|推荐阅读|后续步骤|下一步
-其他资源|其他参考|目录|本章目录|更多信息|更多资料|致谢|更新日志|版本历史|订阅|关于
+其他资源|其他参考|目录|本章目录|封面图|更多信息|更多资料|致谢|更新日志|版本历史|订阅|关于
 """
 _GENERIC = """
 overview|introduction|summary|description|background|abstract|motivation|rationale|conclusion|conclusions
