@@ -35,7 +35,7 @@ def test_help_lists_every_verb(yuyi: Run, flag: str) -> None:
         assert summary.split(":")[0] in done.out
 
 
-@pytest.mark.parametrize("verb", ["data pairs" if verb == "data" else verb for verb in SUMMARIES])
+@pytest.mark.parametrize("verb", ["data make" if verb == "data" else verb for verb in SUMMARIES])
 def test_each_verb_teaches_by_examples(yuyi: Run, verb: str) -> None:
     done = yuyi(*verb.split(), "--help")
     assert done.code == 0

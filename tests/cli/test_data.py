@@ -55,7 +55,7 @@ def test_rules_can_be_left_out(yuyi: Run, made: Path) -> None:
     settings = ("--set", "pairs.rules.neighbours=false", "--set", "pairs.rules.path_section=false")
     counts = json.loads(yuyi("data", "pairs", made, "--json", *settings).out)["counts"]["pairs"]
     assert set(counts["documents"]) == {"question_answer", "title_lead"}
-    assert "these marks belong to other pairs" in yuyi("data", "mix", made).error
+    assert "was made from other pairs than are there now" in yuyi("data", "mix", made).error
 
 
 def test_a_pair_is_traced_to_its_span(yuyi: Run, made: Path) -> None:

@@ -118,7 +118,7 @@ def _parquet(**columns: object) -> bytes:
         ("empty.parquet", _parquet(text=pa.array([], pa.string())), [], "holds no text"),
         ("binary.txt", b"\x7fELF\0\0\1", [], "binary"),
         ("broken.txt", "胡子".encode() + b"\xff\xff", [], "neither UTF-8"),
-        ("mixed.txt", ("胡子" * 99_999 + "\n").encode() * 2 + "胡子".encode("gb18030"), [], "after line 2"),
+        ("mixed.txt", ("胡子" * 99_999 + "\n").encode() * 2 + "胡子".encode("gb18030"), [], "line 3 is not"),
         ("bad.jsonl", b'{"text": "a"}\n{"text": \n', [], "line 2 is not JSON"),
         ("deep.jsonl", b"[" * 100_000, [], "line 1 is not JSON"),
         ("list.jsonl", b'["text"]', [], "line 1 is not a JSON object"),

@@ -171,8 +171,8 @@ def _make_pairs(run: Run) -> None:
         extract=replace(recipe.prepare.extract, sources=sources),
         decontaminate=DecontaminateConfig(evaluation=evaluation) if recipe.evaluation else None,
     )
-    for name, record in make(DataFolder(run.prepared), config, shown=progress):
-        run.say(f"  {name}: {record.counts.get('rows', 0):,} rows in {record.seconds:,.0f} s")
+    for _ in make(DataFolder(run.prepared), config, shown=progress):
+        pass  # Each step shows its own progress, and the report in the folder tells what it did.
 
 
 def _make_vocabulary(run: Run, lexicon: list[str]) -> None:

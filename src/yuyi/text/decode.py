@@ -20,6 +20,8 @@ _CONTROLS = bytes({*range(0x20), 0x7F} - {*b"\t\n\v\f\r\x1b"})
 _BINARY_SHARE = 0.01
 # Of bytes in UTF-16 without a mark, which any bytes may seem to be.
 _UTF16_SHARE = 0.98
+# And so few bytes tell nothing.
+_LEAST_WIDE = 16
 # Of bytes in another encoding a wrong decoder makes characters too; this share must be what people write.
 _PLAUSIBLE_SHARE = 0.9
 # Of the Chinese characters in running text at least a quarter is in `_FREQUENT`; bytes of another language
@@ -130,7 +132,7 @@ def recognise_wide(data: bytes) -> str | None:
             return encoding
     # Without a mark it is told by its zeros: the upper halves of ASCII characters, line ends among them.
     head = data[: 2 * _LOOKED_AT]
-    if b"\0" not in head or (len(data) % 2 and len(data) <= len(head)):
+    if len(head) < _LEAST_WIDE or b"\0" not in head or (len(data) % 2 and len(data) <= len(head)):
         return None
     shares = {name: _written_share(head, name) for name in ("utf-16-le", "utf-16-be")}
     best = max(shares, key=lambda name: shares[name])

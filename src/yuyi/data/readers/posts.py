@@ -52,30 +52,39 @@ def _is_html(text: str) -> bool:
 
 def close_code(text: str) -> str:
     """The text with a block of code or raw HTML that it leaves open closed, so that it ends with the text."""
-    opened = ""
-    outside = []
     at = 0
-    for match in _FENCE.finditer(text):
-        if not opened:
-            opened = match[1]
-            outside.append(text[at : match.start()])
-        elif match[1].startswith(opened) and not match[2].strip():
-            opened = ""
-            at = match.end()
-    if opened:
-        return f"{text}\n{opened}"
-    return text + _missing_end("".join([*outside, text[at:]]))
-
-
-def _missing_end(text: str) -> str:
-    """What ends the raw HTML that is open at the end of a text, with the line end before it."""
-    at = 0
-    while match := _RAW.search(text, at):
-        if match[1]:
-            at = text.find("-->", match.end() - 2) + 1
+    fence, raw = _FENCE.search(text), _RAW.search(text)
+    while fence or raw:
+        # Whichever begins first holds what stands in it, also the signs of the other.
+        if fence and (not raw or fence.start() < raw.start()):
+            at = _fence_end(text, fence)
+            end = f"\n{fence[1]}"
         else:
-            end = _RAW_END.search(text, match.end())
-            at = end.end() if end else 0
-        if not at:
-            return "\n-->" if match[1] else f"\n</{match[2].lower()}>"
-    return ""
+            assert raw is not None
+            at = _raw_end(text, raw)
+            end = "\n-->" if raw[1] else f"\n</{raw[2].lower()}>"
+        if at < 0:
+            return text + end
+        if fence and fence.start() < at:
+            fence = _FENCE.search(text, at)
+        if raw and raw.start() < at:
+            raw = _RAW.search(text, at)
+    return text
+
+
+def _fence_end(text: str, opened: re.Match[str]) -> int:
+    """Where a block of code ends; -1 where it does not."""
+    for match in _FENCE.finditer(text, opened.end()):
+        if match[1].startswith(opened[1]) and not match[2].strip():
+            return match.end()
+    return -1
+
+
+def _raw_end(text: str, opened: re.Match[str]) -> int:
+    """The end of the line on which raw HTML ends; -1 where it does not."""
+    if opened[1]:
+        end = text.find("-->", opened.end() - 2)
+    else:
+        match = _RAW_END.search(text, opened.end())
+        end = match.start() if match else -1
+    return -1 if end < 0 else text.find("\n", end) % (len(text) + 1)
