@@ -14,3 +14,6 @@ bench:
 	python benchmarks/startup.py
 	python benchmarks/static.py
 	python benchmarks/encode.py
+	python benchmarks/dedupe.py
+	python benchmarks/consistency.py
+	python benchmarks/mine.py
