@@ -98,6 +98,21 @@ def parts(folder: Path) -> dict[str, bytes]:
     }
 
 
+def test_negatives_of_ready_pairs_reach_the_training_set(tmp_path: Path) -> None:
+    rows = [
+        {
+            "text_a": "水壶怎么除垢",
+            "text_b": "倒入白醋烧开，放半小时再冲洗。",
+            "negatives": ["自行车　要上油。", ""],
+        }
+    ]
+    (tmp_path / "table.jsonl").write_text("".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows))
+    (tmp_path / "data.yaml").write_text("extract: {sources: [{path: table.jsonl}]}\n")
+    run(tmp_path, "ready", workers=1)
+    (pair,) = read_pairs(tmp_path / "ready" / "mixture" / "train.parquet")
+    assert pair.negatives == ("自行车 要上油。",)
+
+
 def test_every_step_did_something(workplace: Path) -> None:
     whole = workplace / "whole"
     marked = {

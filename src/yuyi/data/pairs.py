@@ -275,7 +275,12 @@ def read_parts(documents: Path, blocks: Path) -> Iterator[tuple[Document, list[C
 
 def _ready(path: Path, dropped: Counter[tuple[str, str]]) -> Iterator[Pair]:
     for pair in read_pairs(path):
-        cleaned = replace(pair, text_a=clean(pair.text_a or ""), text_b=clean(pair.text_b or ""))
+        cleaned = replace(
+            pair,
+            text_a=clean(pair.text_a or ""),
+            text_b=clean(pair.text_b or ""),
+            negatives=tuple(filter(None, map(clean, pair.negatives))),
+        )
         # A text to classify has nothing beside it but its label.
         if cleaned.text_a and (cleaned.text_b or pair.kind == "classification"):
             identity = pair_id(pair.source, pair.kind, pair.doc_id, cleaned.text_a, cleaned.text_b)

@@ -27,13 +27,14 @@ if TYPE_CHECKING:
 TableKind: TypeAlias = Literal["jsonl", "csv", "parquet"]
 ColumnRole: TypeAlias = Literal[
     "doc_id", "title", "text", "lang", "question", "answer", "comment", "summary", "content", "keywords",
-    "translation", "text_a", "text_b", "label", "kind", "score", "source",
+    "translation", "text_a", "text_b", "label", "kind", "score", "source", "negatives",
 ]  # fmt: skip
 
 # What columns are called, in lower case, where nobody says; the first that a table has is taken.
 _GUESSES: dict[ColumnRole, tuple[str, ...]] = {
     "doc_id": ("doc_id", "docid", "id", "_id", "uid", "编号"),
     "title": ("title", "headline", "标题", "题目"),
+    "negatives": ("negatives", "negative"),
     "text": ("text", "body", "content", "article", "document", "markdown", "正文", "内容", "文本"),
     "lang": ("lang", "language", "语言"),
     "question": ("question", "query", "问题", "提问"),
@@ -224,7 +225,13 @@ def _pair(row: Row, source: str, name: str, lang: str) -> Pair | None:
         label=_number(row.get("label"), "label"),
         lang=found,
         doc_id=name,
+        negatives=_negatives(row.get("negatives")),
     )
+
+
+def _negatives(value: object) -> tuple[str, ...]:
+    texts = value if isinstance(value, list) else [value]
+    return tuple(text for each in texts if (text := _text(each, "negatives")).strip())
 
 
 def _joined_language(text_a: str, text_b: str) -> str:
