@@ -11,8 +11,8 @@ import safetensors.torch
 import torch
 
 from yuyi.errors import ModelError
-from yuyi.model.embedder import Embedder, load_embedder
-from yuyi.pipeline import POOLINGS, read_pipeline
+from yuyi.model.embedder import load_embedder
+from yuyi.pipeline import POOLINGS, Pipeline, read_pipeline
 
 from .oracles import TEXTS, TINY, flat, token_ids
 
@@ -28,9 +28,9 @@ def _copy(name: str, folder: Path, path: str, **values: Any) -> Path:
     return copied
 
 
-def _vectors(embedder: Embedder, texts: tuple[str, ...] = TEXTS, prompt_tokens: int = 0) -> torch.Tensor:
+def _vectors(pipeline: Pipeline, texts: tuple[str, ...] = TEXTS, prompt_tokens: int = 0) -> torch.Tensor:
     with torch.inference_mode():
-        return embedder(*flat(token_ids(embedder.pipeline, texts)), prompt_tokens)
+        return load_embedder(pipeline)(*flat(token_ids(pipeline, texts)), prompt_tokens)
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
@@ -44,10 +44,10 @@ def test_a_plain_folder_pools_as_it_is_told(pooling: str) -> None:
     peer = SentenceTransformer(
         modules=[Transformer(folder), Pooling(32, names.get(pooling, pooling))], device="cpu"
     )
-    embedder = load_embedder(read_pipeline(TINY / "bert-plain", pooling=pooling))
-    assert embedder.pipeline.max_tokens == peer.max_seq_length == 64
+    pipeline = read_pipeline(TINY / "bert-plain", pooling=pooling)
+    assert pipeline.max_tokens == peer.max_seq_length == 64
     wanted = peer.encode(list(TEXTS), convert_to_tensor=True)
-    got = _vectors(embedder)
+    got = _vectors(pipeline)
     scale = max(1.0, float(wanted.abs().max()))
     assert (got - wanted).abs().max() <= 1e-5 * scale
     assert torch.cosine_similarity(got, wanted).min() >= 0.999999
@@ -55,10 +55,10 @@ def test_a_plain_folder_pools_as_it_is_told(pooling: str) -> None:
 
 def test_several_poolings_side_by_side(tmp_path: Path) -> None:
     folder = _copy("bert-zh", tmp_path, "1_Pooling/config.json", pooling_mode=["cls", "mean"])
-    embedder = load_embedder(read_pipeline(folder))
-    assert embedder.dim == 64
-    vectors = _vectors(embedder)
-    cls = _vectors(load_embedder(read_pipeline(TINY / "bert-zh")))
+    pipeline = read_pipeline(folder)
+    assert load_embedder(pipeline).dim == 64
+    vectors = _vectors(pipeline)
+    cls = _vectors(read_pipeline(TINY / "bert-zh"))
     assert vectors.shape == (len(TEXTS), 64)
     half = torch.nn.functional.normalize(vectors[:, :32], dim=-1)
     assert (half - cls).abs().max() <= 1e-6
@@ -68,17 +68,17 @@ def test_a_prompt_is_left_out_of_pooling_where_the_folder_says_so(tmp_path: Path
     from sentence_transformers import SentenceTransformer
 
     folder = _copy("xlm-roberta", tmp_path, "1_Pooling/config.json", include_prompt=False)
-    embedder = load_embedder(read_pipeline(folder))
+    pipeline = read_pipeline(folder)
     peer = SentenceTransformer(str(folder), device="cpu")
     texts = TEXTS[3:8]
     wanted = peer.encode(list(texts), prompt_name="query", convert_to_tensor=True)
-    prompt = embedder.pipeline.prompts["query"]
+    prompt = pipeline.prompts["query"]
     # The prompt's own tokens and the special one before them, not the one after.
-    prompt_tokens = len(token_ids(embedder.pipeline, [prompt])[0]) - 1
+    prompt_tokens = len(token_ids(pipeline, [prompt])[0]) - 1
     prompted = tuple(prompt + text for text in texts)
-    got = _vectors(embedder, prompted, prompt_tokens)
+    got = _vectors(pipeline, prompted, prompt_tokens)
     assert (got - wanted).abs().max() <= 1e-5
-    assert (got - _vectors(embedder, prompted)).abs().max() > 1e-3
+    assert (got - _vectors(pipeline, prompted)).abs().max() > 1e-3
 
 
 @pytest.mark.parametrize("name", ["Tanh", "ReLU", "GELU", "SiLU", "Sigmoid", "Identity"])
@@ -88,14 +88,15 @@ def test_activations_of_a_dense_layer(name: str, tmp_path: Path) -> None:
     path = f"torch.nn.modules.activation.{name}" if name != "Identity" else "torch.nn.modules.linear.Identity"
     folder = _copy("bert-dense", tmp_path, "2_Dense/config.json", activation_function=path)
     wanted = SentenceTransformer(str(folder), device="cpu").encode(list(TEXTS), convert_to_tensor=True)
-    embedder = load_embedder(read_pipeline(folder))
-    assert embedder.dim == 56
-    assert (_vectors(embedder) - wanted).abs().max() <= 1e-5
+    pipeline = read_pipeline(folder)
+    assert load_embedder(pipeline).dim == 56
+    assert (_vectors(pipeline) - wanted).abs().max() <= 1e-5
 
 
 def test_states_computed_elsewhere_pool_to_the_same_vectors() -> None:
-    embedder = load_embedder(read_pipeline(TINY / "bert-dense"))
-    ids, offsets = flat(token_ids(embedder.pipeline, TEXTS))
+    pipeline = read_pipeline(TINY / "bert-dense")
+    embedder = load_embedder(pipeline)
+    ids, offsets = flat(token_ids(pipeline, TEXTS))
     with torch.inference_mode():
         states = embedder.encoder(ids, offsets)
         assert torch.equal(embedder.pooler(states, offsets), embedder(ids, offsets))
@@ -127,5 +128,5 @@ def test_a_dense_layer_without_its_weights(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no weights"):
         load_embedder(read_pipeline(folder))
     torch.save(tensors, folder / "2_Dense" / "pytorch_model.bin")
-    whole = load_embedder(read_pipeline(TINY / "bert-dense"))
-    assert torch.equal(_vectors(load_embedder(read_pipeline(folder))), _vectors(whole))
+    whole = read_pipeline(TINY / "bert-dense")
+    assert torch.equal(_vectors(read_pipeline(folder)), _vectors(whole))

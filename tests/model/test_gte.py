@@ -81,8 +81,9 @@ def _norm(x: Tensor, weights: dict[str, Tensor], at: str) -> Tensor:
 
 
 def test_states_are_those_of_the_reference() -> None:
-    embedder = load_embedder(read_pipeline(FOLDER))
-    rows = token_ids(embedder.pipeline, TEXTS)
+    pipeline = read_pipeline(FOLDER)
+    embedder = load_embedder(pipeline)
+    rows = token_ids(pipeline, TEXTS)
     wanted = _reference(rows)
     with torch.inference_mode():
         states = embedder.encoder(*flat(rows)).split([len(row) for row in rows])

@@ -53,18 +53,18 @@ def embedder(name: str) -> Embedder:
 
 @cache
 def rows_of(name: str) -> list[list[int]]:
-    return token_ids(embedder(name).pipeline, TEXTS)
+    return token_ids(read_pipeline(TINY / name), TEXTS)
 
 
 @cache
 def compiled(name: str, kind: Kind) -> CompiledEncoder:
     encoder = embedder(name).encoder
-    return CompiledEncoder(encoder, kind, factors(embedder(name)))
+    return CompiledEncoder(encoder, kind, factors(name, embedder(name)))
 
 
-def factors(model: Embedder) -> dict[str, torch.Tensor]:
+def factors(name: str, model: Embedder) -> dict[str, torch.Tensor]:
     """Smoothing factors from the package's own sample, as `yuyi.load` takes them."""
-    sample = sample_tokens(model.pipeline)
+    sample = sample_tokens(read_pipeline(TINY / name))
     return calibrate(model.encoder, torch.from_numpy(sample.ids), torch.from_numpy(sample.offsets))
 
 
@@ -230,7 +230,7 @@ def test_smoothing_brings_outliers_within_reach() -> None:
 def test_eight_bits_in_torch_alone(name: str) -> None:
     rows = rows_of(name)
     other = load_embedder(read_pipeline(TINY / name))
-    quantize_encoder(other.encoder, factors(other))
+    quantize_encoder(other.encoder, factors(name, other))
     with torch.inference_mode():
         wanted, found = embedder(name)(*flat(rows)), other(*flat(rows))
     cosines = torch.nn.functional.cosine_similarity(wanted, found)

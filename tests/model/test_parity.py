@@ -9,14 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from yuyi.model.embedder import Embedder, load_embedder
-from yuyi.pipeline import read_pipeline
+from yuyi.pipeline import Pipeline, read_pipeline
 
 from .oracles import FOLDERS, PEERS, TEXTS, TINY, flat, token_ids
 
 
 @pytest.fixture(scope="module")
 def embedders() -> dict[str, Embedder]:
-    return {name: load_embedder(read_pipeline(TINY / name)) for name in FOLDERS}
+    return {name: load_embedder(_pipeline(name)) for name in FOLDERS}
+
+
+def _pipeline(name: str) -> Pipeline:
+    return read_pipeline(TINY / name)
 
 
 def _vectors(embedder: Embedder, rows: list[list[int]]) -> np.ndarray:
@@ -39,7 +43,7 @@ def test_sentence_transformers_gives_the_same_vectors(name: str, embedders: dict
 
     peer = SentenceTransformer(str(TINY / name), device="cpu")
     wanted = peer.encode(list(TEXTS), batch_size=4)
-    pipeline = embedders[name].pipeline
+    pipeline = _pipeline(name)
     assert pipeline.max_tokens == peer.max_seq_length
     got = _vectors(embedders[name], token_ids(pipeline, TEXTS))
     assert got.shape == wanted.shape
@@ -55,7 +59,7 @@ def test_transformers_gives_the_same_states(name: str, embedders: dict[str, Embe
 
     embedder = embedders[name]
     peer = AutoModel.from_pretrained(TINY / name).eval()
-    limit = embedder.pipeline.max_tokens
+    limit = _pipeline(name).max_tokens
     generator = torch.Generator().manual_seed(3)
     for length in (1, 2, 17, 40, limit):
         row = torch.randint(5, embedder.encoder.config.vocabulary - 1, (length,), generator=generator)
@@ -68,8 +72,8 @@ def test_transformers_gives_the_same_states(name: str, embedders: dict[str, Embe
 @pytest.mark.parametrize("name", FOLDERS)
 def test_the_longest_text_and_what_no_table_has_room_for(name: str, embedders: dict[str, Embedder]) -> None:
     embedder = embedders[name]
-    rows = token_ids(embedder.pipeline, TEXTS)
-    assert max(map(len, rows)) == embedder.pipeline.max_tokens
+    rows = token_ids(_pipeline(name), TEXTS)
+    assert max(map(len, rows)) == _pipeline(name).max_tokens
     too_long = [[5] * (embedder.encoder.config.max_positions + 1)]
     with pytest.raises(ValueError, match=f"{len(too_long[0])} tokens"):
         _vectors(embedder, too_long)
@@ -80,7 +84,7 @@ def test_the_longest_text_and_what_no_table_has_room_for(name: str, embedders: d
 
 @pytest.mark.parametrize("name", FOLDERS)
 def test_alone_as_in_a_batch(name: str, embedders: dict[str, Embedder]) -> None:
-    rows = token_ids(embedders[name].pipeline, TEXTS)
+    rows = token_ids(_pipeline(name), TEXTS)
     together = _vectors(embedders[name], rows)
     alone = np.concatenate([_vectors(embedders[name], [row]) for row in rows])
     assert np.abs(_unit(together) - _unit(alone)).max() <= 1e-6
@@ -92,7 +96,7 @@ def test_alone_as_in_a_batch(name: str, embedders: dict[str, Embedder]) -> None:
 def test_any_order_and_any_company(name: str, embedders: dict[str, Embedder], data: st.DataObject) -> None:
     embedder = embedders[name]
     token = st.integers(5, embedder.encoder.config.vocabulary - 2)
-    row = st.lists(token, min_size=0, max_size=embedder.pipeline.max_tokens)
+    row = st.lists(token, min_size=0, max_size=_pipeline(name).max_tokens)
     rows = data.draw(st.lists(row, min_size=1, max_size=6))
     order = data.draw(st.permutations(range(len(rows))))
     straight = _vectors(embedder, rows)
@@ -103,8 +107,8 @@ def test_any_order_and_any_company(name: str, embedders: dict[str, Embedder], da
 
 @pytest.mark.parametrize("name", FOLDERS)
 def test_gradients_reach_every_parameter(name: str) -> None:
-    embedder = load_embedder(read_pipeline(TINY / name))
-    rows = token_ids(embedder.pipeline, TEXTS)
+    embedder = load_embedder(_pipeline(name))
+    rows = token_ids(_pipeline(name), TEXTS)
     vectors = embedder(*flat(rows))
     (vectors * torch.arange(vectors.shape[1])).sum().backward()
     for parameter_name, parameter in embedder.named_parameters():
@@ -114,8 +118,8 @@ def test_gradients_reach_every_parameter(name: str) -> None:
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_is_close(dtype: torch.dtype, embedders: dict[str, Embedder]) -> None:
-    rows = token_ids(embedders["bert-zh"].pipeline, TEXTS)
-    half = load_embedder(read_pipeline(TINY / "bert-zh"), dtype=dtype)
+    rows = token_ids(_pipeline("bert-zh"), TEXTS)
+    half = load_embedder(_pipeline("bert-zh"), dtype=dtype)
     vectors = _vectors(half, rows)
     assert vectors.dtype == np.float32
     assert _cosines(vectors, _vectors(embedders["bert-zh"], rows)).min() > 0.999

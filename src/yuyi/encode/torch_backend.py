@@ -82,17 +82,17 @@ def open_backend(pipeline: Pipeline, *, device: str | None, dtype: str) -> Torch
         raise InputError("dtype='float16': a CPU is slow in it. Choose bfloat16, or auto.")
     embedder = load_embedder(pipeline)
     if dtype != "auto":
-        return _open(embedder, place, dtype)
+        return _open(embedder, pipeline, place, dtype)
     if candidates := _fast_dtypes(embedder, place):
         sample = sample_tokens(pipeline)
         with torch.inference_mode():
             exact = embedder(torch.from_numpy(sample.ids), torch.from_numpy(sample.offsets))
         for candidate in candidates:
-            backend = _open(embedder, place, candidate)
+            backend = _open(embedder, pipeline, place, candidate)
             vectors = torch.from_numpy(backend.embed(sample, cores=available_cores()))
             if cosine_similarity(vectors, exact).mean() >= FIDELITY:
                 return backend
-    return _open(embedder, place, "float32")
+    return _open(embedder, pipeline, place, "float32")
 
 
 def open_shared(path: str) -> TorchBackend:
@@ -131,9 +131,9 @@ def _fast_dtypes(embedder: Embedder, place: torch.device) -> tuple[str, ...]:
     return ("bfloat16",) if onednn.has_bfloat16() else ()
 
 
-def _open(embedder: Embedder, place: torch.device, dtype: str) -> TorchBackend:
+def _open(embedder: Embedder, pipeline: Pipeline, place: torch.device, dtype: str) -> TorchBackend:
     """A backend that computes in `dtype`; the embedder itself stays as it is, in float32."""
-    encoder, pipeline = embedder.encoder, embedder.pipeline
+    encoder, files = embedder.encoder, _weight_files(pipeline)
     smooth = None
     if dtype == "int8":
         sample = sample_tokens(pipeline)
@@ -149,7 +149,7 @@ def _open(embedder: Embedder, place: torch.device, dtype: str) -> TorchBackend:
             block_characters=8_000,
             token_budget=max(256, _BATCH_VALUES // encoder.config.hidden),
         )
-        return TorchBackend(compiled, embedder.pooler, place, dtype, flow)
+        return TorchBackend(compiled, embedder.pooler, files, place, dtype, flow)
     runner = copy.deepcopy(encoder)
     _set_dtype(runner, place, dtype, smooth)
     large = place.type != "cpu"
@@ -159,7 +159,14 @@ def _open(embedder: Embedder, place: torch.device, dtype: str) -> TorchBackend:
         block_characters=1_000_000 if large else 200_000,
         token_budget=65_536 if large else 8_192,
     )
-    return TorchBackend(runner.to(place), copy.deepcopy(embedder.pooler).to(place), place, dtype, flow)
+    pooler = copy.deepcopy(embedder.pooler).to(place)
+    return TorchBackend(runner.to(place), pooler, files, place, dtype, flow)
+
+
+def _weight_files(pipeline: Pipeline) -> tuple[Path, ...]:
+    """The files that the weights of the encoder and of the heads lie in."""
+    dense = [head.folder for head in pipeline.heads if isinstance(head, Dense)]
+    return tuple(file for folder in (pipeline.transformer, *dense) for file in weight_files(folder))
 
 
 def _set_dtype(
@@ -188,15 +195,12 @@ class TorchBackend:
         self,
         encoder: CompiledEncoder | TransformerEncoder,
         pooler: Pooler,
+        files: tuple[Path, ...],
         device: torch.device,
         dtype: str,
         flow: _Flow,
     ) -> None:
-        pipeline = pooler.pipeline
-        dense = [head.folder for head in pipeline.heads if isinstance(head, Dense)]
-        self.files: tuple[Path, ...] = tuple(
-            file for folder in (pipeline.transformer, *dense) for file in weight_files(folder)
-        )
+        self.files = files
         self.dim = pooler.dim
         self.dtype = dtype
         self.device = str(device)
@@ -235,7 +239,7 @@ class TorchBackend:
         self, encoder: CompiledEncoder, batch: TokenBatch, cores: int, prompt_tokens: int
     ) -> NDArray[np.float32]:
         offsets, keep = batch.offsets, None
-        single = _SINGLE.get(self._pooler.pipeline.pooling)
+        single = _SINGLE.get(self._pooler.pooling)
         if single is not None and not prompt_tokens and batch.lengths.all():
             # Pooling reads one token of each text, so the last layer computes no other.
             keep, offsets = single(offsets), np.arange(len(offsets))

@@ -8,16 +8,16 @@ import torch
 from torch import nn
 
 from yuyi.model.config import read_config
-from yuyi.model.heads import load_heads
+from yuyi.model.heads import DenseHead, load_heads
 from yuyi.model.pooling import pool
 from yuyi.model.weights import load_encoder
-from yuyi.pipeline import Dense
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from yuyi.model.encoder import TransformerEncoder
-    from yuyi.pipeline import Pipeline
+    from yuyi.model.heads import UnitLength
+    from yuyi.pipeline import Pipeline, Pooling
 
 
 class Embedder(nn.Module):
@@ -27,11 +27,6 @@ class Embedder(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.pooler = pooler
-
-    @property
-    def pipeline(self) -> Pipeline:
-        """What the folder says of itself."""
-        return self.pooler.pipeline
 
     @property
     def dim(self) -> int:
@@ -45,7 +40,7 @@ class Embedder(nn.Module):
             ids: (tokens,) int, token ids of all texts one after another.
             offsets: (rows + 1,) int64; text `i` owns `ids[offsets[i]:offsets[i + 1]]`.
             prompt_tokens: how many tokens at the start of each text are the prompt's, the first special
-                token included; they are left out of pooling where the folder says so.
+                token included; they are left out of pooling where the model says so.
 
         Raises:
             InputError: a text is longer than the model's positions.
@@ -55,19 +50,34 @@ class Embedder(nn.Module):
 
 
 class Pooler(nn.Module):
-    """Token states to vectors: the folder's pooling, then its heads."""
+    """Token states to vectors: pooling, then the heads.
 
-    def __init__(self, pipeline: Pipeline, hidden: int) -> None:
+    Attributes:
+        pooling: how token states become one vector; the results of several are concatenated.
+        include_prompt: whether the tokens of a prompt take part in pooling.
+        heads: what follows, each a `DenseHead` or a `UnitLength`.
+        dim: length of the vectors.
+    """
+
+    def __init__(
+        self,
+        pooling: tuple[Pooling, ...],
+        heads: tuple[DenseHead | UnitLength, ...],
+        hidden: int,
+        *,
+        include_prompt: bool = True,
+    ) -> None:
         super().__init__()
-        self.pipeline = pipeline
-        self.heads = load_heads(pipeline.heads, len(pipeline.pooling) * hidden)
-        dense = [head.out_features for head in pipeline.heads if isinstance(head, Dense)]
-        self.dim: int = dense[-1] if dense else len(pipeline.pooling) * hidden
+        self.pooling = pooling
+        self.include_prompt = include_prompt
+        self.heads = nn.Sequential(*heads)
+        dense = [head.out_features for head in heads if isinstance(head, DenseHead)]
+        self.dim: int = dense[-1] if dense else len(pooling) * hidden
 
     def forward(self, states: Tensor, offsets: Tensor, prompt_tokens: int = 0) -> Tensor:
         """(rows, dim) float32 from states (tokens, hidden), whoever computed them; see `Embedder.forward`."""
-        skip = 0 if self.pipeline.include_prompt else prompt_tokens
-        vectors: Tensor = self.heads(pool(states, offsets, self.pipeline.pooling, skip))
+        skip = 0 if self.include_prompt else prompt_tokens
+        vectors: Tensor = self.heads(pool(states, offsets, self.pooling, skip))
         return vectors
 
 
@@ -83,6 +93,7 @@ def load_embedder(pipeline: Pipeline, *, device: str = "cpu", dtype: torch.dtype
         ModelError: a file is damaged, or config and weights contradict each other.
     """
     config = read_config(pipeline.transformer)
-    pooler = Pooler(pipeline, config.hidden)
+    heads = load_heads(pipeline.heads, len(pipeline.pooling) * config.hidden)
+    pooler = Pooler(pipeline.pooling, heads, config.hidden, include_prompt=pipeline.include_prompt)
     encoder = load_encoder(pipeline.transformer, config, dtype)
     return Embedder(encoder, pooler).eval().to(device)

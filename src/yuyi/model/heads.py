@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
+import torch
 from torch import nn
 from torch.nn import functional
 
@@ -34,13 +35,36 @@ class UnitLength(nn.Module):
         return functional.normalize(vectors, dim=-1)
 
 
-def load_heads(heads: tuple[Dense | Normalize, ...], dim: int) -> nn.Sequential:
+class DenseHead(nn.Sequential):
+    """A linear layer, then a function of each value.
+
+    Attributes:
+        in_features: length of the vectors that go in.
+        out_features: length of the vectors that come out.
+        activation: name of the function.
+    """
+
+    def __init__(
+        self, in_features: int, out_features: int, *, bias: bool = True, activation: Activation = "identity"
+    ) -> None:
+        super().__init__(nn.Linear(in_features, out_features, bias=bias), _ACTIVATIONS[activation]())
+        self.in_features = in_features
+        self.out_features = out_features
+        self.activation = activation
+
+    @property
+    def linear(self) -> nn.Linear:
+        """The layer that holds the weights."""
+        return cast("nn.Linear", self[0])
+
+
+def load_heads(heads: tuple[Dense | Normalize, ...], dim: int) -> tuple[DenseHead | UnitLength, ...]:
     """The heads of a folder as modules, float32, for pooled vectors of `dim`.
 
     Raises:
         ModelError: a dense layer does not fit what comes before it, or its weights are damaged.
     """
-    modules: list[nn.Module] = []
+    modules: list[DenseHead | UnitLength] = []
     for head in heads:
         if isinstance(head, Dense):
             if head.in_features != dim:
@@ -52,18 +76,19 @@ def load_heads(heads: tuple[Dense | Normalize, ...], dim: int) -> nn.Sequential:
             dim = head.out_features
         else:
             modules.append(UnitLength())
-    return nn.Sequential(*modules)
+    return tuple(modules)
 
 
-def _load_dense(head: Dense) -> nn.Sequential:
-    linear = nn.Linear(head.in_features, head.out_features, bias=head.bias, device="meta")
+def _load_dense(head: Dense) -> DenseHead:
+    with torch.device("meta"):
+        module = DenseHead(head.in_features, head.out_features, bias=head.bias, activation=head.activation)
     tensors = read_tensors(head.folder)
     state = {}
-    for name, parameter in linear.named_parameters():
+    for name, parameter in module.linear.named_parameters():
         source = f"linear.{name}"
         if source not in tensors:
             raise ModelError(f"{head.folder}: the weights lack {source}. Fetch them again.")
         check_tensor(source, tensors[source], tuple(parameter.shape), head.folder)
         state[name] = tensors[source].float()
-    linear.load_state_dict(state, assign=True)
-    return nn.Sequential(linear, _ACTIVATIONS[head.activation]())
+    module.linear.load_state_dict(state, assign=True)
+    return module
