@@ -3,12 +3,10 @@ from __future__ import annotations
 import json
 from collections import Counter
 
-import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yuyi.train.batches import Sampler, take
-from yuyi.types import TokenBatch
+from yuyi.train.batches import Sampler
 
 SIZES = st.lists(st.integers(1, 40), min_size=1, max_size=4)
 
@@ -59,15 +57,3 @@ def test_a_restored_sampler_draws_what_would_have_come(
         restored.restore(state)
         found = [(source, rows.tolist()) for source, rows in (restored.draw() for _ in range(after))]
         assert found == expected
-
-
-@given(lengths=st.lists(st.integers(0, 5), min_size=1, max_size=8), data=st.data())
-def test_take_gives_the_named_texts(lengths: list[int], data: st.DataObject) -> None:
-    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    batch = TokenBatch(np.arange(offsets[-1], dtype=np.int32), offsets)
-    rows = data.draw(st.lists(st.integers(0, len(lengths) - 1), max_size=10))
-    taken = take(batch, np.array(rows, dtype=np.int64))
-    assert [taken.ids[taken.offsets[i] : taken.offsets[i + 1]].tolist() for i in range(len(rows))] == [
-        batch.ids[offsets[row] : offsets[row + 1]].tolist() for row in rows
-    ]
-    assert taken.ids.dtype == np.int32

@@ -46,17 +46,19 @@ def test_a_source_for_each_collection_and_kind() -> None:
         ("b", "qa", 5),
     ]
     classification, sts, qa = sources
-    assert not len(classification.right.ids)
+    assert not len(classification.documents.tokens.ids)
     assert sts.labels.tolist() == [0, 1, 2, 3, 4]
     assert np.isnan(qa.labels).all()
-    assert qa.left_keys.tolist() == [0, 1, 2, 0, 1]
-    assert qa.right_keys.tolist() == [0] * 5
-    assert qa.right.ids[: len(ids("今天天气"))].tolist() == ids("今天天气")
+    assert qa.queries.keys[[3, 4]].tolist() == qa.queries.keys[:2].tolist()
+    assert len(set(qa.queries.keys.tolist())) == 3
+    assert len(set(qa.documents.keys.tolist())) == 1
+    assert sts.queries.keys[0] == classification.queries.keys[0] != qa.queries.keys[0]
+    assert qa.documents.tokens.ids[: len(ids("今天天气"))].tolist() == ids("今天天气")
 
 
 def test_what_a_teacher_was_asked_is_a_source() -> None:
     source = teacher_source(["passport", "", "胡子"], TOKENIZER, 8)
     assert (source.kind, len(source)) == ("teacher", 3)
-    assert source.left is source.right
+    assert source.queries is source.documents
     assert np.isnan(source.labels).all()
-    assert source.left.lengths.tolist() == [1, 0, 1]
+    assert source.queries.tokens.lengths.tolist() == [1, 0, 1]

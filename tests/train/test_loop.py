@@ -9,14 +9,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from yuyi.errors import InputError, RecipeError
-from yuyi.train.batches import Source
-from yuyi.train.config import Stage, TableConfig, Task
+from yuyi.train.config import Course, Stage, Task
 from yuyi.train.loop import Trainer
-from yuyi.train.table import Parts
+from yuyi.train.sources import Column, Source
+from yuyi.train.table import Parts, TokenTable
+from yuyi.train.tasks import EmbeddingRunner
 from yuyi.types import TokenBatch
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
 PIECES = [*(f"p{number}" for number in range(30)), "胡", "子", "胡子", "大胡子", "passport", "passports"]
 PARTS = Parts.of(PIECES)
@@ -35,9 +39,8 @@ def source(name: str, kind: str, rows: int, labels: list[float] | None = None) -
     values = np.full(rows, np.nan) if labels is None else np.resize(labels, rows)
     keys = np.arange(rows, dtype=np.int64) // 2
     seed = len(name)
-    return Source(
-        name, kind, texts(rows, seed), texts(rows, seed + 50), values.astype(np.float32), keys, keys[::-1]
-    )
+    queries, documents = Column(texts(rows, seed), keys), Column(texts(rows, seed + 50), -1 - keys[::-1])
+    return Source.of(name, kind, queries, documents, values.astype(np.float32))
 
 
 SOURCES = (
@@ -48,7 +51,7 @@ SOURCES = (
     source("reviews", "classification", 33, [0, 1, 2]),
     source("teacher", "teacher", 40),
 )
-CONFIG = TableConfig(
+CONFIG = Course(
     dims={8: 1.0, 4: 0.5},
     threads=1,
     average={"weak": 0.25},
@@ -75,19 +78,37 @@ CONFIG = TableConfig(
 STEPS = sum(stage.steps for stage in CONFIG.stages)
 
 
-def trainer(config: TableConfig = CONFIG) -> Trainer:
-    return Trainer(config, PARTS, START, SOURCES, TEACHER)
+class Training:
+    """A token table on its way through a course."""
+
+    def __init__(
+        self,
+        course: Course = CONFIG,
+        start: NDArray[np.float32] = START,
+        sources: Sequence[Source] = SOURCES,
+        teacher: NDArray[np.float32] = TEACHER,
+    ) -> None:
+        self.table = TokenTable(PARTS, start)
+
+        def open_task(task: Task, seed: Sequence[int]) -> EmbeddingRunner:
+            return EmbeddingRunner(task, self.table, sources, course.dims, course.exponent, seed, teacher)
+
+        self.trainer = Trainer(course, self.table, open_task)
+
+    def run(self, *args: Any, **options: Any) -> NDArray[np.float32]:
+        self.trainer.run(*args, **options)
+        return self.table.fold()
 
 
-WHOLE = trainer().run()
+WHOLE = Training().run()
 
 
 def test_two_runs_give_the_same_bits() -> None:
-    again = trainer().run()
+    again = Training().run()
     assert again.tobytes() == WHOLE.tobytes()
     assert again.shape == (len(PIECES), 8)
-    assert trainer(replace(CONFIG, seed=1)).run().tobytes() != WHOLE.tobytes()
-    assert not np.array_equal(WHOLE, Trainer(CONFIG, PARTS, START, SOURCES, -TEACHER).run())
+    assert Training(replace(CONFIG, seed=1)).run().tobytes() != WHOLE.tobytes()
+    assert not np.array_equal(WHOLE, Training(teacher=-TEACHER).run())
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -98,16 +119,16 @@ def test_stopped_and_resumed_is_uninterrupted(
     """Stops may fall on the last step of a stage, and follow each other."""
     checkpoint = tmp_path_factory.mktemp("run") / "checkpoint.safetensors"
     for stop in stops:
-        trainer().run(checkpoint, every, stop_after=stop)
+        Training().run(checkpoint, every, stop_after=stop)
         assert checkpoint.exists()
-    assert trainer().run(checkpoint, every).tobytes() == WHOLE.tobytes()
+    assert Training().run(checkpoint, every).tobytes() == WHOLE.tobytes()
 
 
 @pytest.mark.parametrize("stop", [7, 13])
 def test_a_stop_at_the_end_of_a_stage(tmp_path: Path, stop: int) -> None:
     checkpoint = tmp_path / "checkpoint.safetensors"
-    trainer().run(checkpoint, stop_after=stop)
-    assert trainer().run(checkpoint).tobytes() == WHOLE.tobytes()
+    Training().run(checkpoint, stop_after=stop)
+    assert Training().run(checkpoint).tobytes() == WHOLE.tobytes()
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.safetensors"]
 
 
@@ -120,21 +141,21 @@ def test_killed_between_checkpoints(tmp_path: Path) -> None:
 
     checkpoint = tmp_path / "checkpoint.safetensors"
     with pytest.raises(KeyboardInterrupt):
-        trainer().run(checkpoint, every=4, log=kill)
-    assert trainer().run(checkpoint, every=4).tobytes() == WHOLE.tobytes()
+        Training().run(checkpoint, every=4, log=kill)
+    assert Training().run(checkpoint, every=4).tobytes() == WHOLE.tobytes()
 
 
 def test_the_average_of_stages_is_of_their_last_vectors() -> None:
     plain = replace(CONFIG, average={})
-    first = trainer(replace(plain, stages=CONFIG.stages[:1])).run()
-    last = trainer(plain).run()
+    first = Training(replace(plain, stages=CONFIG.stages[:1])).run()
+    last = Training(plain).run()
     np.testing.assert_allclose(WHOLE, 0.25 * first + 0.75 * last, atol=1e-4)
 
 
 def test_the_log_tells_of_each_stage() -> None:
     entries: list[dict[str, Any]] = []
     long = replace(CONFIG, stages=(replace(CONFIG.stages[0], steps=45),), average={})
-    trainer(long).run(log=entries.append)
+    Training(long).run(log=entries.append)
     assert [(entry["stage"], entry["step"], entry["of"]) for entry in entries] == [
         ("weak", 20, 45),
         ("weak", 40, 45),
@@ -145,19 +166,19 @@ def test_the_log_tells_of_each_stage() -> None:
 
 
 def test_a_loss_that_is_not_finite_stops_the_run() -> None:
-    broken = Trainer(CONFIG, PARTS, np.full_like(START, np.nan), SOURCES, TEACHER)
+    broken = Training(start=np.full_like(START, np.nan))
     with pytest.raises(RecipeError, match=r"stage weak, step 1: the (contrast|align) loss is nan\. Lower"):
         broken.run()
 
 
 def test_a_task_without_sources_is_refused() -> None:
     with pytest.raises(RecipeError, match=r"task labels .*no source has pairs"):
-        Trainer(CONFIG, PARTS, START, SOURCES[:4] + SOURCES[5:], TEACHER).run()
+        Training(sources=SOURCES[:4] + SOURCES[5:]).run()
 
 
 def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
     checkpoint = tmp_path / "checkpoint.safetensors"
-    trainer().run(checkpoint, stop_after=3)
+    Training().run(checkpoint, stop_after=3)
     checkpoint.write_bytes(checkpoint.read_bytes()[:200])
     with pytest.raises(InputError, match=r"checkpoint\.safetensors: damaged checkpoint.*Delete it"):
-        trainer().run(checkpoint)
+        Training().run(checkpoint)

@@ -10,7 +10,7 @@ from tokenizers import Tokenizer
 from yuyi.errors import RecipeError
 from yuyi.records import Pair
 from yuyi.text.tokenizer import SEPARATOR
-from yuyi.train.config import Stage, TableConfig, Task
+from yuyi.train.config import Course, Stage, Task
 from yuyi.train.static import first_vectors, train_table
 from yuyi.train.table import Parts
 from yuyi.train.vocabulary import UNKNOWN
@@ -24,10 +24,8 @@ PAIRS = [
 ]
 
 
-def config(*tasks: Task, steps: int = 5) -> TableConfig:
-    return TableConfig(
-        dims={16: 1.0, 8: 0.5}, threads=1, stages=(Stage(name="weak", steps=steps, tasks=tasks),)
-    )
+def config(*tasks: Task, steps: int = 5) -> Course:
+    return Course(dims={16: 1.0, 8: 0.5}, threads=1, stages=(Stage(name="weak", steps=steps, tasks=tasks),))
 
 
 def test_a_trained_table_brings_partners_together() -> None:
@@ -54,7 +52,7 @@ def test_frequent_pieces_start_short() -> None:
 def test_words_that_the_teacher_knows_start_with_its_vectors() -> None:
     vectors = np.eye(3, 16, dtype=np.float32)
     teacher = (["passport", "watch", "not a piece"], vectors)
-    still = TableConfig(
+    still = Course(
         dims={16: 1.0},
         threads=1,
         stages=(Stage(name="rest", steps=1, learning_rate=1e-9, tasks=(Task(objective="align", batch=2),)),),

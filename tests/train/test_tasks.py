@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from yuyi.errors import RecipeError
-from yuyi.train.batches import Source
 from yuyi.train.config import Task
 from yuyi.train.losses import alignment, cosent, info_nce, label_contrast, relation
+from yuyi.train.sources import Column, Source
 from yuyi.train.table import Parts, TokenTable
-from yuyi.train.tasks import Drawer, fits
+from yuyi.train.tasks import EmbeddingRunner, fits
 from yuyi.types import TokenBatch
 
 PARTS = Parts.of([f"p{number}" for number in range(20)])
@@ -21,17 +21,19 @@ NAN = float("nan")
 def source(kind: str, labels: list[float], left: list[int], right: list[int], name: str = "made") -> Source:
     """Texts of one piece each; equal pieces are equal texts."""
     offsets = np.arange(len(labels) + 1, dtype=np.int64)
-    batches = [TokenBatch(np.array(side, dtype=np.int32), offsets) for side in (left, right)]
-    keys = [np.array(side, dtype=np.int64) for side in (left, right)]
-    return Source(name, kind, *batches, np.array(labels, dtype=np.float32), *keys)
+    queries, documents = (
+        Column(TokenBatch(np.array(side, dtype=np.int32), offsets), np.array(side, dtype=np.int64))
+        for side in (left, right)
+    )
+    return Source.of(name, kind, queries, documents, np.array(labels, dtype=np.float32))
 
 
 def loss_of(task: Task, made: Source, teacher: np.ndarray | None = None) -> float:
     """The loss of a batch that is the whole source."""
-    drawer = Drawer(task, [made], DIMS, 0.5, [0], teacher)
-    loss = drawer.loss(TokenTable(PARTS, VECTORS))
-    loss.backward()  # type: ignore[no-untyped-call]
-    return loss.item()
+    table = TokenTable(PARTS, VECTORS)
+    loss = EmbeddingRunner(task, table, [made], DIMS, 0.5, [0], teacher).run([0])
+    assert table.step(0.1) > 0
+    return loss
 
 
 def rows(pieces: list[int]) -> torch.Tensor:
@@ -107,8 +109,9 @@ def test_alignment_mixes_with_the_relations_in_a_batch() -> None:
 
 def test_sources_weigh_by_size_and_emphasis() -> None:
     made = [source("qa", [NAN] * 4, [0] * 4, [1] * 4, "a"), source("qa", [NAN] * 16, [0] * 16, [1] * 16, "b")]
-    drawer = Drawer(Task(objective="contrast", batch=2, emphasis={"a": 2.0, "qa": 5.0}), made, DIMS, 0.5, [0])
-    drawn = [drawer.sampler.draw()[0] for _ in range(2_000)]
+    task = Task(objective="contrast", batch=2, emphasis={"a": 2.0, "qa": 5.0})
+    runner = EmbeddingRunner(task, TokenTable(PARTS, VECTORS), made, DIMS, 0.5, [0])
+    drawn = [runner.sampler.draw()[0] for _ in range(2_000)]
     assert np.mean(drawn) == pytest.approx(
         1 / 2, abs=0.05
     )  # 16 ** 0.5 against 2 * 4 ** 0.5; both are of one kind
@@ -116,4 +119,11 @@ def test_sources_weigh_by_size_and_emphasis() -> None:
 
 def test_a_task_without_a_source_is_refused() -> None:
     with pytest.raises(RecipeError, match=r"task judged \('sts',\): no source has pairs for it"):
-        Drawer(Task(objective="judged", kinds=("sts",)), [source("qa", [NAN], [0], [1])], DIMS, 0.5, [0])
+        EmbeddingRunner(
+            Task(objective="judged", kinds=("sts",)),
+            TokenTable(PARTS, VECTORS),
+            [source("qa", [NAN], [0], [1])],
+            DIMS,
+            0.5,
+            [0],
+        )

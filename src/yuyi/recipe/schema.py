@@ -10,7 +10,7 @@ from yuyi.config import REFUSE_UNKNOWN, check_settings, read_yaml
 from yuyi.data.config import DataConfig
 from yuyi.errors import RecipeError
 from yuyi.extras import require
-from yuyi.train.config import TableConfig  # noqa: TC001 (pydantic reads the annotation)
+from yuyi.train.config import Course  # noqa: TC001 (pydantic reads the annotation)
 from yuyi.train.teacher import TeacherConfig  # noqa: TC001 (pydantic reads the annotation)
 from yuyi.train.vocabulary import VocabularyConfig
 
@@ -77,7 +77,7 @@ class Recipe:
     license: str
     languages: tuple[str, ...]
     data: str
-    table: TableConfig
+    table: Course
     documents: tuple[SourceEntry, ...] = ()
     pairs: tuple[SourceEntry, ...] = ()
     vocabulary: VocabularyConfig = field(default_factory=VocabularyConfig)

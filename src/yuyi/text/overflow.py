@@ -97,6 +97,10 @@ class Frame:
         """Number of special tokens around a text."""
         return len(self.prefix) + len(self.suffix)
 
+    def limited(self, max_tokens: int | None) -> Frame:
+        """The same special tokens with another limit."""
+        return Frame(self.prefix, self.suffix, max_tokens)
+
 
 @dataclass(frozen=True, slots=True)
 class Fitted:

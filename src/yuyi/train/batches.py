@@ -6,52 +6,14 @@ after a restart are those that would have come without it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-
-from yuyi.types import TokenBatch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """The pairs of one collection, tokenised.
-
-    Attributes:
-        name: of the collection.
-        kind: what the two texts of a pair are to each other.
-        left: tokens of every `text_a`.
-        right: tokens of every `text_b`.
-        labels: (rows,) float32, NaN where a pair has none.
-        left_keys: (rows,) int64, equal where the texts are equal.
-        right_keys: likewise for `text_b`.
-    """
-
-    name: str
-    kind: str
-    left: TokenBatch
-    right: TokenBatch
-    labels: NDArray[np.float32]
-    left_keys: NDArray[np.int64]
-    right_keys: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-
-def take(batch: TokenBatch, rows: NDArray[np.int64]) -> TokenBatch:
-    """The texts `rows` of a batch, in that order."""
-    lengths = batch.lengths[rows]
-    offsets = np.zeros(len(rows) + 1, dtype=np.int64)
-    np.cumsum(lengths, out=offsets[1:])
-    flat = np.arange(offsets[-1]) + np.repeat(batch.offsets[rows] - offsets[:-1], lengths)
-    return TokenBatch(batch.ids[flat], offsets)
 
 
 class Sampler:

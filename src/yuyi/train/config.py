@@ -1,4 +1,4 @@
-"""What decides a training run of a token table. Built by hand, or read from a recipe."""
+"""What decides a training run. Built by hand, or read from a file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Pos
 from yuyi.config import REFUSE_UNKNOWN
 
 Share = Annotated[float, Field(ge=0, le=1)]
-Objective = Literal["contrast", "judged", "labels", "align"]
+Objective = Literal["contrast", "judged", "labels", "align", "distil", "mlm", "retromae"]
+Form = Literal["forward", "symmetric", "improved"]
+Diagonal = Literal["twice", "once"]
+HardnessOn = Literal["hard_negatives", "in_batch_negatives", "all_negatives"]
+Schedule = Literal["linear", "cosine", "wsd"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,44 +22,80 @@ class Task:
     """One kind of batch: which rows it draws, and which objective they get.
 
     Attributes:
-        objective: `contrast`: symmetric InfoNCE with in-batch negatives. `judged`: CoSENT over the labels
+        objective: `contrast`: InfoNCE with in-batch and hard negatives. `judged`: CoSENT over the labels
             plus InfoNCE over the pairs with the highest label, the others' `text_b` being further negatives
             where the label is 0. `labels`: supervised contrast of `text_a` by label. `align`: cosine to the
             teacher's embeddings, mixed with the teacher's similarities between the texts of a batch.
+            `distil`: a teacher's scores of a row's candidates. `mlm`: masked words. `retromae`: masked words
+            and a weak decoder that reads the embedding.
         share: how often this task is drawn, relative to the others of its stage.
+        weight: factor on its loss.
         kinds: kinds of pairs that it draws from; empty for every kind that fits the objective.
+        sources: names of the collections that it draws from; empty for all.
         emphasis: factor on the sampling weight of a source, by its name or by its kind.
         batch: rows in a batch; all of them from one source.
-        temperature: of InfoNCE, of the supervised contrast, or of the similarities in `align`.
+        temperature: of InfoNCE, of the supervised contrast, or of the similarities in `align` and `distil`.
+        form: which similarities InfoNCE normalises over (`yuyi.train.losses.info_nce`).
+        diagonal: how often the `improved` form counts a pair's own similarity.
+        negatives: hard negatives of a row that take part, at most; taken from those that the row brings.
+        margin: a negative that is more similar to the query than its own document by more than this cosine
+            is taken for an unmarked answer and left out; None keeps all.
+        hardness: weight of negatives by their similarity; 0 for none.
+        hardness_on: which negatives `hardness` weighs.
+        spread: weight of the spread-out regulariser beside the loss.
         scale: of CoSENT.
         ranking: weight of CoSENT against InfoNCE in `judged`.
         relation: weight of the similarities between texts in `align`, 0 to 1; the cosine has the rest.
+        query_prompt: name of the prompt before `text_a`, or names by language; empty for none.
+        document_prompt: likewise before `text_b` and the negatives.
+        query_tokens: tokens of `text_a` that are read, special tokens included; None for the run's `longest`.
+        document_tokens: likewise of `text_b` and the negatives.
     """
 
     __pydantic_config__: ClassVar = REFUSE_UNKNOWN
 
     objective: Objective
     share: PositiveFloat = 1.0
+    weight: PositiveFloat = 1.0
     kinds: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
     emphasis: dict[str, PositiveFloat] = field(default_factory=dict)
     batch: PositiveInt = 2048
     temperature: PositiveFloat = 0.05
+    form: Form = "symmetric"
+    diagonal: Diagonal = "twice"
+    negatives: NonNegativeInt = 1
+    margin: NonNegativeFloat | None = None
+    hardness: NonNegativeFloat = 0.0
+    hardness_on: HardnessOn = "hard_negatives"
+    spread: NonNegativeFloat = 0.0
     scale: PositiveFloat = 20.0
     ranking: NonNegativeFloat = 1.0
     relation: Share = 0.0
+    query_prompt: str | dict[str, str] = ""
+    document_prompt: str | dict[str, str] = ""
+    query_tokens: PositiveInt | None = None
+    document_tokens: PositiveInt | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """A run of steps with one mixture of tasks; the learning rate falls linearly to a share of its start.
+    """A run of steps with one mixture of tasks and one optimiser.
 
     Attributes:
         name: what the log calls it.
         steps: number of updates.
         tasks: what is drawn.
-        learning_rate: of Adam, at the first step.
+        learning_rate: the highest, reached after the warm-up.
         final_rate: share of the learning rate that is left at the last step.
         warmup: steps over which the learning rate rises from zero.
+        schedule: how it falls afterwards: `linear`, `cosine`, or `wsd` (warm-up, stable, decay: it stays, and
+            falls linearly over the last fifth of the steps).
+        weight_decay: of AdamW, on matrices only; a token table has none.
+        clip: the gradient is scaled down to this norm; None leaves it. A token table is never clipped.
+        balanced: each step draws every task once and adds their losses, each times its share (Conan), instead
+            of drawing one task by its share.
+        ema: share of the past in a moving average of the weights that ends the stage; 0 for none.
     """
 
     __pydantic_config__: ClassVar = REFUSE_UNKNOWN
@@ -66,11 +106,16 @@ class Stage:
     learning_rate: PositiveFloat = 0.1
     final_rate: Share = 0.0
     warmup: NonNegativeInt = 0
+    schedule: Schedule = "linear"
+    weight_decay: NonNegativeFloat = 0.01
+    clip: PositiveFloat | None = 1.0
+    balanced: bool = False
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TableConfig:
-    """What decides a token table, but for its vocabulary and its data.
+class Course:
+    """The stages that a model goes through, and what they have in common.
 
     Attributes:
         dims: Matryoshka dimensions with their weights, largest first.

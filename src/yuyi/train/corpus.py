@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from yuyi.text.tokenizer import BatchTokenizer
-from yuyi.train.batches import Source
+from yuyi.train.sources import Column, Source
 from yuyi.types import TokenBatch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from numpy.typing import NDArray
     from tokenizers import Tokenizer
 
     from yuyi.records import Pair
@@ -57,35 +57,30 @@ def read_sources(
     sources = []
     for (name, kind), (left, right, labels) in sorted(groups.items()):
         if len(labels) >= smallest:
-            sources.append(
-                Source(
-                    name,
-                    kind,
-                    tokenize(left, batches, longest),
-                    tokenize(right, batches, longest),
-                    np.asarray(labels, dtype=np.float32),
-                    _keys(left),
-                    _keys(right),
-                )
-            )
+            queries, documents = (_column(texts, batches, longest) for texts in (left, right))
+            sources.append(Source.of(name, kind, queries, documents, np.asarray(labels, dtype=np.float32)))
     return sources
 
 
 def teacher_source(texts: Sequence[str], tokenizer: Tokenizer, longest: int) -> Source:
     """The texts that a teacher has embedded, as a source of kind `teacher`; both sides are the same text."""
-    batch = tokenize(texts, BatchTokenizer(tokenizer), longest)
-    labels = np.full(len(texts), np.nan, dtype=np.float32)
-    keys = np.arange(len(texts), dtype=np.int64)
-    return Source("teacher", "teacher", batch, batch, labels, keys, keys)
+    column = _column(texts, BatchTokenizer(tokenizer), longest)
+    return Source.of("teacher", "teacher", column, column)
+
+
+def text_key(text: str) -> int:
+    """A 64-bit number that is equal for equal texts, the same in every process."""
+    return int.from_bytes(
+        blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little", signed=True
+    )
+
+
+def _column(texts: Sequence[str], tokenizer: BatchTokenizer, longest: int) -> Column:
+    keys = np.fromiter(map(text_key, texts), dtype=np.int64, count=len(texts))
+    return Column(tokenize(texts, tokenizer, longest), keys)
 
 
 def _head(text: str, longest: int) -> str:
     """The start of a text, with all the characters that its first `longest` tokens are likely to need."""
     per_token = _ASCII_CHARACTERS_PER_TOKEN if text[:80].isascii() else _CHARACTERS_PER_TOKEN
     return text[: longest * per_token]
-
-
-def _keys(texts: Sequence[str]) -> NDArray[np.int64]:
-    """A number for each text, equal for equal texts."""
-    numbers: dict[str, int] = {}
-    return np.asarray([numbers.setdefault(text, len(numbers)) for text in texts], dtype=np.int64)

@@ -1,68 +1,66 @@
-"""The training loop of a token table: stages of steps, a checkpoint now and then, one log line a while."""
+"""The training loop: stages of steps, a checkpoint now and then, one log line a while."""
 
 from __future__ import annotations
 
-import json
+import math
 import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import safetensors.torch
 import torch
 
-from yuyi.artifacts import publish_file
-from yuyi.errors import InputError, RecipeError
-from yuyi.train.table import TokenTable
-from yuyi.train.tasks import Drawer
+from yuyi.errors import RecipeError
+from yuyi.train.checkpoint import read_checkpoint, write_checkpoint
+from yuyi.train.distributed import ALONE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from numpy.typing import NDArray
+    from torch import Tensor
 
-    from yuyi.train.batches import Source
-    from yuyi.train.config import Stage, TableConfig
-    from yuyi.train.table import Parts
+    from yuyi.train.config import Course, Stage, Task
+    from yuyi.train.distributed import World
+    from yuyi.train.learner import Learner
+    from yuyi.train.tasks import Runner
+
+    Log = Callable[[dict[str, Any]], None]
 
 _LOG_EVERY = 20
 
 
 class Trainer:
-    """Trains a token table; `run` goes on from the checkpoint where there is one."""
+    """Takes a learner through a course; `run` goes on from the checkpoint where there is one."""
 
     def __init__(
         self,
-        config: TableConfig,
-        parts: Parts,
-        start: NDArray[np.float32],
-        sources: Sequence[Source],
-        teacher: NDArray[np.float32] | None = None,
+        course: Course,
+        learner: Learner,
+        open_task: Callable[[Task, Sequence[int]], Runner],
+        world: World = ALONE,
     ) -> None:
         """Take everything a run depends on.
 
         Args:
-            config: stages, dimensions, seed.
-            parts: of the vocabulary's pieces.
-            start: (parts, dim) float32 first vectors.
-            sources: tokenised pairs; teacher texts are a source of kind `teacher`.
-            teacher: (teacher texts, dim) float32, row by row for that source.
+            course: stages and seed.
+            learner: what is trained; it holds the result.
+            open_task: a task at work, from the task and the numbers that seed it.
+            world: the ranks that train together.
         """
-        torch.set_num_threads(config.threads)
-        self._config = config
-        self._parts = parts
-        self._start = start
-        self._sources = sources
-        self._teacher = teacher
+        torch.set_num_threads(course.threads)
+        self._course = course
+        self._learner = learner
+        self._open_task = open_task
+        self._world = world
 
     def run(
         self,
         checkpoint: Path | None = None,
         every: int = 500,
-        log: Callable[[dict[str, Any]], None] | None = None,
+        log: Log | None = None,
         stop_after: int | None = None,
-    ) -> NDArray[np.float32]:
-        """(pieces, dim) float32, the folded table after the last stage.
+    ) -> bool:
+        """Whether the course came to its end; the learner then holds the final weights.
 
         Args:
             checkpoint: file that holds the state, read at the start where it exists and written as the run
@@ -70,118 +68,121 @@ class Trainer:
             every: steps between checkpoints.
             log: called with one dictionary every few steps.
             stop_after: end early after this many steps in all, as if killed (for tests).
+
+        Raises:
+            RecipeError: a task finds no rows, or a loss is not finite.
+            InputError: the checkpoint is damaged.
         """
-        vectors, averaged, first_stage, state = self._resume(checkpoint)
+        saved = read_checkpoint(checkpoint) if checkpoint and checkpoint.exists() else None
+        first = saved[1]["stage"] if saved else 0
+        averaged = _named(saved[0], "averaged") if saved else {}
         done = 0
-        for number in range(first_stage, len(self._config.stages)):
-            stage = self._config.stages[number]
-            table = TokenTable(self._parts, vectors)
-            drawers = self._drawers(stage, number)
-            chooser = np.random.default_rng([self._config.seed, number])
-            begin = self._restore(table, drawers, chooser, state) if state else 0
-            state = None
-            for step in self._steps(stage, begin, table, drawers, chooser, log):
+        for number in range(first, len(self._course.stages)):
+            stage = _StageRun(self, self._course.stages[number], number, averaged)
+            if saved:
+                stage.restore(*saved)
+                saved = None
+            while stage.step < stage.stage.steps:
+                stage.advance(log)
                 done += 1
-                if checkpoint and (step % every == 0 or done == stop_after):
-                    self._save(checkpoint, number, step, table, averaged, drawers, chooser)
+                if checkpoint and (stage.step % every == 0 or done == stop_after):
+                    write_checkpoint(checkpoint, *stage.state())
                 if done == stop_after:
-                    return table.fold()
-            vectors = table.vectors.numpy()
-            averaged = averaged + vectors * self._config.average.get(stage.name, 0.0)
-        rest = 1.0 - sum(self._config.average.values())
-        final = TokenTable(self._parts, (averaged + vectors * rest).astype(np.float32))
-        return final.fold()
+                    return False
+            share = self._course.average.get(stage.stage.name, 0.0)
+            averaged = _blend(averaged, self._learner.weights(), share)
+        rest = 1.0 - sum(self._course.average.values())
+        self._learner.restore(_blend(averaged, self._learner.weights(), rest), {})
+        return True
 
-    def _steps(
-        self,
-        stage: Stage,
-        begin: int,
-        table: TokenTable,
-        drawers: Sequence[Drawer],
-        chooser: np.random.Generator,
-        log: Callable[[dict[str, Any]], None] | None,
-    ) -> Iterator[int]:
-        """Run the steps of one stage, giving the number of each when it is done."""
-        shares = np.asarray([drawer.task.share for drawer in drawers])
-        shares = shares / shares.sum()
-        started = time.perf_counter()
-        losses: dict[str, list[float]] = {}
-        for step in range(begin + 1, stage.steps + 1):
-            drawer = drawers[int(chooser.choice(len(drawers), p=shares))]
-            loss = drawer.loss(table)
-            if not torch.isfinite(loss):
-                raise RecipeError(
-                    f"stage {stage.name}, step {step}: the {drawer.task.objective} loss is {loss.item()}. "
-                    f"Lower the learning rate (now {stage.learning_rate})."
-                )
-            loss.backward()  # type: ignore[no-untyped-call]
-            table.update(_rate(stage, step))
-            losses.setdefault(drawer.task.objective, []).append(loss.item())
-            if log and (step % _LOG_EVERY == 0 or step == stage.steps):
-                means = {name: round(float(np.mean(values)), 4) for name, values in losses.items()}
-                seconds = round(time.perf_counter() - started, 1)
-                log({"stage": stage.name, "step": step, "of": stage.steps, "seconds": seconds, "loss": means})
-                losses = {}
-            yield step
 
-    def _drawers(self, stage: Stage, number: int) -> list[Drawer]:
-        config = self._config
-        return [
-            Drawer(
-                task, self._sources, config.dims, config.exponent, [config.seed, number, place], self._teacher
-            )
-            for place, task in enumerate(stage.tasks)
+class _StageRun:
+    """A stage at work."""
+
+    def __init__(self, trainer: Trainer, stage: Stage, number: int, averaged: dict[str, Tensor]) -> None:
+        course = trainer._course
+        self.stage = stage
+        self.step = 0
+        self._number = number
+        self._averaged = averaged
+        self._learner = trainer._learner
+        self._world = trainer._world
+        self._seed = [course.seed, number]
+        self._learner.begin(stage)
+        self._runners = [
+            trainer._open_task(task, [*self._seed, place]) for place, task in enumerate(stage.tasks)
         ]
+        shares = np.asarray([task.share for task in stage.tasks])
+        self._shares = shares / shares.sum()
+        self._chooser = np.random.default_rng(self._seed)
+        self._losses: dict[str, list[float]] = {}
+        self._started = time.perf_counter()
 
-    def _save(
-        self,
-        path: Path,
-        number: int,
-        step: int,
-        table: TokenTable,
-        averaged: NDArray[np.float32],
-        drawers: Sequence[Drawer],
-        chooser: np.random.Generator,
-    ) -> None:
-        tensors = {"vectors": table.vectors, "mean": table.mean, "square": table.square}
-        tensors["averaged"] = torch.from_numpy(averaged)
-        state = {
-            "stage": number,
-            "step": step,
-            "samplers": [drawer.sampler.state() for drawer in drawers],
-            "chooser": chooser.bit_generator.state,
+    def advance(self, log: Log | None) -> None:
+        """One step."""
+        self.step += 1
+        runner = self._runners[int(self._chooser.choice(len(self._runners), p=self._shares))]
+        loss = runner.run([*self._seed, self.step])
+        if not math.isfinite(loss):
+            raise RecipeError(
+                f"stage {self.stage.name}, step {self.step}: the {runner.task.objective} loss is {loss}. "
+                f"Lower the learning rate (now {self.stage.learning_rate})."
+            )
+        self._learner.step(_rate(self.stage, self.step), self._world)
+        self._losses.setdefault(runner.task.objective, []).append(loss)
+        if log and (self.step % _LOG_EVERY == 0 or self.step == self.stage.steps):
+            log(self._entry())
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """The tensors and the JSON values of a checkpoint."""
+        parts = {
+            "weights": self._learner.weights(),
+            "moments": self._learner.moments(),
+            "averaged": self._averaged,
         }
-        with publish_file(path) as temporary:
-            safetensors.torch.save_file(tensors, temporary, {"state": json.dumps(state)})
+        tensors = {
+            f"{part}/{name}": tensor for part, named in parts.items() for name, tensor in named.items()
+        }
+        return tensors, {
+            "stage": self._number,
+            "step": self.step,
+            "runners": [runner.state() for runner in self._runners],
+            "chooser": self._chooser.bit_generator.state,
+        }
 
-    def _resume(
-        self, path: Path | None
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32], int, dict[str, Any] | None]:
-        if path is None or not path.exists():
-            return self._start, np.zeros_like(self._start), 0, None
-        try:
-            with safetensors.safe_open(path, "pt") as file:
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no dictionary)
-                state = json.loads(file.metadata()["state"])
-        except safetensors.SafetensorError as error:
-            raise InputError(f"{path}: damaged checkpoint ({error}). Delete it to start again.") from error
-        state["tensors"] = tensors
-        return tensors["vectors"].numpy(), tensors["averaged"].numpy(), state["stage"], state
+    def restore(self, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
+        """Go on where `state` was taken."""
+        self.step = values["step"]
+        self._learner.restore(_named(tensors, "weights"), _named(tensors, "moments"))
+        for runner, state in zip(self._runners, values["runners"], strict=True):
+            runner.restore(state)
+        self._chooser.bit_generator.state = values["chooser"]
 
-    def _restore(
-        self,
-        table: TokenTable,
-        drawers: Sequence[Drawer],
-        chooser: np.random.Generator,
-        state: dict[str, Any],
-    ) -> int:
-        """Put the state of a checkpoint into a stage's objects; returns the steps already done."""
-        table.mean, table.square = state["tensors"]["mean"], state["tensors"]["square"]
-        table.step = state["step"]
-        for drawer, sampler in zip(drawers, state["samplers"], strict=True):
-            drawer.sampler.restore(sampler)
-        chooser.bit_generator.state = state["chooser"]
-        return int(state["step"])
+    def _entry(self) -> dict[str, Any]:
+        means = {name: round(float(np.mean(values)), 4) for name, values in self._losses.items()}
+        self._losses = {}
+        seconds = round(time.perf_counter() - self._started, 1)
+        return {
+            "stage": self.stage.name,
+            "step": self.step,
+            "of": self.stage.steps,
+            "seconds": seconds,
+            "loss": means,
+        }
+
+
+def _named(tensors: dict[str, Tensor], part: str) -> dict[str, Tensor]:
+    """The tensors of one part of a checkpoint, by their own names."""
+    return {
+        name.removeprefix(f"{part}/"): each for name, each in tensors.items() if name.startswith(f"{part}/")
+    }
+
+
+def _blend(averaged: dict[str, Tensor], weights: dict[str, Tensor], share: float) -> dict[str, Tensor]:
+    """The average so far plus `share` of these weights."""
+    if not averaged:
+        return {name: tensor.detach() * share for name, tensor in weights.items()} if share else {}
+    return {name: averaged[name] + tensor.detach() * share for name, tensor in weights.items()}
 
 
 def _rate(stage: Stage, step: int) -> float:

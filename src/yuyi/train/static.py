@@ -9,7 +9,8 @@ import numpy as np
 from yuyi.text.tokenizer import SEPARATOR
 from yuyi.train.corpus import read_sources, teacher_source
 from yuyi.train.loop import Trainer
-from yuyi.train.table import Parts, is_chinese_word
+from yuyi.train.table import Parts, TokenTable, is_chinese_word
+from yuyi.train.tasks import EmbeddingRunner
 from yuyi.train.vocabulary import UNKNOWN
 
 if TYPE_CHECKING:
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
     from yuyi.records import Pair
-    from yuyi.train.batches import Source
-    from yuyi.train.config import TableConfig
+    from yuyi.train.config import Course, Task
+    from yuyi.train.sources import Source
 
     Teacher = tuple[Sequence[str], NDArray[np.float32]]
 
@@ -31,7 +32,7 @@ _TEACHER_LENGTH = 16.0
 
 
 def train_table(
-    config: TableConfig,
+    config: Course,
     tokenizer: Tokenizer,
     pairs: Iterable[Pair],
     teacher: Teacher | None = None,
@@ -63,7 +64,13 @@ def train_table(
         texts, vectors = teacher
         _start_from_words(start, pieces, texts, vectors)
         sources.append(teacher_source(texts, tokenizer, config.longest))
-    table = Trainer(config, parts, start, sources, vectors).run(checkpoint, log=log)
+    learner = TokenTable(parts, start)
+
+    def open_task(task: Task, seed: Sequence[int]) -> EmbeddingRunner:
+        return EmbeddingRunner(task, learner, sources, config.dims, config.exponent, seed, vectors)
+
+    Trainer(config, learner, open_task).run(checkpoint, log=log)
+    table = learner.fold()
     # What carries no meaning must not turn a vector: unknown characters, and the separator between texts.
     table[[pieces.index(UNKNOWN), pieces.index(SEPARATOR)]] = 0
     return table
@@ -93,7 +100,7 @@ def _frequencies(sources: Sequence[Source], pieces: int) -> NDArray[np.float64]:
     """(pieces,) share of each piece, the sources weighted as they are sampled."""
     counts = np.zeros(pieces)
     for source in sources:
-        for side in (source.left, source.right):
+        for side in (source.queries.tokens, source.documents.tokens):
             counts += len(source) ** -0.5 * np.bincount(side.ids, minlength=pieces)
     shares: NDArray[np.float64] = counts / (counts.sum() or 1.0)
     return shares

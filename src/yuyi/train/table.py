@@ -16,16 +16,25 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from yuyi.text.overflow import Frame
+from yuyi.train.distributed import ALONE
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
+    from yuyi.train.config import Stage
+    from yuyi.train.distributed import World
     from yuyi.types import TokenBatch
 
 _CHINESE = re.compile(r"[\u3400-\u9fff]{2,}")
 _LATIN = re.compile(r"[a-z]{6,}")
 _STEM = 5
+
+# Of Adam.
+_BETAS = (0.9, 0.999)
+_EPSILON = 1e-8
 
 
 def is_chinese_word(piece: str) -> bool:
@@ -91,53 +100,75 @@ class Parts:
 
 
 class TokenTable:
-    """Part vectors with their Adam moments; gives differentiable embeddings of token batches."""
+    """Part vectors with their Adam moments: a `Learner` whose updates touch the rows of a batch alone."""
 
     def __init__(self, parts: Parts, vectors: NDArray[np.float32]) -> None:
         """Take the parts of the vocabulary and their first vectors, (parts, dim) float32."""
+        self.frame = Frame()
+        self.token_budget: int | None = None
         self.parts = parts
         self.vectors = torch.from_numpy(vectors.copy())
-        self.mean = torch.zeros_like(self.vectors)
-        self.square = torch.zeros_like(self.vectors)
-        self.step = 0
         self._touched: tuple[torch.Tensor, torch.Tensor] | None = None
+        self._clear()
 
-    def embed(self, batches: Sequence[TokenBatch]) -> list[torch.Tensor]:
-        """For each batch (rows, dim) float32, the sum of each text's piece rows, with gradients to parts."""
-        pieces, token_rows = _distinct(
-            np.concatenate([batch.ids for batch in batches]), len(self.parts.offsets) - 1
-        )
+    def begin(self, stage: Stage) -> None:
+        """Moments of zero; a table has no other settings of a stage."""
+        self._clear()
+
+    def embed(self, texts: TokenBatch) -> torch.Tensor:
+        """(rows, dim) float32, the sum of each text's piece rows, with gradients to parts."""
+        pieces, token_rows = _distinct(texts.ids, len(self.parts.offsets) - 1)
         flat, begins = self.parts.of_pieces(pieces)
         numbers, part_rows = _distinct(flat, len(self.parts.owners))
         index = torch.from_numpy(numbers)
         used = self.vectors[index].requires_grad_()
         self._touched = (index, used)
         rows = F.embedding_bag(torch.from_numpy(part_rows), used, torch.from_numpy(begins), mode="sum")
-        sums, start = [], 0
-        for batch in batches:
-            tokens = torch.from_numpy(token_rows[start : start + len(batch.ids)])
-            start += len(batch.ids)
-            sums.append(F.embedding_bag(tokens, rows, torch.from_numpy(batch.offsets[:-1]), mode="sum"))
-        return sums
+        tokens, offsets = torch.from_numpy(token_rows), torch.from_numpy(texts.offsets[:-1])
+        return F.embedding_bag(tokens, rows, offsets, mode="sum")
 
-    def update(
-        self, learning_rate: float, betas: tuple[float, float] = (0.9, 0.999), epsilon: float = 1e-8
-    ) -> None:
+    def zeros(self, rows: int) -> torch.Tensor:
+        """(rows, dim) float32."""
+        return self.vectors.new_zeros((rows, self.vectors.shape[1]))
+
+    def step(self, rate: float, world: World = ALONE) -> float:
         """One Adam step on the parts of the last `embed`; the other rows and their moments rest."""
         if self._touched is None or self._touched[1].grad is None:
-            raise RuntimeError("update() before embed() and backward(). This is a bug in yuyi.")
+            raise RuntimeError("step() before embed() and backward(). This is a bug in yuyi.")
         index, used = self._touched
         gradient = used.grad
         assert gradient is not None
         self._touched = None
-        self.step += 1
-        mean = torch.lerp(gradient, self.mean[index], betas[0])
-        square = torch.lerp(gradient.square(), self.square[index], betas[1])
-        self.mean[index] = mean
-        self.square[index] = square
-        rate = learning_rate / (1 - betas[0] ** self.step)
-        spread = (square / (1 - betas[1] ** self.step)).sqrt_().add_(epsilon)
-        self.vectors[index] = used.detach().addcdiv(mean, spread, value=-rate)
+        self._step += 1
+        mean = torch.lerp(gradient, self._mean[index], _BETAS[0])
+        square = torch.lerp(gradient.square(), self._square[index], _BETAS[1])
+        self._mean[index] = mean
+        self._square[index] = square
+        step = int(self._step)
+        spread = (square / (1 - _BETAS[1] ** step)).sqrt_().add_(_EPSILON)
+        self.vectors[index] = used.detach().addcdiv(mean, spread, value=-rate / (1 - _BETAS[0] ** step))
+        return float(gradient.norm())
+
+    def weights(self) -> dict[str, torch.Tensor]:
+        """The part vectors."""
+        return {"vectors": self.vectors}
+
+    def moments(self) -> dict[str, torch.Tensor]:
+        """Mean and mean square of the gradients, and the number of steps."""
+        return {"mean": self._mean, "square": self._square, "step": self._step}
+
+    def restore(self, weights: dict[str, torch.Tensor], moments: dict[str, torch.Tensor]) -> None:
+        """As `Learner.restore`."""
+        self.vectors = weights["vectors"]
+        self._clear()
+        if moments:
+            self._mean, self._square, self._step = moments["mean"], moments["square"], moments["step"]
+
+    def _clear(self) -> None:
+        self._mean = torch.zeros_like(self.vectors)
+        self._square = torch.zeros_like(self.vectors)
+        self._step = torch.zeros((), dtype=torch.int64)
+        self._touched = None
 
     def fold(self) -> NDArray[np.float32]:
         """(pieces, dim) float32, one row a piece with all its parts summed."""
