@@ -147,6 +147,19 @@ def test_what_is_known_of_a_model_fills_what_its_folder_leaves_unsaid(tmp_path: 
         read_pipeline(folder)
 
 
+def test_matryoshka_dimensions_that_a_folder_declares(copy: Callable[[str], Path]) -> None:
+    folder = copy("bert-zh")
+    assert read_pipeline(folder).dims == ()
+    _change(folder / "config.json", matryoshka_dimensions=[8, 32, 16])
+    assert read_pipeline(folder).dims == (32, 16, 8)
+    known = find("gte-small-zh")
+    assert read_pipeline(folder, known=replace(known, architecture=None, layers=None)).dims == (32, 16, 8)
+    for wrong in ([8, True], [0], ["8"], 8, {}):
+        _change(folder / "config.json", matryoshka_dimensions=wrong)
+        with pytest.raises(ModelError, match="matryoshka_dimensions is .* not a list of dimensions"):
+            read_pipeline(folder)
+
+
 def test_only_a_plain_folder_takes_the_prompts_of_a_known_model() -> None:
     known = find("gte-small-zh")
     assert known is not None

@@ -22,8 +22,8 @@ Activation = Literal["identity", "tanh", "relu", "gelu", "silu", "sigmoid"]
 
 POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
 
-# sentence-transformers' names, in the order in which it concatenates several.
-_POOLING_NAMES: dict[str, Pooling] = {
+# sentence-transformers' names, in the order in which it concatenates several of the older form.
+POOLING_NAMES: dict[str, Pooling] = {
     "cls": "cls",
     "max": "max",
     "mean": "mean",
@@ -31,7 +31,7 @@ _POOLING_NAMES: dict[str, Pooling] = {
     "lasttoken": "last",
 }
 # Before version 5.4 each had a boolean of its own in the pooling config.
-_POOLING_FLAGS = {
+POOLING_FLAGS = {
     "pooling_mode_cls_token": "cls",
     "pooling_mode_max_tokens": "max",
     "pooling_mode_mean_tokens": "mean",
@@ -56,6 +56,8 @@ _TRANSFORMER_SETTINGS = (
 )
 # Position tables of these architectures begin with the padding id's rows, which no token uses.
 _PADDED_POSITIONS = ("roberta", "xlm-roberta")
+# The key of `config.json` under which a model declares its Matryoshka dimensions.
+DIMS_KEY = "matryoshka_dimensions"
 # transformers writes 1e30 for "no limit of its own".
 _NO_LIMIT = 1 << 24
 
@@ -158,7 +160,7 @@ def read_pipeline(folder: Path, *, pooling: str | None = None, known: Known | No
         lower_case=bool(settings.get("do_lower_case", False)),
         prompts=prompts,
         default_prompt=default_prompt,
-        dims=known.dims if known else (),
+        dims=_read_dims(transformer / "config.json", config) or (known.dims if known else ()),
         name=known.name if known else _name(folder),
         languages=known.languages if known else (),
         license=(known.license or "") if known else "",
@@ -269,15 +271,15 @@ def _read_pooling(folder: Path, replaced: bool) -> tuple[tuple[Pooling, ...], bo
         return (), include_prompt
     names = config.get("pooling_mode")
     if names is None:
-        names = [name for flag, name in _POOLING_FLAGS.items() if config.get(flag)]
+        names = [name for flag, name in POOLING_FLAGS.items() if config.get(flag)]
     names = names if isinstance(names, list) else [names]
-    unknown = [name for name in names if not isinstance(name, str) or name not in _POOLING_NAMES]
+    unknown = [name for name in names if not isinstance(name, str) or name not in POOLING_NAMES]
     if unknown or not names:
         raise ModelError(
             f"{path}: pooling {', '.join(map(repr, unknown)) or 'is not given'}; yuyi has "
             f"{', '.join(POOLINGS)}. Choose one of them with pooling=..."
         )
-    return tuple(_POOLING_NAMES[name] for name in names), include_prompt
+    return tuple(POOLING_NAMES[name] for name in names), include_prompt
 
 
 def _read_head(kind: str, folder: Path) -> Dense | Normalize:
@@ -364,6 +366,16 @@ def _max_tokens(transformer: Path, config: dict[str, Any], settings: dict[str, A
             "sentence_bert_config.json."
         )
     return limit
+
+
+def _read_dims(path: Path, config: dict[str, Any]) -> tuple[int, ...]:
+    """The Matryoshka dimensions that `config.json` declares, as vLLM reads them; largest first."""
+    dims = config.get(DIMS_KEY)
+    if dims is None:
+        return ()
+    if not isinstance(dims, list) or not all(type(dim) is int and 0 < dim < _NO_LIMIT for dim in dims):
+        raise ModelError(f"{path}: {DIMS_KEY} is {dims!r}, not a list of dimensions. Fetch the file again.")
+    return tuple(sorted(set(dims), reverse=True))
 
 
 def _name(folder: Path) -> str:
