@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tokenizers import Tokenizer
+
+from yuyi.errors import InputError, RecipeError
+from yuyi.records import Document, Mark, Pair, write_documents, write_marks, write_pairs
+from yuyi.text.tokenizer import BatchTokenizer
+from yuyi.train import passages as module
+from yuyi.train.passages import PassageConfig, Passages, read_passages, read_texts, rows_of
+
+TINY = Path(__file__).parent.parent / "tiny"
+SMALL = PassageConfig(longest=16, shortest=4)
+CHINESE = "语义搜索把文字变成向量。然后比较向量之间的余弦，再给出结果！\n\n今天天气很好，我们去公园散步。" * 4
+ENGLISH = "The weather is nice today. We walk in the park, slowly.\n\nA vector is a list of numbers. " * 4
+
+
+def tokenizer(folder: str = "bert-zh") -> Tokenizer:
+    return Tokenizer.from_file(str(TINY / folder / "tokenizer.json"))
+
+
+def documents(path: Path, *texts: str, title: str = "") -> Path:
+    rows = [Document("made", str(number), title, text, "zh") for number, text in enumerate(texts)]
+    write_documents(path, rows)
+    return path
+
+
+def rows(found: Passages) -> list[list[int]]:
+    batch, _ = found.take(np.arange(len(found)))
+    return [batch.ids[batch.offsets[row] : batch.offsets[row + 1]].tolist() for row in range(len(batch))]
+
+
+@pytest.mark.parametrize("folder", ["bert-zh", "roberta", "xlm-roberta"])
+def test_nothing_is_lost_and_no_row_is_too_long(folder: str, tmp_path: Path) -> None:
+    texts = [CHINESE, ENGLISH, CHINESE[:9] + "\x1e" + ENGLISH[:30]]
+    file = documents(tmp_path / "a.parquet", *texts)
+    found = read_passages([file], tokenizer(folder), SMALL, tmp_path / "rows")
+    lengths = np.diff(found.offsets)
+    assert lengths.max() <= 16 and lengths.min() >= 4
+    assert [token for row in rows(found) for token in row] == BatchTokenizer(tokenizer(folder))(
+        texts
+    ).ids.tolist()
+
+
+def test_rows_end_where_paragraphs_and_sentences_do(tmp_path: Path) -> None:
+    file = documents(tmp_path / "a.parquet", CHINESE)
+    cut = tokenizer()
+    found = read_passages([file], cut, PassageConfig(longest=32), tmp_path / "rows")
+    ends = [cut.id_to_token(row[-1]) for row in rows(found)]
+    assert set(ends) <= {"。", "！", "[UNK]"}
+    starts = "".join(cut.id_to_token(row[0]) for row in rows(found))
+    assert set(starts) <= set("语今然")
+    # The paragraph's second half is as long as the room left for it.
+    assert starts.count("今") >= 3
+
+
+@given(st.text("长江水a. \n。好b", max_size=200), st.integers(2, 9), st.integers(0, 20))
+def test_bounds_part_any_text(text: str, shortest: int, more: int) -> None:
+    config = PassageConfig(longest=2 * shortest + more, shortest=shortest)
+    encoding = tokenizer().encode(text, add_special_tokens=False)
+    begins, bounds = rows_of(text, encoding, config)
+    assert len(begins) == len(encoding)
+    if len(encoding) < shortest:
+        assert bounds == []
+    else:
+        assert bounds[0] == 0 and bounds[-1] == len(encoding)
+        assert min(np.diff(bounds)) >= shortest and max(np.diff(bounds)) <= config.longest
+
+
+def test_words_are_marked(tmp_path: Path) -> None:
+    file = documents(tmp_path / "a.parquet", "今天天气很好，walking in the park 我们去公园散步。")
+    cut = tokenizer()
+    found = read_passages([file], cut, PassageConfig(longest=64), tmp_path / "rows")
+    batch, begins = found.take(np.array([0]))
+    marked = "".join(
+        ("|" if begin else "") + cut.id_to_token(int(token)).removeprefix("##")
+        for token, begin in zip(batch.ids, begins, strict=True)
+    )
+    assert marked == "|今天天气|很|好|，|walking|in|the|park|我们|去|公园|散步|。"
+
+
+def test_long_texts_are_tokenised_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_LONGEST_CHARACTERS", 64)
+    monkeypatch.setattr(module, "_BLOCK_CHARACTERS", 100)
+    file = documents(tmp_path / "a.parquet", CHINESE + ENGLISH)
+    found = read_passages([file], tokenizer(), SMALL, tmp_path / "rows")
+    wanted = BatchTokenizer(tokenizer())([CHINESE + ENGLISH]).ids.tolist()
+    assert [token for row in rows(found) for token in row] == wanted
+
+
+def test_documents_have_their_titles_and_pairs_both_texts(tmp_path: Path) -> None:
+    file = documents(tmp_path / "a.parquet", "正文在此", "# 标题\n\n正文", title="标题")
+    assert list(read_texts(file)) == ["标题\n\n正文在此", "# 标题\n\n正文"]
+    write_pairs(tmp_path / "b.parquet", [Pair("made", "qa", "问题", "an answer", None, "zh-en")])
+    assert list(read_texts(tmp_path / "b.parquet")) == ["问题", "an answer"]
+
+
+def test_rows_are_written_once(tmp_path: Path) -> None:
+    file = documents(tmp_path / "a.parquet", CHINESE, ENGLISH)
+    counts: list[int] = []
+    first = read_passages([file], tokenizer(), SMALL, tmp_path / "rows", counts.append)
+    again = read_passages([file], tokenizer(), SMALL, tmp_path / "rows", counts.append)
+    assert sum(counts) == 2
+    assert rows(first) == rows(again) and np.array_equal(first.begins, again.begins)
+    assert isinstance(again.ids, np.memmap) and again.ids.dtype == np.uint16
+    read_passages([file], tokenizer(), PassageConfig(longest=20), tmp_path / "rows", counts.append)
+    read_passages([file], tokenizer("roberta"), SMALL, tmp_path / "rows", counts.append)
+    documents(file, ENGLISH)
+    read_passages([file], tokenizer(), SMALL, tmp_path / "rows", counts.append)
+    assert sum(counts) == 7
+    assert len(list((tmp_path / "rows").iterdir())) == 4
+
+
+def test_a_corpus_without_text_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
+    file = documents(tmp_path / "a.parquet", "", "短", "  \n ")
+    for paths in ([file], []):
+        with pytest.raises(InputError, match="no text of 4 tokens or more"):
+            read_passages(paths, tokenizer(), SMALL, tmp_path / "rows")
+    assert list((tmp_path / "rows").iterdir()) == []
+
+
+def test_files_that_hold_no_texts_are_refused(tmp_path: Path) -> None:
+    write_marks(tmp_path / "a.parquet", [Mark(0, "a", "too short", 1.0)])
+    with pytest.raises(InputError, match=r"neither documents \(title, text\) nor pairs"):
+        read_passages([tmp_path / "a.parquet"], tokenizer(), SMALL, tmp_path / "rows")
+    with pytest.raises(InputError, match="no such file"):
+        read_passages([tmp_path / "none.parquet"], tokenizer(), SMALL, tmp_path / "rows")
+
+
+def test_damaged_rows_are_refused(tmp_path: Path) -> None:
+    file = documents(tmp_path / "a.parquet", CHINESE)
+    read_passages([file], tokenizer(), SMALL, tmp_path / "rows")
+    (folder,) = (tmp_path / "rows").iterdir()
+    (folder / "ids").write_bytes(b"12")
+    with pytest.raises(InputError, match=r"damaged rows of tokens .* Delete the folder"):
+        read_passages([file], tokenizer(), SMALL, tmp_path / "rows")
+
+
+@pytest.mark.parametrize(("longest", "shortest"), [(16, 1), (3, 2), (1, 8)])
+def test_rows_too_short_to_train_on_are_refused(longest: int, shortest: int) -> None:
+    with pytest.raises(RecipeError, match=f"rows of {shortest} to {longest} tokens"):
+        PassageConfig(longest=longest, shortest=shortest)
