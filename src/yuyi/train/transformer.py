@@ -71,7 +71,8 @@ class TransformerLearner:
 
     def zeros(self, rows: int) -> Tensor:
         """As `Learner.zeros`."""
-        return torch.zeros((rows, self.embedder.dim), device=self._device, dtype=self._dtype)
+        dtype = torch.promote_types(self._dtype, torch.float32)
+        return torch.zeros((rows, self.embedder.dim), device=self._device, dtype=dtype)
 
     def step(self, rate: float, world: World) -> float:
         """As `Learner.step`."""
