@@ -1,0 +1,284 @@
+"""Masked language modelling: hidden words are guessed from the words around them.
+
+Only hidden tokens get scores, and only a block of them at a time, since a score for each piece of a large
+vocabulary takes more memory than the encoder does. Chunks and blocks change nothing: the loss is a sum over
+hidden tokens divided by their number in the whole step.
+
+Source: Devlin et al. 2018, arXiv 1810.04805, section 3.1; a share of 0.3 as in Zhang et al. 2024 (mGTE),
+arXiv 2407.19669, section 3.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from yuyi.errors import RecipeError
+from yuyi.text.overflow import fit
+from yuyi.text.plan import plan, spans
+from yuyi.train.batches import Sampler
+from yuyi.train.gradcache import replayed
+from yuyi.train.masking import mask
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from yuyi.model.config import EncoderConfig
+    from yuyi.text.overflow import Frame
+    from yuyi.train.config import Task
+    from yuyi.train.distributed import World
+    from yuyi.train.masking import Masked, Masking, Pieces
+    from yuyi.train.passages import Passages
+    from yuyi.train.transformer import TransformerLearner
+    from yuyi.types import TokenBatch
+
+    Flags = NDArray[np.bool_]
+    Integers = NDArray[np.int64]
+
+# Tokens that have a score for each piece of the vocabulary at the same time.
+_SCORED = 1_024
+# Standard deviation of new weights, BERT's.
+_SPREAD = 0.02
+
+
+class TokenHead(nn.Module):
+    """States to a score for each piece: dense layer, GELU, norm, the encoder's own token table, bias."""
+
+    def __init__(self, config: EncoderConfig, generator: torch.Generator) -> None:
+        """Draw new weights from `generator`, for an encoder of this shape."""
+        super().__init__()
+        self.dense = nn.Linear(config.hidden, config.hidden)
+        self.norm = nn.LayerNorm(config.hidden, eps=config.norm_eps)
+        self.bias = nn.Parameter(torch.zeros(config.vocabulary))
+        draw_weights(self, generator)
+
+    def forward(self, states: Tensor, table: Tensor) -> Tensor:
+        """(tokens, pieces) from states (tokens, hidden) and the token table (pieces, hidden)."""
+        return functional.linear(self.norm(functional.gelu(self.dense(states))), table, self.bias)
+
+
+def draw_weights(module: nn.Module, generator: torch.Generator) -> None:
+    """Fill the linear layers and tables of a module as BERT does: normal weights, no bias."""
+    with torch.no_grad():
+        for part in module.modules():
+            if isinstance(part, nn.Linear | nn.Embedding):
+                part.weight.normal_(0.0, _SPREAD, generator=generator)
+            if isinstance(part, nn.Linear) and part.bias is not None:
+                part.bias.zero_()
+
+
+def score(
+    head: TokenHead, table: Tensor, states: Tensor, targets: Tensor, scale: float
+) -> tuple[Tensor, Tensor]:
+    """The cross entropy of guessing `targets`, summed and scaled, and its gradient at `states`.
+
+    Gradients are added to the head's and the table's parameters on the way.
+
+    Args:
+        head: gives each piece a score.
+        table: (pieces, hidden), the encoder's token table.
+        states: (tokens, hidden), what the guesses are made from.
+        targets: (tokens,) int64, the pieces to be guessed.
+        scale: factor on the sum.
+
+    Returns:
+        A scalar without graph, and (tokens, hidden).
+    """
+    leaf = states.detach().requires_grad_()
+    total = states.new_zeros((), dtype=torch.promote_types(states.dtype, torch.float32))
+    for start in range(0, len(targets), _SCORED):
+        block = slice(start, start + _SCORED)
+        scores = head(leaf[block], table)
+        scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
+        loss = functional.cross_entropy(scores, targets[block], reduction="sum") * scale
+        loss.backward()  # type: ignore[no-untyped-call]
+        total += loss.detach()
+    return total, torch.zeros_like(leaf) if leaf.grad is None else leaf.grad
+
+
+def masked_backward(
+    learner: TransformerLearner,
+    head: TokenHead,
+    masked: Masked,
+    *,
+    seed: Sequence[int],
+    world: World,
+    weight: float = 1.0,
+) -> float:
+    """The loss of a step, the mean cross entropy of its hidden tokens; adds its gradient to the learner's.
+
+    Args:
+        learner: encodes the texts.
+        head: guesses.
+        masked: the texts of the step, special tokens included; the same on every rank.
+        seed: names this step; each chunk draws its dropout from it.
+        world: the ranks that share the work.
+        weight: factor on the loss.
+    """
+    encoder = learner.embedder.encoder
+    scale = weight / max(1, len(masked.hidden))
+
+    def one(part: Masked, rows: Integers) -> Tensor:
+        with learner.autocast():
+            states = encoder(*tensors(part.batch, encoder.embeddings.tokens.weight.device))
+            hidden, targets = hidden_of(part, states.device)
+            guessed = states[hidden]
+            loss, gradient = score(head, encoder.embeddings.tokens.weight, guessed, targets, scale)
+        guessed.backward(gradient)
+        return loss
+
+    return in_chunks(one, masked, learner, seed=seed, world=world)
+
+
+def in_chunks(
+    one: Callable[[Masked, Integers], Tensor],
+    masked: Masked,
+    learner: TransformerLearner,
+    *,
+    seed: Sequence[int],
+    world: World,
+) -> float:
+    """The sum over all chunks and ranks of what `one` gives for a chunk.
+
+    Args:
+        one: the loss of some texts, from these and their numbers; adds its gradient by itself.
+        masked: the texts of the step.
+        learner: its token budget bounds a chunk.
+        seed: names this step.
+        world: the ranks that share the chunks.
+    """
+    share = max(1, -(-len(masked.batch.ids) // world.size))
+    budget = share if learner.token_budget is None else min(learner.token_budget, share)
+    chunks = plan(masked.batch.lengths, budget)
+    total = learner.embedder.encoder.embeddings.tokens.weight.new_zeros(())
+    for number in range(world.rank, len(chunks), world.size):
+        with replayed((*seed, number)):
+            loss = one(masked.select(chunks[number]), chunks[number])
+        total += loss
+    world.sum_(total)
+    return total.item()
+
+
+def tensors(batch: TokenBatch, device: torch.device) -> Iterator[Tensor]:
+    """The ids (tokens,) and offsets (rows + 1,) of a batch, on the device."""
+    return (torch.from_numpy(part).to(device) for part in (batch.ids, batch.offsets))
+
+
+def hidden_of(masked: Masked, device: torch.device) -> Iterator[Tensor]:
+    """The places (hidden tokens,) and targets (hidden tokens,) int64 of hidden tokens, on the device."""
+    return (torch.from_numpy(part).to(device, torch.int64) for part in (masked.hidden, masked.targets))
+
+
+class PassageSampler:
+    """Draws rows of a corpus, each once before any comes again, with special tokens around them."""
+
+    def __init__(self, passages: Passages, frame: Frame, batch: int, seed: Sequence[int]) -> None:
+        """Take the rows.
+
+        Args:
+            passages: the corpus.
+            frame: the model's special tokens and its limit.
+            batch: rows in a batch.
+            seed: names this sampler.
+
+        Raises:
+            RecipeError: the rows are too long for the model.
+        """
+        self.longest = int(np.diff(passages.offsets).max())
+        if frame.max_tokens is not None and self.longest + frame.specials > frame.max_tokens:
+            raise RecipeError(
+                f"rows of up to {self.longest} tokens: with {frame.specials} special tokens they are longer "
+                f"than the {frame.max_tokens} that the model takes. Lower the longest of the passages to "
+                f"{frame.max_tokens - frame.specials}."
+            )
+        self._passages = passages
+        self._frame = frame
+        self._sampler = Sampler([len(passages)], [1.0], batch, seed)
+
+    def draw(self) -> tuple[TokenBatch, Flags]:
+        """The next rows with special tokens, and which of their tokens begin a word."""
+        _, rows = self._sampler.draw()
+        texts, begins = self._passages.take(rows)
+        framed = fit(texts, self._frame, "error").batch
+        flags = np.ones(len(framed.ids), dtype=bool)
+        flags[spans(framed.offsets[:-1] + len(self._frame.prefix), texts.lengths)] = begins
+        return framed, flags
+
+    def state(self) -> dict[str, Any]:
+        """What `restore` needs, as JSON values."""
+        return self._sampler.state()
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on where `state` was taken."""
+        self._sampler.restore(state)
+
+
+class MaskedRunner:
+    """Masked language modelling as a task of a stage; see `yuyi.train.tasks.Runner`.
+
+    Attributes:
+        task: what it does.
+        head: what guesses; trained with the model, and left behind with the stage.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        learner: TransformerLearner,
+        passages: Passages,
+        pieces: Pieces,
+        masking: Masking,
+        seed: Sequence[int],
+        world: World,
+    ) -> None:
+        """Take the corpus, and give the learner a new head to train.
+
+        Args:
+            task: its batch is the number of rows of a step.
+            learner: what is trained.
+            passages: the corpus.
+            pieces: of the tokenizer.
+            masking: how much is hidden.
+            seed: names this task in its stage.
+            world: the ranks that share the work.
+
+        Raises:
+            RecipeError: the rows are too long for the model.
+        """
+        self.task = task
+        self.head = TokenHead(learner.embedder.encoder.config, generator_of(seed))
+        self._learner = learner
+        self._sampler = PassageSampler(passages, learner.frame, task.batch, seed)
+        self._pieces = pieces
+        self._masking = masking
+        self._world = world
+        learner.extra(f"{task.objective}_{seed[-1]}_head", self.head)
+
+    def run(self, seed: Sequence[int]) -> float:
+        """The loss of the next batch, as `Runner.run`."""
+        texts, begins = self._sampler.draw()
+        masked = mask(texts, begins, self._pieces, self._masking, np.random.default_rng([*seed]))
+        return masked_backward(
+            self._learner, self.head, masked, seed=seed, world=self._world, weight=self.task.weight
+        )
+
+    def state(self) -> dict[str, Any]:
+        """As `Runner.state`."""
+        return self._sampler.state()
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """As `Runner.restore`."""
+        self._sampler.restore(state)
+
+
+def generator_of(seed: Sequence[int]) -> torch.Generator:
+    """A generator for the first weights of what is trained beside the model."""
+    state = int(np.random.SeedSequence(list(seed)).generate_state(1, np.uint64)[0])
+    return torch.Generator().manual_seed(state >> 1)
