@@ -93,7 +93,7 @@ def test_loss_and_gradients_are_those_of_transformers() -> None:
     head = head_of(learner)
     learned = peer.cls.predictions
     # This folder's layers have the tanh approximation, and in transformers so has the head.
-    learned.transform.transform_act_fn = torch.nn.functional.gelu
+    learned.transform.transform_act_fn = torch.nn.GELU()
     head.load_state_dict(
         {
             **{f"dense.{name}": value for name, value in learned.transform.dense.state_dict().items()},
