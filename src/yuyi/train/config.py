@@ -15,6 +15,9 @@ Form = Literal["forward", "symmetric", "improved"]
 Diagonal = Literal["twice", "once"]
 HardnessOn = Literal["hard_negatives", "in_batch_negatives", "all_negatives"]
 Schedule = Literal["linear", "cosine", "wsd"]
+TaskKind = Literal[
+    "retrieval", "parallel", "pair", "nli", "sts", "classification", "clustering", "distillation"
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,9 +46,21 @@ class Task:
         hardness: weight of negatives by their similarity; 0 for none.
         hardness_on: which negatives `hardness` weighs.
         spread: weight of the spread-out regulariser beside the loss.
-        scale: of CoSENT.
-        ranking: weight of CoSENT against InfoNCE in `judged`.
-        relation: weight of the similarities between texts in `align`, 0 to 1; the cosine has the rest.
+        scale: of CoSENT; and what cosines are multiplied by in `distil_by: margin`, to bring them to the
+            unit of the teacher's scores.
+        ranking: weight of CoSENT in `judged`.
+        pairing: weight of InfoNCE in `judged`; `sts` rows never have it.
+        labels_by: in `labels`, `contrast`: each text against all others of the batch, those of its label
+            being its partners (Khosla et al. 2020). `negatives`: each text against one partner of its label
+            and `negatives` texts of other labels (piccolo2).
+        distil_by: in `distil`, `kl`: the shares that the teacher's scores give to the candidates of a row.
+            `margin`: by how much a row's document is ahead of each negative.
+        teacher_temperature: the teacher's scores are divided by it in `distil_by: kl`.
+        align_by: in `align`, `cosine` to the teacher's vectors, or `distance`: squared, lengths included
+            (LEAF).
+        projection: whether `align` trains a linear layer beside the model that takes its vectors to the
+            teacher's dimension; needed where the two differ, left behind with the stage.
+        relation: weight of the similarities between texts in `align`, 0 to 1; `align_by` has the rest.
         query_prompt: name of the prompt before `text_a`, or names by language; empty for none.
         document_prompt: likewise before `text_b` and the negatives.
         query_tokens: tokens of `text_a` that are read, special tokens included; None for the run's `longest`.
@@ -71,6 +86,12 @@ class Task:
     spread: NonNegativeFloat = 0.0
     scale: PositiveFloat = 20.0
     ranking: NonNegativeFloat = 1.0
+    pairing: NonNegativeFloat = 1.0
+    labels_by: Literal["contrast", "negatives"] = "contrast"
+    distil_by: Literal["kl", "margin"] = "kl"
+    teacher_temperature: PositiveFloat = 1.0
+    align_by: Literal["cosine", "distance"] = "cosine"
+    projection: bool = False
     relation: Share = 0.0
     query_prompt: str | dict[str, str] = ""
     document_prompt: str | dict[str, str] = ""
@@ -85,7 +106,9 @@ class Stage:
     Attributes:
         name: what the log calls it.
         steps: number of updates.
-        tasks: what is drawn.
+        tasks: what is drawn; empty for a task for each kind of rows that the data has (`yuyi.train.routes`).
+        routes: in a stage without tasks, the task for rows of a kind in place of the default one; None
+            leaves such rows out.
         learning_rate: the highest, reached after the warm-up.
         final_rate: share of the learning rate that is left at the last step.
         warmup: steps over which the learning rate rises from zero.
@@ -102,7 +125,8 @@ class Stage:
 
     name: str
     steps: PositiveInt
-    tasks: Annotated[tuple[Task, ...], Field(min_length=1)]
+    tasks: tuple[Task, ...] = ()
+    routes: dict[TaskKind, Task | None] = field(default_factory=dict)
     learning_rate: PositiveFloat = 0.1
     final_rate: Share = 0.0
     warmup: NonNegativeInt = 0
@@ -111,6 +135,25 @@ class Stage:
     clip: PositiveFloat | None = 1.0
     balanced: bool = False
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Continual:
+    """Training on new data a model that is to keep what it knows.
+
+    Attributes:
+        previous: folder of the model as it is, from which training starts.
+        replay: share of the steps that draw from old sources.
+        align: weight of the cosine to the previous model's own vectors of the replayed texts.
+        merge: share of the previous weights in the final ones.
+    """
+
+    __pydantic_config__: ClassVar = REFUSE_UNKNOWN
+
+    previous: str
+    replay: Annotated[float, Field(ge=0, lt=1)] = 0.3
+    align: NonNegativeFloat = 1.0
+    merge: Share = 0.3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

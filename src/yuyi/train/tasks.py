@@ -31,25 +31,50 @@ if TYPE_CHECKING:
 _JUDGED_KINDS = ("paraphrase", "sts", "nli", "relevance", "qa")
 
 
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much a batch holds.
+
+    Attributes:
+        rows: of the source.
+        texts: those that were embedded, of all columns.
+        tokens: of these texts, special tokens included.
+    """
+
+    rows: int = 0
+    texts: int = 0
+    tokens: int = 0
+
+
 class Runner(Protocol):
     """One task at work.
 
     Attributes:
         task: what it does.
+        size: of the last batch.
     """
 
     task: Task
+    size: Size
 
     def run(self, seed: Sequence[int]) -> float:
         """Draw the next batch and add its gradient to the learner's; the loss. `seed` names the step."""
+        ...
+
+    def describe(self) -> dict[str, Any]:
+        """The last batch for inspection, as JSON values: where its rows came from, and their texts."""
         ...
 
     def state(self) -> dict[str, Any]:
         """What `restore` needs to go on drawing, as JSON values."""
         ...
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go on where `state` was taken."""
+    def tensors(self) -> dict[str, Tensor]:
+        """What `restore` needs beside, by name: what is too much for JSON. Often nothing."""
+        ...
+
+    def restore(self, state: dict[str, Any], tensors: Mapping[str, Tensor] | None = None) -> None:
+        """Go on where `state` and `tensors` were taken."""
         ...
 
 
@@ -113,6 +138,8 @@ class EmbeddingRunner:
             * task.emphasis.get(source.kind, 1.0)
             for source in self.sources
         ]
+        self.size = Size()
+        self._last: dict[str, Any] = {}
         self.sampler = Sampler([len(source) for source in self.sources], weights, task.batch, seed)
         self._learner = learner
         self._world = world
@@ -131,6 +158,11 @@ class EmbeddingRunner:
     def run(self, seed: Sequence[int]) -> float:
         """The loss of the next batch, as `Runner.run`."""
         drawn = self.draw()
+        self.size = Size(
+            len(drawn.columns[0]),
+            sum(len(column) for column in drawn.columns),
+            sum(len(column.ids) for column in drawn.columns),
+        )
 
         def loss(vectors: Sequence[Tensor]) -> Tensor:
             return drawn.loss(vectors) * self.task.weight
@@ -140,13 +172,23 @@ class EmbeddingRunner:
     def draw(self) -> Drawn:
         """The next batch."""
         number, rows = self.sampler.draw()
-        return self._draw(self.sources[number], rows)
+        source = self.sources[number]
+        self._last = {"source": source.name, "kind": source.kind, "rows": rows.tolist()}
+        return self._draw(source, rows)
+
+    def describe(self) -> dict[str, Any]:
+        """As `Runner.describe`."""
+        return self._last
 
     def state(self) -> dict[str, Any]:
         """As `Runner.state`."""
         return self.sampler.state()
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def tensors(self) -> dict[str, Tensor]:
+        """As `Runner.tensors`."""
+        return {}
+
+    def restore(self, state: dict[str, Any], tensors: Mapping[str, Tensor] | None = None) -> None:
         """As `Runner.restore`."""
         self.sampler.restore(state)
 
