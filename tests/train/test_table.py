@@ -8,6 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from yuyi.errors import InputError
+from yuyi.train.distributed import World
 from yuyi.train.table import Parts, TokenTable, parts_of
 from yuyi.types import TokenBatch
 
@@ -160,3 +162,8 @@ def test_an_update_needs_gradients() -> None:
     subject.step(0.1)
     with pytest.raises(RuntimeError, match="bug in yuyi"):
         subject.step(0.1)
+
+
+def test_a_table_has_one_process() -> None:
+    with pytest.raises(InputError, match=r"WORLD_SIZE is 2: a token table is trained by one process"):
+        table().step(0.1, World(0, 2))

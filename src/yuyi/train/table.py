@@ -16,6 +16,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from yuyi.errors import InputError
 from yuyi.text.overflow import Frame
 from yuyi.train.distributed import ALONE
 
@@ -132,7 +133,15 @@ class TokenTable:
         return self.vectors.new_zeros((rows, self.vectors.shape[1]))
 
     def step(self, rate: float, world: World = ALONE) -> float:
-        """One Adam step on the parts of the last `embed`; the other rows and their moments rest."""
+        """One Adam step on the parts of the last `embed`; the other rows and their moments rest.
+
+        Raises:
+            InputError: there are several ranks, which would touch different rows.
+        """
+        if world.size > 1:
+            raise InputError(
+                f"WORLD_SIZE is {world.size}: a token table is trained by one process. Start without torchrun."
+            )
         if self._touched is None or self._touched[1].grad is None:
             raise RuntimeError("step() before embed() and backward(). This is a bug in yuyi.")
         index, used = self._touched
