@@ -1,0 +1,298 @@
+"""RetroMAE: the sentence embedding is trained to hold so much that a weak decoder can say the whole text.
+
+The encoder reads the text with few words hidden and guesses those (`yuyi.train.mlm`). Its sentence embedding
+is all that the decoder has of the text as a whole: each position asks with the embedding and its own place,
+looks at the embedding and at a random part of the other positions' tokens, and guesses the token that stands
+there. One layer cannot do that well unless the embedding says what the text is about.
+
+Source: Xiao et al. 2022, arXiv 2205.12035, sections 3.1 to 3.3 (enhanced decoding, equations 5 to 8).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+import numpy as np
+import torch
+from pydantic import Field, PositiveFloat
+from torch import nn
+from torch.nn import functional
+
+from yuyi.config import REFUSE_UNKNOWN
+from yuyi.errors import RecipeError
+from yuyi.model.attention import find_spans
+from yuyi.model.pooling import pool
+from yuyi.text.plan import gather, select
+from yuyi.train.masking import mask
+from yuyi.train.mlm import (
+    PassageSampler,
+    TokenHead,
+    draw_weights,
+    generator_of,
+    hidden_of,
+    in_chunks,
+    score,
+    tensors,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+    from yuyi.model.attention import Run, Spans
+    from yuyi.model.config import EncoderConfig
+    from yuyi.text.overflow import Frame
+    from yuyi.train.config import Task
+    from yuyi.train.distributed import World
+    from yuyi.train.masking import Integers, Masked, Masking, Pieces
+    from yuyi.train.passages import Passages
+    from yuyi.train.transformer import TransformerLearner
+    from yuyi.types import TokenBatch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decoding:
+    """What the decoder is given, and what its loss counts.
+
+    Attributes:
+        seen: share of the other tokens that a position looks at, 0 to 1; fewer ask more of the embedding.
+        weight: factor on the decoder's loss beside the encoder's.
+    """
+
+    __pydantic_config__: ClassVar = REFUSE_UNKNOWN
+
+    seen: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    weight: PositiveFloat = 1.0
+
+
+class Decoder(nn.Module):
+    """One transformer layer, from a sentence embedding and some tokens of a text to a state a position."""
+
+    def __init__(self, config: EncoderConfig, longest: int, generator: torch.Generator) -> None:
+        """Draw new weights.
+
+        Args:
+            config: the encoder's shape, which decides that of the layer.
+            longest: positions, that is tokens of the longest text without special tokens.
+            generator: what the weights are drawn from.
+        """
+        super().__init__()
+        hidden, inner = config.hidden, config.intermediate
+        self.heads = config.heads
+        self.positions = nn.Embedding(longest, hidden)
+        self.told_norm = nn.LayerNorm(hidden, eps=config.norm_eps)
+        self.query = nn.Linear(hidden, hidden)
+        self.key_value = nn.Linear(hidden, 2 * hidden)
+        self.attention_out = nn.Linear(hidden, hidden)
+        self.attention_norm = nn.LayerNorm(hidden, eps=config.norm_eps)
+        self.up = nn.Linear(hidden, inner)
+        self.down = nn.Linear(inner, hidden)
+        self.feed_forward_norm = nn.LayerNorm(hidden, eps=config.norm_eps)
+        draw_weights(self, generator)
+
+    def forward(self, sentences: Tensor, tokens: Tensor, spans: Spans, seen: Sequence[Tensor]) -> Tensor:
+        """(tokens, hidden), a state for each position.
+
+        Args:
+            sentences: (rows, hidden) sentence embeddings.
+            tokens: (tokens, hidden) rows of the token table for all texts, none hidden.
+            spans: the texts' boundaries; each has a token.
+            seen: for each run of the spans (rows, length, length) bool, True where position `i` looks at
+                token `j`; no position looks at its own.
+        """
+        lengths = spans.offsets.diff().long()
+        rows = torch.repeat_interleave(lengths)
+        places = torch.arange(len(tokens), device=tokens.device) - spans.offsets[rows]
+        positions = self.positions(places)
+        asking = sentences[rows] + positions
+        queries = self.query(asking)
+        told = self.key_value(self.told_norm(tokens + positions))
+        overall = self.key_value(sentences)
+        parts, first = [], 0
+        for run, sight in zip(spans.runs, seen, strict=True):
+            stop = first + run.rows
+            parts.append(self._attend(queries, told, overall[first:stop], run, sight))
+            first = stop
+        states = self.attention_norm(asking + self.attention_out(torch.cat(parts)))
+        inner = functional.gelu(self.up(states))
+        normed: Tensor = self.feed_forward_norm(states + self.down(inner))
+        return normed
+
+    def _attend(self, queries: Tensor, told: Tensor, overall: Tensor, run: Run, sight: Tensor) -> Tensor:
+        """(rows * length, hidden): what each position of a run gathers; all see the sentence embedding."""
+        own = slice(run.start, run.start + run.rows * run.length)
+        q = queries[own].view(run.rows, run.length, self.heads, -1).transpose(1, 2)
+        whole = torch.cat([overall[:, None], told[own].view(run.rows, run.length, -1)], dim=1)
+        k, v = whole.view(run.rows, run.length + 1, 2, self.heads, -1).permute(2, 0, 3, 1, 4)
+        visible = functional.pad(sight, (1, 0), value=True)[:, None]
+        mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=visible)
+        return mixed.transpose(1, 2).reshape(len(queries[own]), -1)
+
+
+def draw_sight(rows: Integers, length: int, seen: float, seed: Sequence[int]) -> Tensor:
+    """(rows, length, length) bool: which other tokens each position looks at.
+
+    Args:
+        rows: numbers of the texts in their step; each draws for itself, whatever texts are beside it.
+        length: tokens of each.
+        seen: share of the tokens.
+        seed: names the step.
+    """
+    sight = np.empty((len(rows), length, length), dtype=bool)
+    for place, row in enumerate(rows.tolist()):
+        lots = np.random.default_rng([*seed, row]).random((length, length), dtype=np.float32)
+        sight[place] = lots < seen
+    sight[:, np.arange(length), np.arange(length)] = False
+    return torch.from_numpy(sight)
+
+
+def retromae_backward(
+    learner: TransformerLearner,
+    head: TokenHead,
+    decoder: Decoder,
+    texts: TokenBatch,
+    masked: Masked,
+    decoding: Decoding,
+    *,
+    seed: Sequence[int],
+    world: World,
+    weight: float = 1.0,
+) -> float:
+    """The loss of a step; its gradient is added to the learner's.
+
+    The mean cross entropy of the encoder's hidden tokens, and that of all tokens for the decoder.
+
+    Args:
+        learner: encodes the texts.
+        head: guesses, for the encoder and for the decoder.
+        decoder: says the text from its embedding.
+        texts: the texts of the step as they are, special tokens included; the same on every rank.
+        masked: the same texts with words hidden.
+        decoding: what the decoder is given.
+        seed: names this step.
+        world: the ranks that share the work.
+        weight: factor on the loss.
+    """
+    embedder, frame = learner.embedder, learner.frame
+    table = embedder.encoder.embeddings.tokens.weight
+    hidden_scale = weight / max(1, len(masked.hidden))
+    said_scale = weight * decoding.weight / max(1, int(_bodies(texts, frame).offsets[-1]))
+
+    def one(part: Masked, rows: Integers) -> Tensor:
+        bodies = _bodies(select(texts, rows), frame)
+        with learner.autocast():
+            ids, offsets = tensors(part.batch, table.device)
+            states = embedder.encoder(ids, offsets)
+            hidden, targets = hidden_of(part, table.device)
+            guessed = states[hidden]
+            loss, gradient = score(head, table, guessed, targets, hidden_scale)
+
+            said, places = tensors(bodies, table.device)
+            sentences = pool(states, offsets, embedder.pooler.pooling).to(table.dtype)
+            spans = find_spans(places)
+            sight = _sights(spans, rows, decoding.seen, seed, table.device)
+            told = decoder(sentences, functional.embedding(said, table), spans, sight)
+            said_loss, said_gradient = score(head, table, told, said.long(), said_scale)
+        torch.autograd.backward([guessed, told], [gradient, said_gradient])
+        return loss + said_loss
+
+    return in_chunks(one, masked, learner, seed=seed, world=world)
+
+
+def _sights(
+    spans: Spans, rows: Integers, seen: float, seed: Sequence[int], device: torch.device
+) -> list[Tensor]:
+    """For each run of the spans, what its positions look at."""
+    ends = np.cumsum([run.rows for run in spans.runs])
+    parts = np.split(rows, ends[:-1])
+    return [
+        draw_sight(part, run.length, seen, seed).to(device)
+        for part, run in zip(parts, spans.runs, strict=True)
+    ]
+
+
+def _bodies(texts: TokenBatch, frame: Frame) -> TokenBatch:
+    """The texts without their special tokens."""
+    return gather(texts.ids, texts.offsets[:-1] + len(frame.prefix), texts.lengths - frame.specials)
+
+
+class RetroRunner:
+    """RetroMAE as a task of a stage; see `yuyi.train.tasks.Runner`.
+
+    Attributes:
+        task: what it does.
+        head: what guesses; trained with the model, and left behind with the stage.
+        decoder: likewise.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        learner: TransformerLearner,
+        passages: Passages,
+        pieces: Pieces,
+        masking: Masking,
+        decoding: Decoding,
+        seed: Sequence[int],
+        world: World,
+    ) -> None:
+        """Take the corpus, and give the learner a new head and a decoder to train.
+
+        Args:
+            task: its batch is the number of rows of a step.
+            learner: what is trained.
+            passages: the corpus.
+            pieces: of the tokenizer.
+            masking: how much is hidden from the encoder; the paper has 0.15 to 0.3.
+            decoding: what the decoder is given.
+            seed: names this task in its stage.
+            world: the ranks that share the work.
+
+        Raises:
+            RecipeError: the rows are too long for the model, or it has several poolings.
+        """
+        embedder = learner.embedder
+        pooling = embedder.pooler.pooling
+        if len(pooling) != 1:
+            raise RecipeError(
+                f"retromae: the model's pooling is {', '.join(pooling)}, and the decoder takes one vector of "
+                "the encoder's width. Choose one pooling, or the objective mlm."
+            )
+        self.task = task
+        self._sampler = PassageSampler(passages, learner.frame, task.batch, seed)
+        generator = generator_of(seed)
+        self.head = TokenHead(embedder.encoder.config, generator)
+        self.decoder = Decoder(embedder.encoder.config, self._sampler.longest, generator)
+        self._learner = learner
+        self._pieces = pieces
+        self._masking = masking
+        self._decoding = decoding
+        self._world = world
+        learner.extra(f"{task.objective}_{seed[-1]}_head", self.head)
+        learner.extra(f"{task.objective}_{seed[-1]}_decoder", self.decoder)
+
+    def run(self, seed: Sequence[int]) -> float:
+        """The loss of the next batch, as `Runner.run`."""
+        texts, begins = self._sampler.draw()
+        masked = mask(texts, begins, self._pieces, self._masking, np.random.default_rng([*seed]))
+        return retromae_backward(
+            self._learner,
+            self.head,
+            self.decoder,
+            texts,
+            masked,
+            self._decoding,
+            seed=seed,
+            world=self._world,
+            weight=self.task.weight,
+        )
+
+    def state(self) -> dict[str, Any]:
+        """As `Runner.state`."""
+        return self._sampler.state()
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """As `Runner.restore`."""
+        self._sampler.restore(state)
