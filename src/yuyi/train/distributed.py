@@ -40,7 +40,7 @@ class World:
             return
         whole = torch.cat([tensor.flatten() for tensor in tensors])
         torch.distributed.all_reduce(whole)
-        for tensor, part in zip(tensors, whole.split([each.numel() for each in tensors]), strict=True):
+        for tensor, part in zip(tensors, torch.split(whole, [each.numel() for each in tensors]), strict=True):
             tensor.copy_(part.view_as(tensor))
 
     def wait(self) -> None:

@@ -140,7 +140,7 @@ class TokenTable:
         """
         if world.size > 1:
             raise InputError(
-                f"WORLD_SIZE is {world.size}: a token table is trained by one process. Start without torchrun."
+                f"WORLD_SIZE is {world.size}: a token table is trained by one process. Start it alone."
             )
         if self._touched is None or self._touched[1].grad is None:
             raise RuntimeError("step() before embed() and backward(). This is a bug in yuyi.")
