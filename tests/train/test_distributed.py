@@ -12,7 +12,6 @@ from yuyi.train.distributed import ALONE, World, open_world
 
 from .ranks import results
 
-
 RANKS = 2
 
 
