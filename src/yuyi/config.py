@@ -67,20 +67,33 @@ def with_settings(
 ) -> dict[str, Any]:
     """A copy of the tree `values` in which each dotted key of `assignments` has its value.
 
+    An element of a list goes by its number, counted from 0: `stages.0.steps`.
+
     Raises:
-        RecipeError: a key leads through something that has no keys.
+        RecipeError: a key leads through something that has no keys, or to no element of a list.
     """
     tree = dict(values)
     for key, value in assignments.items():
-        branch = tree
+        branch: Any = tree
         *above, last = key.split(".")
         for name in above:
-            inner = branch.get(name) or {}
-            if not isinstance(inner, dict):
+            place = _place(branch, name, f"{where} {key}")
+            inner = (branch.get(place) if isinstance(branch, dict) else branch[place]) or {}
+            if not isinstance(inner, dict | list):
                 raise RecipeError(f"{where} {key}: {name} is {reprlib.repr(inner)} and has no keys. Mend it.")
-            branch[name] = branch = dict(inner)
-        branch[last] = value
+            branch[place] = inner.copy()
+            branch = branch[place]
+        branch[_place(branch, last, f"{where} {key}")] = value
     return tree
+
+
+def _place(branch: Any, name: str, where: str) -> Any:
+    """`name` as a key of a tree, or as the number of an element of a list."""
+    if not isinstance(branch, list):
+        return name
+    if not name.isdecimal() or int(name) >= len(branch):
+        raise RecipeError(f"{where}: {name} is none of the {len(branch)} elements, from 0. Mend the number.")
+    return int(name)
 
 
 def read_assignments(lines: Sequence[str]) -> dict[str, Any]:
