@@ -89,7 +89,7 @@ def _training(recipe: Recipe, file: str) -> str:
     lines += [_stage_line(stage) for stage in config.stages]
     lines.append(
         f"\nSources are drawn in proportion to their size to the power {config.exponent}; a batch comes from "
-        f"one source; texts are read up to {config.longest} tokens; seed {config.seed}. `yuyi train {file}` "
+        f"one source; texts are read up to {config.longest} tokens; seed {config.seed}. `yuyi run {file}` "
         "makes this model again; `provenance.json` holds the hashes of what went in."
     )
     if recipe.teacher:

@@ -19,7 +19,7 @@ from yuyi.recipe.schema import read_recipe
 from yuyi.records import read_pairs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from yuyi.recipe.schema import Recipe
 
@@ -176,24 +176,11 @@ def _make_pairs(run: Run) -> None:
 
 
 def _make_vocabulary(run: Run, lexicon: list[str]) -> None:
-    from yuyi.train.vocabulary import build_tokenizer, count_words
+    from yuyi.train.vocabulary import learn_tokenizer
 
-    texts: dict[str, list[str]] = {}
-    for pair in read_pairs(run.pairs):
-        texts.setdefault(pair.source, []).extend((pair.text_a, pair.text_b))
-    counts = {source: count_words(_sample(several)) for source, several in texts.items()}
-    tokenizer = build_tokenizer(counts, run.recipe.vocabulary, lexicon)
+    tokenizer = learn_tokenizer(read_pairs(run.pairs), run.recipe.vocabulary, lexicon)
     with publish_file(run.tokenizer) as temporary:
         tokenizer.save(str(temporary), pretty=False)
-
-
-def _sample(texts: list[str], characters: int = 3_000_000) -> Iterator[str]:
-    """Texts in random order until there are enough characters to count words in."""
-    for row in np.random.default_rng(0).permutation(len(texts)):
-        if characters <= 0:
-            return
-        characters -= len(texts[row])
-        yield texts[row]
 
 
 def _lexicon(recipe: Recipe) -> list[str]:

@@ -15,6 +15,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+import numpy as np
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt  # noqa: TC002 (pydantic reads them)
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
@@ -23,7 +24,9 @@ from yuyi.extras import require
 from yuyi.text.tokenizer import SEPARATOR
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from yuyi.records import Pair
 
 UNKNOWN = "[UNK]"
 
@@ -93,6 +96,23 @@ def blend(counts: Mapping[str, Counter[str]], exponent: float) -> Counter[str]:
     return blended
 
 
+def learn_tokenizer(
+    pairs: Iterable[Pair], config: VocabularyConfig, lexicon: Sequence[str] = ()
+) -> Tokenizer:
+    """A tokenizer of the words that pairs hold, counted in a sample of each source.
+
+    Args:
+        pairs: rows in any order.
+        config: sizes and limits.
+        lexicon: as for `build_tokenizer`.
+    """
+    texts: dict[str, list[str]] = {}
+    for pair in pairs:
+        texts.setdefault(pair.source, []).extend((pair.text_a, pair.text_b))
+    counts = {source: count_words(_sample(several)) for source, several in texts.items()}
+    return build_tokenizer(counts, config, lexicon)
+
+
 def build_tokenizer(
     counts: Mapping[str, Counter[str]], config: VocabularyConfig, lexicon: Sequence[str] = ()
 ) -> Tokenizer:
@@ -129,6 +149,15 @@ def build_tokenizer(
     tokenizer.normalizer = normalizer()
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     return tokenizer
+
+
+def _sample(texts: Sequence[str], characters: int = 3_000_000) -> Iterator[str]:
+    """Texts in random order until there are enough characters to count words in."""
+    for row in np.random.default_rng(0).permutation(len(texts)):
+        if characters <= 0:
+            return
+        characters -= len(texts[row])
+        yield texts[row]
 
 
 def _is_word(word: str, count: int, config: VocabularyConfig) -> bool:

@@ -47,7 +47,7 @@ def write_recipe(folder: Path, steps: int) -> Path:
 
 def test_a_recipe_gives_a_model_that_answers(yuyi: Run, tmp_path: Path) -> None:
     write_recipe(tmp_path, 120)
-    first = yuyi("train", "recipe.yaml")
+    first = yuyi("run", "recipe.yaml")
     assert first.code == 0, first.err
     assert first.out.strip() == "runs/mine/mine"
     assert {"pairs: running", "vocabulary: running", "table: running", "model: running"} <= set(
@@ -56,11 +56,11 @@ def test_a_recipe_gives_a_model_that_answers(yuyi: Run, tmp_path: Path) -> None:
     assert "  weak: 120/120  contrast " in first.err
     info = json.loads(yuyi("info", "runs/mine/mine", "--json").out)
     assert (info["name"], info["dims"], info["license"]) == ("mine", [16], "CC0-1.0")
-    again = yuyi("train", "recipe.yaml")
+    again = yuyi("run", "recipe.yaml")
     assert again.err.splitlines() == [
         f"{stage}: unchanged, kept" for stage in ("pairs", "vocabulary", "table", "model")
     ]
-    elsewhere = yuyi("train", "recipe.yaml", "--quiet", "--out", "elsewhere")
+    elsewhere = yuyi("run", "recipe.yaml", "--quiet", "--out", "elsewhere")
     assert elsewhere.err == ""
     assert hash_file(tmp_path / "elsewhere" / "mine" / "yuyi.json") == hash_file(
         tmp_path / "runs" / "mine" / "mine" / "yuyi.json"
@@ -69,22 +69,22 @@ def test_a_recipe_gives_a_model_that_answers(yuyi: Run, tmp_path: Path) -> None:
 
 def test_misuse_is_one_clear_line(yuyi: Run, tmp_path: Path) -> None:
     path = write_recipe(tmp_path, 5)
-    assert "absent.yaml: no such recipe" in yuyi("train", "absent.yaml").error
-    assert "nowhere" in yuyi("train", "recipe.yaml", "--data", "nowhere").error
+    assert "absent.yaml: no such recipe" in yuyi("run", "absent.yaml").error
+    assert "nowhere" in yuyi("run", "recipe.yaml", "--data", "nowhere").error
     recipe = yaml.safe_load(path.read_text("utf-8"))
     recipe["documents"].append({"path": "gone.parquet", "origin": "x", "licence": "y"})
     path.write_text(yaml.safe_dump(recipe, sort_keys=False), "utf-8")
-    assert "gone.parquet: no such file or folder" in yuyi("train", "recipe.yaml").error
+    assert "gone.parquet: no such file or folder" in yuyi("run", "recipe.yaml").error
     recipe["colour"] = "red"
     path.write_text(yaml.safe_dump(recipe, sort_keys=False), "utf-8")
-    assert "colour: no such key" in yuyi("train", "recipe.yaml").error
+    assert "colour: no such key" in yuyi("run", "recipe.yaml").error
     assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends SIGINT to a process")
 def test_ctrl_c_in_training_leaves_no_half_model_and_a_further_run_goes_on(yuyi: Run, tmp_path: Path) -> None:
     write_recipe(tmp_path, 3_000)
-    command = [sys.executable, "-m", "yuyi", "train", "recipe.yaml", "--out", "out"]
+    command = [sys.executable, "-m", "yuyi", "run", "recipe.yaml", "--out", "out"]
     process = subprocess.Popen(
         command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
     )
@@ -99,7 +99,7 @@ def test_ctrl_c_in_training_leaves_no_half_model_and_a_further_run_goes_on(yuyi:
     assert err.decode().splitlines()[-1] == "stopped; nothing was half-written"
     assert not (tmp_path / "out" / "mine").exists()
     assert [path.name for path in (tmp_path / "out").iterdir() if path.name.startswith(".")] == []
-    resumed = yuyi("train", "recipe.yaml", "--out", "out")
+    resumed = yuyi("run", "recipe.yaml", "--out", "out")
     assert resumed.code == 0, resumed.err
     assert "pairs: unchanged, kept" in resumed.err
     lines = (tmp_path / "out" / "training.jsonl").read_text().splitlines()
@@ -107,7 +107,7 @@ def test_ctrl_c_in_training_leaves_no_half_model_and_a_further_run_goes_on(yuyi:
     assert steps[-1] == 3_000
     # It went on from a checkpoint: the first step of all was logged once.
     assert steps.count(20) == 1
-    whole = yuyi("train", "recipe.yaml", "--out", "whole", "--quiet")
+    whole = yuyi("run", "recipe.yaml", "--out", "whole", "--quiet")
     assert whole.code == 0
     for name in ("yuyi.json", "provenance.json"):
         assert hash_file(tmp_path / "out" / "mine" / name) == hash_file(tmp_path / "whole" / "mine" / name)

@@ -1,0 +1,237 @@
+"""All that decides a run of `yuyi train`: one YAML file, every key checked before anything runs."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import NonNegativeInt, PositiveFloat, PositiveInt  # noqa: TC002 (pydantic reads them)
+
+from yuyi.config import REFUSE_UNKNOWN, check_settings, read_yaml, with_settings
+from yuyi.errors import RecipeError
+from yuyi.train.config import Course, Stage, Task
+from yuyi.train.masking import Masking
+from yuyi.train.model_config import ModelConfig  # noqa: TC001 (pydantic reads the annotation)
+from yuyi.train.passages import PassageConfig
+from yuyi.train.vocabulary import VocabularyConfig  # noqa: TC001 (pydantic reads the annotation)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+Precision = Literal["float32", "bfloat16", "float16"]
+Device = Literal["auto", "cpu", "cuda"]
+
+# Objectives that compare each row with the others of its batch, and those that read documents.
+_IN_BATCH = ("contrast", "labels")
+_OF_DOCUMENTS = ("mlm", "retromae")
+_OF_TEACHER = ("align",)
+# Keys under which a recipe of `yuyi run` stands apart from a run of `yuyi train`.
+_OF_RECIPE = ("table", "prepare", "left_out", "evaluation")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataEntry:
+    """A file of pairs.
+
+    Attributes:
+        path: Parquet file as `yuyi data mix` writes it: `text_a`, `text_b`, and where known `label`,
+            `negatives`, `source`, `kind`, `lang`.
+        name: of the collection, in place of the rows' own `source`.
+        kind: what the two texts of a pair are to each other, in place of the rows' own `kind`.
+        hold_out: rows that are never trained on; the probe takes them.
+    """
+
+    __pydantic_config__: ClassVar = REFUSE_UNKNOWN
+
+    path: str
+    name: str = ""
+    kind: str = ""
+    hold_out: NonNegativeInt = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointConfig:
+    """When the state of a run is saved.
+
+    Attributes:
+        every: steps between checkpoints.
+        keep: how many stay on disk, the newest.
+    """
+
+    __pydantic_config__: ClassVar = REFUSE_UNKNOWN
+
+    every: PositiveInt = 500
+    keep: PositiveInt = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainConfig(Course):
+    """A training run. Paths are relative to the file that they stand in.
+
+    Attributes:
+        name: of the model, and of its folder.
+        model: the transformer that training starts from; this or `vocabulary`.
+        vocabulary: of a token table, counted in the pairs.
+        data: files of pairs.
+        documents: Parquet files of documents or pairs whose texts `mlm` and `retromae` read.
+        dims: Matryoshka dimensions with their weights, largest first; empty for the model's own alone.
+        passages: how documents become rows of tokens.
+        masking: how much of a row is hidden.
+        precision: of the products; weights, pooling and losses are float32. The others need less memory and
+            on a fitting device less time.
+        token_budget: tokens whose activations are in memory at once; fewer need less memory and more time,
+            and change nothing else.
+        device: where it computes; `auto` takes a GPU if there is one.
+        checkpoint: when the state is saved.
+        license: SPDX identifier for the model's card.
+        languages: codes for the model's card.
+    """
+
+    __pydantic_config__: ClassVar = REFUSE_UNKNOWN
+
+    name: str
+    model: ModelConfig | None = None
+    vocabulary: VocabularyConfig | None = None
+    data: tuple[DataEntry, ...] = ()
+    documents: tuple[str, ...] = ()
+    dims: dict[PositiveInt, PositiveFloat] = field(default_factory=dict)
+    passages: PassageConfig = field(default_factory=PassageConfig)
+    masking: Masking = field(default_factory=Masking)
+    precision: Precision = "float32"
+    token_budget: PositiveInt = 16_384
+    device: Device = "auto"
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    license: str = ""
+    languages: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse what no key by itself can be blamed for.
+
+        Raises:
+            RecipeError: keys contradict each other; the message names them.
+        """
+        if not re.fullmatch(r"\w[\w.-]*", self.name):
+            raise RecipeError(
+                f"name: {self.name!r} cannot be the name of a folder. Use letters, digits, - and _."
+            )
+        if (self.model is None) == (self.vocabulary is None):
+            given = "neither is there" if self.model is None else "both are there"
+            raise RecipeError(
+                f"model, vocabulary: {given}. Give model for a transformer, or vocabulary for a token table."
+            )
+        self._check_course()
+        for where, stage, task in self.tasks():
+            self._check_task(where, stage, task)
+
+    def tasks(self) -> Iterator[tuple[str, Stage, Task]]:
+        """Each task with its stage and the dotted key under which it stands."""
+        for number, stage in enumerate(self.stages):
+            for place, task in enumerate(stage.tasks):
+                yield f"stages.{number}.tasks.{place}", stage, task
+
+    def _check_course(self) -> None:
+        if list(self.dims) != sorted(self.dims, reverse=True):
+            raise RecipeError(f"dims: {list(self.dims)} do not fall. Put the largest first.")
+        names = [stage.name for stage in self.stages]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise RecipeError(f"stages: two are called {twice!r}. Give each a name of its own.")
+        unknown = [name for name in self.average if name not in names]
+        if unknown:
+            raise RecipeError(f"average.{unknown[0]}: no such stage. Choose from {', '.join(names)}.")
+        if sum(self.average.values()) > 1:
+            raise RecipeError(
+                f"average: {self.average} are more than 1 together; the last stage has the rest. Lower one."
+            )
+        for number, stage in enumerate(self.stages):
+            if stage.warmup >= stage.steps:
+                raise RecipeError(
+                    f"stages.{number}.warmup: {stage.warmup} of {stage.steps} steps; the learning rate would "
+                    "never fall. Lower it."
+                )
+        if self.precision == "float16" and self.device == "cpu":
+            raise RecipeError(
+                "precision: float16 is for GPUs; processors have bfloat16 or float32. Choose one of these."
+            )
+        if self.vocabulary is not None:
+            if not self.dims:
+                raise RecipeError("dims: empty. A token table needs at least one; write, say, dims: {256: 1}")
+            if self.precision != "float32":
+                raise RecipeError(
+                    f"precision: {self.precision}; a token table is trained in float32. Leave it out."
+                )
+
+    def _check_task(self, where: str, stage: Stage, task: Task) -> None:
+        if task.objective in _OF_DOCUMENTS:
+            if self.vocabulary is not None:
+                raise RecipeError(
+                    f"{where}.objective: {task.objective} hides words from a transformer; a token table has "
+                    "nothing to guess them from. Drop the task."
+                )
+            if not self.documents:
+                raise RecipeError(
+                    f"{where}.objective: {task.objective} reads documents, and there are none. Add some."
+                )
+        elif not self.data:
+            raise RecipeError(
+                f"{where}.objective: {task.objective} reads pairs, and data is empty. Add a file of pairs."
+            )
+        if task.objective in _IN_BATCH and task.batch < 2 and not task.negatives:
+            raise RecipeError(
+                f"{where}.batch: {task.batch}; {task.objective} compares the rows of a batch. Raise it to 2."
+            )
+        if task.hardness and task.hardness_on == "hard_negatives" and not task.negatives:
+            raise RecipeError(
+                f"{where}.hardness: {task.hardness} weighs hard negatives, and negatives is 0. Raise "
+                "negatives, or choose hardness_on: in_batch_negatives."
+            )
+        for key in ("query_tokens", "document_tokens"):
+            limit = getattr(task, key)
+            if limit is not None and limit > self.longest:
+                raise RecipeError(
+                    f"{where}.{key}: {limit}, and longest cuts every text at {self.longest}. Raise longest."
+                )
+
+
+def read_train_config(path: Path, assignments: Mapping[str, Any] | None = None) -> TrainConfig:
+    """The run that a YAML file describes, changed by single assignments.
+
+    Args:
+        path: the file; paths in it become relative to the current folder.
+        assignments: values by dotted key, such as `{"stages.0.steps": 100}`.
+
+    Raises:
+        RecipeError: the file is missing or no YAML, a key is unknown, a value is impossible, or keys
+            contradict each other.
+    """
+    values = read_yaml(path)
+    if any(name in values for name in _OF_RECIPE) and "stages" not in values:
+        raise RecipeError(
+            f"{path}: a recipe, which makes its own data. Run it with `yuyi run {path}`; `yuyi train` takes "
+            "a file with model, data and stages."
+        )
+    config = check_settings(TrainConfig, with_settings(values, assignments or {}), str(path))
+    return _relative_to(config, path.parent)
+
+
+def _relative_to(config: TrainConfig, base: Path) -> TrainConfig:
+    """The same run with every path as seen from the current folder."""
+    changes: dict[str, Any] = {
+        "data": tuple(replace(entry, path=_under(base, entry.path)) for entry in config.data),
+        "documents": tuple(_under(base, path) for path in config.documents),
+    }
+    if config.model is not None:
+        model = config.model
+        if model.folder:
+            model = replace(model, folder=_under(base, model.folder))
+        if model.tokenizer is not None and model.tokenizer.folder:
+            tokenizer = replace(model.tokenizer, folder=_under(base, model.tokenizer.folder))
+            model = replace(model, tokenizer=tokenizer)
+        changes["model"] = model
+    return replace(config, **changes)
+
+
+def _under(base: Path, path: str) -> str:
+    return str(base / Path(path).expanduser())
