@@ -55,7 +55,7 @@ class Spans:
 
 
 def find_spans(offsets: Tensor) -> Spans:
-    """The boundaries (rows + 1,) of texts as `Spans`; made once a batch, used by every layer."""
+    """The boundaries (rows + 1,) of texts as `Spans`, from 0 on; made once a batch, used by every layer."""
     lengths = offsets.diff().tolist()
     runs, start = [], 0
     for length, group in groupby(lengths):
@@ -63,10 +63,12 @@ def find_spans(offsets: Tensor) -> Spans:
         if length:
             runs.append(Run(start, rows, length))
         start += rows * length
-    return Spans(offsets.to(torch.int32), max(lengths, default=0), tuple(runs))
+    return Spans((offsets - offsets[:1]).to(torch.int32), max(lengths, default=0), tuple(runs))
 
 
-def attention(q: Tensor, k: Tensor, v: Tensor, spans: Spans, *, window: int | None = None) -> Tensor:
+def attention(
+    q: Tensor, k: Tensor, v: Tensor, spans: Spans, *, window: int | None = None, dropout: float = 0.0
+) -> Tensor:
     """(tokens, heads, head_dim): what each token gathers from the tokens of its own text.
 
     Args:
@@ -75,16 +77,21 @@ def attention(q: Tensor, k: Tensor, v: Tensor, spans: Spans, *, window: int | No
         v: values, of the same shape.
         spans: the texts' boundaries.
         window: how many tokens to either side a token attends to; None means all of its text.
+        dropout: the share of attention weights set to zero, the others scaled up; above 0 texts are attended
+            to in runs on a GPU too, since variable-length flash attention has no dropout.
     """
     if not spans.runs:
         return v
-    flash = _variable_length_attention() if _is_flash(q) else None
+    flash = _variable_length_attention() if _is_flash(q) and not dropout else None
     if flash is not None:
         reach = (-1, -1) if window is None else (window, window)
         offsets, longest = spans.offsets, spans.longest
         mixed: Tensor = flash(q, k, v, offsets, offsets, longest, longest, window_size=reach)
         return mixed
-    parts = [_attend_run(q, k, v, run, window) for run in spans.runs]
+    # Split, not sliced: the gradient of a slice is as large as all texts together, that of a split is not.
+    sizes = [run.rows * run.length for run in spans.runs]
+    texts = zip(*(x.split_with_sizes(sizes) for x in (q, k, v)), spans.runs, strict=True)
+    parts = [_attend_run(*qkv, run, window, dropout) for *qkv, run in texts]
     return torch.cat(parts) if len(parts) != 1 else parts[0]
 
 
@@ -120,21 +127,20 @@ def _variable_length_attention() -> Callable[..., Any] | None:
     return None
 
 
-def _attend_run(q: Tensor, k: Tensor, v: Tensor, run: Run, window: int | None) -> Tensor:
-    """(rows * length, heads, head_dim), attention inside each text of a run."""
-    stop = run.start + run.rows * run.length
+def _attend_run(q: Tensor, k: Tensor, v: Tensor, run: Run, window: int | None, dropout: float) -> Tensor:
+    """(rows * length, heads, head_dim), attention inside each text of a run, whose tokens alone are given."""
     heads, head_dim = q.shape[1:]
     q, k, v = (
-        x[run.start : stop].view(run.rows, run.length, heads, head_dim).transpose(1, 2) for x in (q, k, v)
+        x.view(run.rows, run.length, heads, head_dim).transpose(1, 2) for x in (q, k, v)
     )  # (rows, heads, length, head_dim)
     if window is None or window >= run.length - 1:
-        mixed = scaled_dot_product_attention(q, k, v)
+        mixed = scaled_dot_product_attention(q, k, v, dropout_p=dropout)
     else:
-        mixed = _attend_window(q, k, v, window)
+        mixed = _attend_window(q, k, v, window, dropout)
     return mixed.transpose(1, 2).reshape(-1, heads, head_dim)
 
 
-def _attend_window(q: Tensor, k: Tensor, v: Tensor, window: int) -> Tensor:
+def _attend_window(q: Tensor, k: Tensor, v: Tensor, window: int, dropout: float) -> Tensor:
     """(rows, heads, length, head_dim); queries in blocks, each against the keys within its reach."""
     length = q.shape[2]
     block = max(window, 64)
@@ -147,7 +153,11 @@ def _attend_window(q: Tensor, k: Tensor, v: Tensor, window: int) -> Tensor:
         mask = distance.abs() <= window
         parts.append(
             scaled_dot_product_attention(
-                q[:, :, start:stop], k[:, :, first:last], v[:, :, first:last], attn_mask=mask
+                q[:, :, start:stop],
+                k[:, :, first:last],
+                v[:, :, first:last],
+                attn_mask=mask,
+                dropout_p=dropout,
             )
         )
     return torch.cat(parts, dim=2)
