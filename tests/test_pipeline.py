@@ -156,7 +156,7 @@ def test_matryoshka_dimensions_that_a_folder_declares(copy: Callable[[str], Path
     assert read_pipeline(folder, known=replace(known, architecture=None, layers=None)).dims == (32, 16, 8)
     for wrong in ([8, True], [0], ["8"], 8, {}):
         _change(folder / "config.json", matryoshka_dimensions=wrong)
-        with pytest.raises(ModelError, match="matryoshka_dimensions is .* not a list of dimensions"):
+        with pytest.raises(ModelError, match=r"matryoshka_dimensions is .* not a list of dimensions"):
             read_pipeline(folder)
 
 

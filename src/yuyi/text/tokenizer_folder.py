@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "tokenizer_config.json")
 
 _BERT_CLASSES = ("BertTokenizer", "BertTokenizerFast")
-# Names of the special tokens in tokenizer_config.json, with what BERT calls them.
-_BERT_SPECIALS = {
+# Names of the special tokens in tokenizer_config.json, with what BERT calls them, in the order of its ids.
+BERT_SPECIALS = {
     "pad_token": "[PAD]",
     "unk_token": "[UNK]",
     "cls_token": "[CLS]",
@@ -52,6 +52,18 @@ def read_tokenizer(folder: Path, *, lower_case: bool = False) -> Tokenizer:
         steps = [normalizers.Lowercase(), *([tokenizer.normalizer] if tokenizer.normalizer else [])]
         tokenizer.normalizer = normalizers.Sequence(steps)
     return tokenizer
+
+
+def read_specials(folder: Path) -> dict[str, str]:
+    """The special tokens that a folder names, by transformers' names for them; BERT's where it names none.
+
+    Raises:
+        ModelError: a file that names them is damaged.
+    """
+    told = _settings(folder / "special_tokens_map.json") | _settings(folder / "tokenizer_config.json")
+    names = (*BERT_SPECIALS, "bos_token", "eos_token")
+    named = {name: token for name in names if (token := _content(told.get(name), ""))}
+    return named or dict(BERT_SPECIALS)
 
 
 def load_tokenizer(path: Path) -> Tokenizer:
@@ -99,10 +111,21 @@ def _bert_tokenizer(path: Path, settings: dict[str, Any]) -> Tokenizer:
             vocabulary = {line.rstrip("\n"): number for number, line in enumerate(file)}
     except UnicodeDecodeError as error:
         raise ModelError(f"{path}: damaged, it is not UTF-8 ({error}). Copy it again.") from error
-    specials = {name: _content(settings.get(name), usual) for name, usual in _BERT_SPECIALS.items()}
+    specials = _specials(settings)
     needed = (specials[name] for name in ("unk_token", "cls_token", "sep_token"))
     if missing := [token for token in needed if token not in vocabulary]:
         raise ModelError(f"{path}: {', '.join(missing)} is not among its pieces. Copy it again.")
+    return bert_tokenizer(vocabulary, settings)
+
+
+def bert_tokenizer(vocabulary: dict[str, int], settings: dict[str, Any]) -> Tokenizer:
+    """BERT's tokenizer with these pieces, set up as transformers' BertTokenizer.
+
+    Args:
+        vocabulary: an id for each piece; the special tokens are among them.
+        settings: what a `tokenizer_config.json` holds; BERT's uncased models need nothing.
+    """
+    specials = _specials(settings)
     tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token=specials["unk_token"]))
     tokenizer.normalizer = _bert_normalizer(settings)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
@@ -114,6 +137,10 @@ def _bert_tokenizer(path: Path, settings: dict[str, Any]) -> Tokenizer:
         special_tokens=[(first, vocabulary[first]), (last, vocabulary[last])],
     )
     return tokenizer
+
+
+def _specials(settings: dict[str, Any]) -> dict[str, str]:
+    return {name: _content(settings.get(name), usual) for name, usual in BERT_SPECIALS.items()}
 
 
 def _content(token: Any, usual: str) -> str:
