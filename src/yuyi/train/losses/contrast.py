@@ -1,0 +1,229 @@
+"""InfoNCE in its forms, in memory that grows with the batch and not with its square."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from yuyi.train.losses.cosines import unit
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from yuyi.train.config import Diagonal, Form, HardnessOn
+
+BLOCK_SCORES = 2**22
+"""Scores of one direction that are held at once: 16 MiB in float32."""
+
+# What each row is compared with, from what to what: queries (q), documents and negatives (d). The directions
+# of one group share a softmax; the loss is the mean over groups.
+_GROUPS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "forward": (("qd",),),
+    "symmetric": (("qd",), ("dq",)),
+    "improved": (("qd", "qq", "dq", "dd"),),
+}
+
+
+def info_nce(
+    queries: Tensor,
+    documents: Tensor,
+    negatives: Tensor | None = None,
+    *,
+    temperature: float,
+    form: Form = "symmetric",
+    diagonal: Diagonal = "twice",
+    owners: Tensor | None = None,
+    keys: Sequence[Tensor] | None = None,
+    margin: float | None = None,
+    hardness: float = 0.0,
+    hardness_on: HardnessOn = "hard_negatives",
+    clashes: Tensor | None = None,
+    block: int | None = None,
+) -> Tensor:
+    """InfoNCE with in-batch and hard negatives: mean of -log(exp s(q_i, d_i) / Z_i), s = cosine/temperature.
+
+    With c over all documents and all negatives, Z_i is
+
+        forward     sum_c exp s(q_i, c)
+        improved    sum_c exp s(q_i, c) + sum_{j != i} exp s(q_i, q_j)
+                      + sum_j exp s(q_j, d_i) + sum_{c not of row i} exp s(d_i, c)
+
+    and `symmetric` is the mean of `forward` and of the loss with Z_i = sum_j exp s(q_j, d_i).
+
+    Three things thin out or weigh the candidates; the row's own partner is exempt from all:
+
+    * `keys` leave out what is known to be related. A candidate, in whichever direction, is left out if its
+      text is that of the row's query or document, or of the query or document of any pair that shares a text
+      with the row's pair.
+    * `margin` leaves out what is probably an unmarked answer: a candidate whose cosine to the row's query or
+      document (whichever the direction compares) is above the pair's own cosine plus `margin`.
+    * `hardness` adds `hardness` times the cosine, taken as a constant, to the scores of negatives in q -> d.
+
+    A row that has nothing left but its partner gives 0, or log 2 where the partner counts twice; so does a
+    batch of one row.
+
+    Where a block is smaller than the batch its scores are computed again for the gradient; block sizes
+    change values and gradients by rounding only. With b rows a block, memory is that of 4 (b, n + m)
+    matrices or less, beside the embeddings.
+
+    Source: van den Oord et al. 2018, arXiv 1807.03748; symmetric: CLIP, Radford et al. 2021, arXiv
+    2103.00020; improved: GTE, Li et al. 2023, arXiv 2308.03281, section 3.3; margin of 0.1: Qwen3 Embedding,
+    Zhang et al. 2025, arXiv 2506.05176; hardness: Lan et al. 2025, arXiv 2503.04812, equation 5 (in-batch,
+    9), and EmbeddingGemma, Schechter Vera et al. 2025, arXiv 2509.20354 (hard negatives, 5).
+
+    Args:
+        queries: (n, dim).
+        documents: (n, dim); row `i` is the partner of query `i`.
+        negatives: (m, dim) further documents that are nobody's partner, or None.
+        temperature: cosines are divided by it.
+        form: what the partner is compared with.
+        diagonal: `improved` only. `twice`: s(q_i, d_i) counts in both q -> d and d -> q, as the formula of
+            GTE reads; `once`: it is left out of d -> q.
+        owners: (m,) int64, the row that each negative was mined for, or None where they are nobody's. A
+            row's own negatives are none of its document's (d -> d).
+        keys: int64, equal where texts are equal whatever the side: (n,) of the queries, (n,) of the documents
+            and, where there are negatives, (m,) of them. None leaves nothing out.
+        margin: in cosine units, or None to leave nothing out.
+        hardness: 0 for none.
+        hardness_on: `hard_negatives`: those that the row owns; `in_batch_negatives`: other rows' documents
+            and negatives; `all_negatives`: both.
+        clashes: (n, n) bool, True where document `j` must not count as a negative of query `i`, or None. The
+            pairs' other similarities, where `form` has them, are left out likewise.
+        block: rows whose scores are held at once; None for as many as have `BLOCK_SCORES` scores.
+
+    Raises:
+        ValueError: `owners` or `keys` do not tell what another argument needs.
+    """
+    if hardness and hardness_on == "hard_negatives" and negatives is not None and owners is None:
+        raise ValueError("hardness on hard negatives needs owners: which row each negative belongs to")
+    if keys is not None and len(keys) != (2 if negatives is None else 3):
+        raise ValueError(f"{len(keys)} keys: give those of queries, of documents and of negatives, if any")
+    rows = len(queries)
+    own = torch.arange(rows, device=queries.device)
+    further = own.new_full((0 if negatives is None else len(negatives),), -1) if owners is None else owners
+    batch = _Batch(
+        unit(queries),
+        unit(documents if negatives is None else torch.cat([documents, negatives])),
+        torch.cat([own, further]),
+        None if keys is None else torch.unique(torch.cat(list(keys)), return_inverse=True)[1],
+        clashes,
+        temperature,
+        form,
+        diagonal,
+        margin,
+        hardness,
+        hardness_on,
+    )
+    step = block or max(1, BLOCK_SCORES // max(1, len(batch.answers)))
+    if step >= rows:
+        return batch.loss(0, rows) / rows
+    parts: list[Tensor] = [
+        checkpoint(batch.loss, start, min(start + step, rows), use_reentrant=False, preserve_rng_state=False)
+        for start in range(0, rows, step)
+    ]
+    return torch.stack(parts).sum() / rows
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """The batch of `info_nce`, which see.
+
+    Attributes:
+        queries: (n, dim) of unit length.
+        answers: (n + m, dim) of unit length, the documents and then the negatives.
+        owners: (n + m,) the row of each answer, -1 for nobody's.
+        texts: (n + n + m,) number of the text of each query and answer, from 0; or None.
+    """
+
+    queries: Tensor
+    answers: Tensor
+    owners: Tensor
+    texts: Tensor | None
+    clashes: Tensor | None
+    temperature: float
+    form: Form
+    diagonal: Diagonal
+    margin: float | None
+    hardness: float
+    hardness_on: HardnessOn
+
+    def loss(self, start: int, stop: int) -> Tensor:
+        """The losses of the rows from `start` to `stop`, summed."""
+        rows = torch.arange(start, stop, device=self.queries.device)
+        related = None if self.texts is None else self._related(rows)
+        groups = _GROUPS[self.form]
+        total = self.queries.new_zeros(())
+        for group in groups:
+            sums = []
+            for direction in group:
+                scores = self._scores(direction, rows, related)
+                if direction == "qd":
+                    total = total - scores.gather(1, rows[:, None]).sum()
+                sums.append(scores.logsumexp(dim=1))
+            total = total + torch.stack(sums).logsumexp(dim=0).sum() / len(groups)
+        return total
+
+    def _scores(self, direction: str, rows: Tensor, related: Tensor | None) -> Tensor:
+        """(rows, candidates) scores in one direction; those left out are so low that they add nothing."""
+        source, target = direction[0], direction[1]
+        anchors = (self.queries if source == "q" else self.answers)[rows]
+        candidates = self.queries if target == "q" else self.answers
+        scores = (anchors / self.temperature) @ candidates.T
+        hidden = self._hidden(direction, rows, scores, related)
+        if self.hardness and direction == "qd":
+            scores = scores + scores.detach() * self._weights(rows)
+        # A finite bound, because a row may lose all its candidates in a direction, and -inf gives NaN there.
+        return scores.masked_fill_(hidden, torch.finfo(scores.dtype).min / 2)
+
+    def _hidden(self, direction: str, rows: Tensor, scores: Tensor, related: Tensor | None) -> Tensor:
+        """(rows, candidates) bool, which scores are left out."""
+        source, target = direction[0], direction[1]
+        count = len(self.queries)
+        if source == target:
+            hidden = rows[:, None] == self.owners[: scores.shape[1]]
+        else:
+            hidden = torch.zeros_like(scores, dtype=torch.bool)
+        if related is not None and self.texts is not None:
+            hidden |= related[:, self.texts[:count] if target == "q" else self.texts[count:]]
+        if self.margin is not None:
+            own = (self.queries[rows] * self.answers[rows]).sum(1).detach()
+            hidden |= scores.detach() > ((own + self.margin) / self.temperature)[:, None]
+        if self.clashes is not None:
+            forward, backward = self.clashes[rows], self.clashes[:, rows].T
+            clashing = {"qd": forward, "dq": backward}.get(direction, forward | backward)
+            hidden[:, :count] |= clashing
+        if source != target:
+            left_out = direction == "dq" and self.form == "improved" and self.diagonal == "once"
+            hidden.scatter_(1, rows[:, None], left_out)
+        return hidden
+
+    def _weights(self, rows: Tensor) -> Tensor:
+        """(rows, n + m) what a score adds to itself for its hardness."""
+        mined = torch.arange(len(self.owners), device=rows.device) >= len(self.queries)
+        own = rows[:, None] == self.owners
+        chosen = {
+            "hard_negatives": own & mined,
+            "in_batch_negatives": ~own,
+            "all_negatives": ~own | mined,
+        }[self.hardness_on]
+        return chosen * (self.hardness * self.temperature)
+
+    def _related(self, rows: Tensor) -> Tensor:
+        """(rows, texts) bool: the texts of every pair that shares one with the row's pair."""
+        assert self.texts is not None
+        queries, documents = (
+            self.texts[: len(self.queries)],
+            self.texts[len(self.queries) :][: len(self.queries)],
+        )
+        shared = torch.zeros(len(rows), len(queries), dtype=torch.bool, device=rows.device)
+        for own in (queries[rows], documents[rows]):
+            shared |= (own[:, None] == queries) | (own[:, None] == documents)
+        row, pair = shared.nonzero(as_tuple=True)
+        related = torch.zeros(len(rows), int(self.texts.max()) + 1, dtype=torch.bool, device=rows.device)
+        related[row, queries[pair]] = True
+        related[row, documents[pair]] = True
+        return related
