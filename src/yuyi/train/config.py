@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from yuyi.config import REFUSE_UNKNOWN
+from yuyi.errors import RecipeError
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Objective = Literal["contrast", "judged", "labels", "align", "distil", "mlm", "retromae"]
@@ -16,7 +17,15 @@ Diagonal = Literal["twice", "once"]
 HardnessOn = Literal["hard_negatives", "in_batch_negatives", "all_negatives"]
 Schedule = Literal["linear", "cosine", "wsd"]
 TaskKind = Literal[
-    "retrieval", "parallel", "pair", "nli", "sts", "classification", "clustering", "distillation"
+    "retrieval",
+    "parallel",
+    "pair",
+    "nli",
+    "sts",
+    "classification",
+    "clustering",
+    "distillation",
+    "alignment",
 ]
 
 
@@ -46,6 +55,8 @@ class Task:
         hardness: weight of negatives by their similarity; 0 for none.
         hardness_on: which negatives `hardness` weighs.
         spread: weight of the spread-out regulariser beside the loss.
+        keep: weight of the cosine between the batch's embeddings and those that the previous model gives the
+            same texts; for continual learning alone.
         scale: of CoSENT; and what cosines are multiplied by in `distil_by: margin`, to bring them to the
             unit of the teacher's scores.
         ranking: weight of CoSENT in `judged`.
@@ -84,6 +95,7 @@ class Task:
     hardness: NonNegativeFloat = 0.0
     hardness_on: HardnessOn = "hard_negatives"
     spread: NonNegativeFloat = 0.0
+    keep: NonNegativeFloat = 0.0
     scale: PositiveFloat = 20.0
     ranking: NonNegativeFloat = 1.0
     pairing: NonNegativeFloat = 1.0
@@ -119,6 +131,11 @@ class Stage:
         balanced: each step draws every task once and adds their losses, each times its share (Conan), instead
             of drawing one task by its share.
         ema: share of the past in a moving average of the weights that ends the stage; 0 for none.
+        freeze: parts of the model that rest at first, and for how many steps: `embeddings`, `layers.0`,
+            `layers` for all of them, or any longer name of a parameter.
+        probe: steps between scores on held-out rows; None for none.
+        patience: the stage ends when so many probes in a row brought no better score, and goes on with the
+            weights of the best; None for all steps and the last weights.
     """
 
     __pydantic_config__: ClassVar = REFUSE_UNKNOWN
@@ -135,6 +152,21 @@ class Stage:
     clip: PositiveFloat | None = 1.0
     balanced: bool = False
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    freeze: dict[str, PositiveInt] = field(default_factory=dict)
+    probe: PositiveInt | None = None
+    patience: PositiveInt | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse patience without anything to wait for.
+
+        Raises:
+            RecipeError: there is no `probe`.
+        """
+        if self.patience is not None and self.probe is None:
+            raise RecipeError(
+                f"stages.{self.name}.patience: {self.patience}, and nothing is probed. Give probe, the steps "
+                "between scores."
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

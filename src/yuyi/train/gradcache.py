@@ -67,7 +67,7 @@ def backward(
     world.sum_(vectors)
     vectors.requires_grad_()
     loss = objective(torch.split(vectors, [len(column) for column in columns]))
-    loss.backward()  # type: ignore[no-untyped-call]
+    (loss * learner.scale).backward()  # type: ignore[no-untyped-call]
     if vectors.grad is not None:
         for number in own:
             gradient = vectors.grad[torch.from_numpy(chunks[number])]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from torch import Tensor
 
     from yuyi.text.overflow import Frame
@@ -19,17 +21,32 @@ class Learner(Protocol):
     Attributes:
         frame: the special tokens around each text, and the most tokens it may have with them.
         token_budget: tokens whose activations fit in memory at once; None for no limit.
+        scale: factor on every loss before its gradient is taken, which `step` divides by again; 1 unless
+            gradients in half precision would be lost for smallness.
     """
 
     frame: Frame
     token_budget: int | None
+    scale: float
 
     def begin(self, stage: Stage) -> None:
-        """A fresh optimiser, with the settings of this stage."""
+        """A fresh optimiser, with the settings of this stage.
+
+        Raises:
+            RecipeError: the stage asks for what this learner has not.
+        """
+        ...
+
+    def settings(self) -> dict[str, Any]:
+        """What beside the weights decides a run, as JSON values; a run is resumed with the same alone."""
         ...
 
     def embed(self, texts: TokenBatch) -> Tensor:
         """(rows, dim), not normalised; differentiable where gradients are enabled."""
+        ...
+
+    def resting(self) -> AbstractContextManager[None]:
+        """Inside the block `embed` gives what the finished model would: no dropout, no graph."""
         ...
 
     def zeros(self, rows: int) -> Tensor:
@@ -39,12 +56,17 @@ class Learner(Protocol):
     def step(self, rate: float, world: World) -> float:
         """One update with the gradients gathered since the last; their norm, before clipping.
 
-        The gradients are summed over all ranks first, and cleared afterwards.
+        The gradients are summed over all ranks first, and cleared afterwards. Where the norm is not finite
+        the weights stay as they are.
         """
         ...
 
     def weights(self) -> dict[str, Tensor]:
         """Every trained tensor by name: the tensors themselves, not copies."""
+        ...
+
+    def model(self) -> dict[str, Tensor]:
+        """Those of `weights` that the finished model is made of, which outlive a stage."""
         ...
 
     def moments(self) -> dict[str, Tensor]:

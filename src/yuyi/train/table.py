@@ -8,20 +8,22 @@ a piece after training and inference stays one look-up a token.
 
 from __future__ import annotations
 
+import math
 import re
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-from yuyi.errors import InputError
+from yuyi.errors import InputError, RecipeError
 from yuyi.text.overflow import Frame
 from yuyi.train.distributed import ALONE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -107,14 +109,33 @@ class TokenTable:
         """Take the parts of the vocabulary and their first vectors, (parts, dim) float32."""
         self.frame = Frame()
         self.token_budget: int | None = None
+        self.scale = 1.0
         self.parts = parts
         self.vectors = torch.from_numpy(vectors.copy())
-        self._touched: tuple[torch.Tensor, torch.Tensor] | None = None
+        self._touched: list[tuple[torch.Tensor, torch.Tensor]] = []
         self._clear()
 
     def begin(self, stage: Stage) -> None:
-        """Moments of zero; a table has no other settings of a stage."""
+        """Moments of zero; a table has no other settings of a stage.
+
+        Raises:
+            RecipeError: parts are to rest.
+        """
+        if stage.freeze:
+            raise RecipeError(
+                f"freeze.{next(iter(stage.freeze))}: a token table has no parts that could rest. Leave it out."
+            )
         self._clear()
+
+    def settings(self) -> dict[str, Any]:
+        """As `Learner.settings`."""
+        return {}
+
+    @contextmanager
+    def resting(self) -> Iterator[None]:
+        """As `Learner.resting`."""
+        with torch.no_grad():
+            yield
 
     def embed(self, texts: TokenBatch) -> torch.Tensor:
         """(rows, dim) float32, the sum of each text's piece rows, with gradients to parts."""
@@ -123,7 +144,8 @@ class TokenTable:
         numbers, part_rows = _distinct(flat, len(self.parts.owners))
         index = torch.from_numpy(numbers)
         used = self.vectors[index].requires_grad_()
-        self._touched = (index, used)
+        if torch.is_grad_enabled():
+            self._touched.append((index, used))
         rows = F.embedding_bag(torch.from_numpy(part_rows), used, torch.from_numpy(begins), mode="sum")
         tokens, offsets = torch.from_numpy(token_rows), torch.from_numpy(texts.offsets[:-1])
         return F.embedding_bag(tokens, rows, offsets, mode="sum")
@@ -133,7 +155,7 @@ class TokenTable:
         return self.vectors.new_zeros((rows, self.vectors.shape[1]))
 
     def step(self, rate: float, world: World = ALONE) -> float:
-        """One Adam step on the parts of the last `embed`; the other rows and their moments rest.
+        """One Adam step on the parts embedded since the last; the other rows and their moments rest.
 
         Raises:
             InputError: there are several ranks, which would touch different rows.
@@ -142,12 +164,10 @@ class TokenTable:
             raise InputError(
                 f"WORLD_SIZE is {world.size}: a token table is trained by one process. Start it alone."
             )
-        if self._touched is None or self._touched[1].grad is None:
-            raise RuntimeError("step() before embed() and backward(). This is a bug in yuyi.")
-        index, used = self._touched
-        gradient = used.grad
-        assert gradient is not None
-        self._touched = None
+        index, gradient = self._gathered()
+        norm = float(gradient.norm())
+        if not math.isfinite(norm):
+            return norm
         self._step += 1
         mean = torch.lerp(gradient, self._mean[index], _BETAS[0])
         square = torch.lerp(gradient.square(), self._square[index], _BETAS[1])
@@ -155,12 +175,28 @@ class TokenTable:
         self._square[index] = square
         step = int(self._step)
         spread = (square / (1 - _BETAS[1] ** step)).sqrt_().add_(_EPSILON)
-        self.vectors[index] = used.detach().addcdiv(mean, spread, value=-rate / (1 - _BETAS[0] ** step))
-        return float(gradient.norm())
+        self.vectors[index] = self.vectors[index].addcdiv(mean, spread, value=-rate / (1 - _BETAS[0] ** step))
+        return norm
+
+    def _gathered(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """The parts embedded since the last step, each once, and their gradients."""
+        touched = [(index, used.grad) for index, used in self._touched if used.grad is not None]
+        self._touched = []
+        if not touched:
+            raise RuntimeError("step() before embed() and backward(). This is a bug in yuyi.")
+        if len(touched) == 1:
+            return touched[0]
+        index, places = torch.unique(torch.cat([each for each, _ in touched]), return_inverse=True)
+        gradient = self.vectors.new_zeros((len(index), self.vectors.shape[1]))
+        return index, gradient.index_add_(0, places, torch.cat([each for _, each in touched]))
 
     def weights(self) -> dict[str, torch.Tensor]:
         """The part vectors."""
         return {"vectors": self.vectors}
+
+    def model(self) -> dict[str, torch.Tensor]:
+        """As `Learner.model`."""
+        return self.weights()
 
     def moments(self) -> dict[str, torch.Tensor]:
         """Mean and mean square of the gradients, and the number of steps."""
@@ -177,7 +213,7 @@ class TokenTable:
         self._mean = torch.zeros_like(self.vectors)
         self._square = torch.zeros_like(self.vectors)
         self._step = torch.zeros((), dtype=torch.int64)
-        self._touched = None
+        self._touched = []
 
     def fold(self) -> NDArray[np.float32]:
         """(pieces, dim) float32, one row a piece with all its parts summed."""
