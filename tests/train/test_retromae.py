@@ -19,10 +19,10 @@ from yuyi.text.tokenizer import BatchTokenizer
 from yuyi.text.tokenizer_folder import read_tokenizer
 from yuyi.train.config import Stage, Task
 from yuyi.train.distributed import World
-from yuyi.train.masking import Masked, Masking, find_pieces, mask
+from yuyi.train.masking import Decoding, Masked, Masking, find_pieces, mask
 from yuyi.train.mlm import TokenHead, masked_backward
 from yuyi.train.passages import PassageConfig, Passages, read_passages
-from yuyi.train.retromae import Decoder, Decoding, RetroRunner, draw_sight, retromae_backward
+from yuyi.train.retromae import Decoder, RetroRunner, draw_sight, retromae_backward
 from yuyi.train.transformer import TransformerLearner
 from yuyi.types import TokenBatch
 
@@ -147,7 +147,7 @@ def test_loss_is_that_of_the_encoder_and_of_the_literal_decoder(folder: str) -> 
     texts, masked = texts_of(folder)
     head, decoder = parts_of(learner)
     decoding = Decoding(seen=0.4, weight=0.7)
-    loss = retromae_backward(learner, head, decoder, texts, masked, decoding, seed=[3], world=World())
+    loss = retromae_backward(learner, head, decoder, texts, masked, decoding, seed=[3])
     found = gradients(learner.embedder, head, decoder)
     for part in (learner.embedder, head, decoder):
         part.zero_grad()
@@ -199,7 +199,7 @@ def test_the_decoder_teaches_the_embedding() -> None:
     head, decoder = parts_of(learner)
     texts, masked = texts_of()
     nothing = replace(masked, hidden=masked.hidden[:0], targets=masked.targets[:0])
-    retromae_backward(learner, head, decoder, texts, nothing, Decoding(seen=0), seed=[5], world=World())
+    retromae_backward(learner, head, decoder, texts, nothing, Decoding(seen=0), seed=[5])
     layers = gradients(learner.embedder.encoder.layers)
     assert all(gradient.abs().max() > 0 for name, gradient in layers.items() if "weight" in name)
 
@@ -220,8 +220,8 @@ def corpus(folder: Path) -> Passages:
 
 
 def runner_of(learner: TransformerLearner, passages: Passages) -> RetroRunner:
-    pieces = find_pieces(read_tokenizer(TINY / "bert-zh"))
-    return RetroRunner(TASK, learner, passages, pieces, Masking(), Decoding(), [0, 0, 1], World())
+    tokenizer = read_tokenizer(TINY / "bert-zh")
+    return RetroRunner(TASK, learner, passages, tokenizer, Masking(), Decoding(), [0, 0, 1])
 
 
 def test_the_loss_falls_and_a_run_goes_on_where_it_was_saved(tmp_path: Path) -> None:
@@ -229,10 +229,10 @@ def test_the_loss_falls_and_a_run_goes_on_where_it_was_saved(tmp_path: Path) -> 
     learner = open_learner()
     runner = runner_of(learner, passages)
     losses = []
-    for step in range(40):
+    for step in range(25):
         losses.append(runner.run([0, 0, step]))
         learner.step(STAGE.learning_rate, World())
-    assert np.mean(losses[-5:]) < 0.7 * np.mean(losses[:5])
+    assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:5])
     weights = {name: tensor.clone() for name, tensor in learner.weights().items()}
     moments = {name: tensor.clone() for name, tensor in learner.moments().items()}
     state = runner.state()
@@ -242,7 +242,7 @@ def test_the_loss_falls_and_a_run_goes_on_where_it_was_saved(tmp_path: Path) -> 
     again = runner_of(other, passages)
     other.restore(weights, moments)
     again.restore(state)
-    for step in range(40, 43):
+    for step in range(25, 28):
         assert runner.run([0, 0, step]) == again.run([0, 0, step])
         learner.step(0.01, World()), other.step(0.01, World())
     for name, tensor in learner.weights().items():
@@ -256,12 +256,10 @@ def test_the_encoders_part_is_masked_language_modelling() -> None:
         learner = open_learner()
         head, decoder = parts_of(learner)
         if weight is None:
-            losses.append(masked_backward(learner, head, masked, seed=[1], world=World()))
+            losses.append(masked_backward(learner, head, masked, seed=[1]))
         else:
             decoding = Decoding(weight=weight)
-            losses.append(
-                retromae_backward(learner, head, decoder, texts, masked, decoding, seed=[1], world=World())
-            )
+            losses.append(retromae_backward(learner, head, decoder, texts, masked, decoding, seed=[1]))
     assert losses[0] == pytest.approx(losses[1], rel=1e-9)
 
 

@@ -16,7 +16,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, PositiveFloat
 
 from yuyi.config import REFUSE_UNKNOWN
 from yuyi.errors import ModelError, RecipeError
@@ -61,6 +61,21 @@ class Masking:
             raise RecipeError(
                 f"masking: masked {self.masked} and random {self.random} are more than 1 together. Lower one."
             )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decoding:
+    """What RetroMAE's decoder is given of a text, and what its loss counts (`yuyi.train.retromae`).
+
+    Attributes:
+        seen: share of the other tokens that a position looks at, 0 to 1; fewer ask more of the embedding.
+        weight: factor on the decoder's loss beside the encoder's.
+    """
+
+    __pydantic_config__: ClassVar = REFUSE_UNKNOWN
+
+    seen: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    weight: PositiveFloat = 1.0
 
 
 @dataclass(frozen=True, slots=True)

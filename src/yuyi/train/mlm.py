@@ -10,6 +10,7 @@ arXiv 2407.19669, section 3.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,20 +22,24 @@ from yuyi.errors import RecipeError
 from yuyi.text.overflow import fit
 from yuyi.text.plan import plan, spans
 from yuyi.train.batches import Sampler
+from yuyi.train.distributed import ALONE
 from yuyi.train.gradcache import replayed
-from yuyi.train.masking import mask
+from yuyi.train.initial import draw_weights
+from yuyi.train.masking import find_pieces, mask
+from yuyi.train.tasks import Size
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
+    from tokenizers import Tokenizer
     from torch import Tensor
 
     from yuyi.model.config import EncoderConfig
     from yuyi.text.overflow import Frame
     from yuyi.train.config import Task
     from yuyi.train.distributed import World
-    from yuyi.train.masking import Masked, Masking, Pieces
+    from yuyi.train.masking import Masked, Masking
     from yuyi.train.passages import Passages
     from yuyi.train.transformer import TransformerLearner
     from yuyi.types import TokenBatch
@@ -44,8 +49,6 @@ if TYPE_CHECKING:
 
 # Tokens that have a score for each piece of the vocabulary at the same time.
 _SCORED = 1_024
-# Standard deviation of new weights, BERT's.
-_SPREAD = 0.02
 
 
 class TokenHead(nn.Module):
@@ -64,43 +67,42 @@ class TokenHead(nn.Module):
         return functional.linear(self.norm(functional.gelu(self.dense(states))), table, self.bias)
 
 
-def draw_weights(module: nn.Module, generator: torch.Generator) -> None:
-    """Fill the linear layers and tables of a module as BERT does: normal weights, no bias."""
-    with torch.no_grad():
-        for part in module.modules():
-            if isinstance(part, nn.Linear | nn.Embedding):
-                part.weight.normal_(0.0, _SPREAD, generator=generator)
-            if isinstance(part, nn.Linear) and part.bias is not None:
-                part.bias.zero_()
-
-
 def score(
-    head: TokenHead, table: Tensor, states: Tensor, targets: Tensor, scale: float
+    learner: TransformerLearner, head: TokenHead, states: Tensor, targets: Tensor, share: float
 ) -> tuple[Tensor, Tensor]:
     """The cross entropy of guessing `targets`, summed and scaled, and its gradient at `states`.
 
-    Gradients are added to the head's and the table's parameters on the way.
+    Gradients are added to the parameters of the head and to the token table on the way; all of them are as
+    many times as large as the learner's scale says.
 
     Args:
-        head: gives each piece a score.
-        table: (pieces, hidden), the encoder's token table.
+        learner: its token table gives the pieces their scores.
+        head: what the states pass through before.
         states: (tokens, hidden), what the guesses are made from.
         targets: (tokens,) int64, the pieces to be guessed.
-        scale: factor on the sum.
+        share: factor on the sum.
 
     Returns:
         A scalar without graph, and (tokens, hidden).
     """
+    table = learner.embedder.encoder.embeddings.tokens.weight
     leaf = states.detach().requires_grad_()
     total = states.new_zeros((), dtype=torch.promote_types(states.dtype, torch.float32))
     for start in range(0, len(targets), _SCORED):
         block = slice(start, start + _SCORED)
         scores = head(leaf[block], table)
         scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
-        loss = functional.cross_entropy(scores, targets[block], reduction="sum") * scale
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss = functional.cross_entropy(scores, targets[block], reduction="sum") * share
+        (loss * learner.scale).backward()  # type: ignore[no-untyped-call]
         total += loss.detach()
     return total, torch.zeros_like(leaf) if leaf.grad is None else leaf.grad
+
+
+def push(pushed: Sequence[tuple[Tensor, Tensor]]) -> None:
+    """Take the graphs back from tensors and their gradients; what is frozen as a whole has no graph."""
+    able = [(tensor, gradient) for tensor, gradient in pushed if tensor.requires_grad]
+    if able:
+        torch.autograd.backward([tensor for tensor, _ in able], [gradient for _, gradient in able])
 
 
 def masked_backward(
@@ -109,8 +111,8 @@ def masked_backward(
     masked: Masked,
     *,
     seed: Sequence[int],
-    world: World,
     weight: float = 1.0,
+    world: World = ALONE,
 ) -> float:
     """The loss of a step, the mean cross entropy of its hidden tokens; adds its gradient to the learner's.
 
@@ -119,19 +121,19 @@ def masked_backward(
         head: guesses.
         masked: the texts of the step, special tokens included; the same on every rank.
         seed: names this step; each chunk draws its dropout from it.
-        world: the ranks that share the work.
         weight: factor on the loss.
+        world: the ranks that share the work.
     """
     encoder = learner.embedder.encoder
-    scale = weight / max(1, len(masked.hidden))
+    share = weight / max(1, len(masked.hidden))
 
     def one(part: Masked, rows: Integers) -> Tensor:
         with learner.autocast():
-            states = encoder(*tensors(part.batch, encoder.embeddings.tokens.weight.device))
-            hidden, targets = hidden_of(part, states.device)
+            states = encoder(*tensors(part.batch, learner))
+            hidden, targets = hidden_of(part, learner)
             guessed = states[hidden]
-            loss, gradient = score(head, encoder.embeddings.tokens.weight, guessed, targets, scale)
-        guessed.backward(gradient)
+            loss, gradient = score(learner, head, guessed, targets, share)
+        push([(guessed, gradient)])
         return loss
 
     return in_chunks(one, masked, learner, seed=seed, world=world)
@@ -166,13 +168,15 @@ def in_chunks(
     return total.item()
 
 
-def tensors(batch: TokenBatch, device: torch.device) -> Iterator[Tensor]:
-    """The ids (tokens,) and offsets (rows + 1,) of a batch, on the device."""
+def tensors(batch: TokenBatch, learner: TransformerLearner) -> Iterator[Tensor]:
+    """The ids (tokens,) and offsets (rows + 1,) of a batch, where the learner has its weights."""
+    device = learner.embedder.encoder.embeddings.tokens.weight.device
     return (torch.from_numpy(part).to(device) for part in (batch.ids, batch.offsets))
 
 
-def hidden_of(masked: Masked, device: torch.device) -> Iterator[Tensor]:
-    """The places (hidden tokens,) and targets (hidden tokens,) int64 of hidden tokens, on the device."""
+def hidden_of(masked: Masked, learner: TransformerLearner) -> Iterator[Tensor]:
+    """The places (hidden tokens,) and targets (hidden tokens,) int64, where the learner has its weights."""
+    device = learner.embedder.encoder.embeddings.tokens.weight.device
     return (torch.from_numpy(part).to(device, torch.int64) for part in (masked.hidden, masked.targets))
 
 
@@ -202,14 +206,14 @@ class PassageSampler:
         self._frame = frame
         self._sampler = Sampler([len(passages)], [1.0], batch, seed)
 
-    def draw(self) -> tuple[TokenBatch, Flags]:
-        """The next rows with special tokens, and which of their tokens begin a word."""
+    def draw(self) -> tuple[Integers, TokenBatch, Flags]:
+        """The numbers of the next rows, these with special tokens, and which of their tokens begin a word."""
         _, rows = self._sampler.draw()
         texts, begins = self._passages.take(rows)
         framed = fit(texts, self._frame, "error").batch
         flags = np.ones(len(framed.ids), dtype=bool)
         flags[spans(framed.offsets[:-1] + len(self._frame.prefix), texts.lengths)] = begins
-        return framed, flags
+        return rows, framed, flags
 
     def state(self) -> dict[str, Any]:
         """What `restore` needs, as JSON values."""
@@ -220,11 +224,93 @@ class PassageSampler:
         self._sampler.restore(state)
 
 
-class MaskedRunner:
-    """Masked language modelling as a task of a stage; see `yuyi.train.tasks.Runner`.
+class PassageRunner(ABC):
+    """A task that hides words in rows of a corpus; see `yuyi.train.tasks.Runner`.
 
     Attributes:
         task: what it does.
+        size: of the last batch.
+        sampler: draws the rows.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        learner: TransformerLearner,
+        passages: Passages,
+        tokenizer: Tokenizer,
+        masking: Masking,
+        seed: Sequence[int],
+        world: World = ALONE,
+    ) -> None:
+        """Take the corpus.
+
+        Args:
+            task: its batch is the number of rows of a step.
+            learner: what is trained.
+            passages: the corpus.
+            tokenizer: the one that the corpus was cut with.
+            masking: how much is hidden.
+            seed: names this task in its stage.
+            world: the ranks that share the work.
+
+        Raises:
+            RecipeError: the rows are too long for the model.
+            ModelError: the tokenizer has no mask token.
+        """
+        self.task = task
+        self.size = Size()
+        self.sampler = PassageSampler(passages, learner.frame, task.batch, seed)
+        self._learner = learner
+        self._tokenizer = tokenizer
+        self._pieces = find_pieces(tokenizer)
+        self._masking = masking
+        self._world = world
+        self._number = seed[-1]
+        self._last: tuple[Integers, TokenBatch] | None = None
+
+    def run(self, seed: Sequence[int]) -> float:
+        """The loss of the next batch, as `Runner.run`."""
+        rows, texts, begins = self.sampler.draw()
+        masked = mask(texts, begins, self._pieces, self._masking, np.random.default_rng([*seed]))
+        self.size = Size(len(texts), len(texts), len(texts.ids))
+        self._last = rows, masked.batch
+        return self._backward(texts, masked, seed)
+
+    def describe(self) -> dict[str, Any]:
+        """As `Runner.describe`; the texts have their words hidden."""
+        if self._last is None:
+            return {}
+        rows, batch = self._last
+        parts = np.split(batch.ids, batch.offsets[1:-1])
+        texts = [self._tokenizer.decode(part.tolist(), skip_special_tokens=False) for part in parts]
+        return {"source": "documents", "rows": rows.tolist(), "texts": texts}
+
+    def state(self) -> dict[str, Any]:
+        """As `Runner.state`."""
+        return self.sampler.state()
+
+    def tensors(self) -> dict[str, Tensor]:
+        """As `Runner.tensors`."""
+        return {}
+
+    def restore(self, state: dict[str, Any], tensors: Mapping[str, Tensor] | None = None) -> None:
+        """As `Runner.restore`."""
+        self.sampler.restore(state)
+
+    def _trained(self, name: str, module: nn.Module) -> None:
+        """Have the learner train a new module for as long as the stage lasts."""
+        self._learner.extra(f"{self.task.objective}_{self._number}_{name}", module)
+
+    @abstractmethod
+    def _backward(self, texts: TokenBatch, masked: Masked, seed: Sequence[int]) -> float:
+        """The loss of texts of which some words are hidden; its gradient is added to the learner's."""
+
+
+class MaskedRunner(PassageRunner):
+    """Masked language modelling as a task of a stage.
+
+    Attributes:
         head: what guesses; trained with the model, and left behind with the stage.
     """
 
@@ -233,49 +319,20 @@ class MaskedRunner:
         task: Task,
         learner: TransformerLearner,
         passages: Passages,
-        pieces: Pieces,
+        tokenizer: Tokenizer,
         masking: Masking,
         seed: Sequence[int],
-        world: World,
+        world: World = ALONE,
     ) -> None:
-        """Take the corpus, and give the learner a new head to train.
-
-        Args:
-            task: its batch is the number of rows of a step.
-            learner: what is trained.
-            passages: the corpus.
-            pieces: of the tokenizer.
-            masking: how much is hidden.
-            seed: names this task in its stage.
-            world: the ranks that share the work.
-
-        Raises:
-            RecipeError: the rows are too long for the model.
-        """
-        self.task = task
+        """As `PassageRunner`, with a new head."""
+        super().__init__(task, learner, passages, tokenizer, masking, seed, world)
         self.head = TokenHead(learner.embedder.encoder.config, generator_of(seed))
-        self._learner = learner
-        self._sampler = PassageSampler(passages, learner.frame, task.batch, seed)
-        self._pieces = pieces
-        self._masking = masking
-        self._world = world
-        learner.extra(f"{task.objective}_{seed[-1]}_head", self.head)
+        self._trained("head", self.head)
 
-    def run(self, seed: Sequence[int]) -> float:
-        """The loss of the next batch, as `Runner.run`."""
-        texts, begins = self._sampler.draw()
-        masked = mask(texts, begins, self._pieces, self._masking, np.random.default_rng([*seed]))
+    def _backward(self, texts: TokenBatch, masked: Masked, seed: Sequence[int]) -> float:
         return masked_backward(
-            self._learner, self.head, masked, seed=seed, world=self._world, weight=self.task.weight
+            self._learner, self.head, masked, seed=seed, weight=self.task.weight, world=self._world
         )
-
-    def state(self) -> dict[str, Any]:
-        """As `Runner.state`."""
-        return self._sampler.state()
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """As `Runner.restore`."""
-        self._sampler.restore(state)
 
 
 def generator_of(seed: Sequence[int]) -> torch.Generator:

@@ -10,28 +10,26 @@ Source: Xiao et al. 2022, arXiv 2205.12035, sections 3.1 to 3.3 (enhanced decodi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from pydantic import Field, PositiveFloat
 from torch import nn
 from torch.nn import functional
 
-from yuyi.config import REFUSE_UNKNOWN
 from yuyi.errors import RecipeError
 from yuyi.model.attention import find_spans
 from yuyi.model.pooling import pool
 from yuyi.text.plan import gather, select
-from yuyi.train.masking import mask
+from yuyi.train.distributed import ALONE
+from yuyi.train.initial import draw_weights
 from yuyi.train.mlm import (
-    PassageSampler,
+    PassageRunner,
     TokenHead,
-    draw_weights,
     generator_of,
     hidden_of,
     in_chunks,
+    push,
     score,
     tensors,
 )
@@ -39,6 +37,7 @@ from yuyi.train.mlm import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from tokenizers import Tokenizer
     from torch import Tensor
 
     from yuyi.model.attention import Run, Spans
@@ -46,25 +45,10 @@ if TYPE_CHECKING:
     from yuyi.text.overflow import Frame
     from yuyi.train.config import Task
     from yuyi.train.distributed import World
-    from yuyi.train.masking import Integers, Masked, Masking, Pieces
+    from yuyi.train.masking import Decoding, Integers, Masked, Masking
     from yuyi.train.passages import Passages
     from yuyi.train.transformer import TransformerLearner
     from yuyi.types import TokenBatch
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decoding:
-    """What the decoder is given, and what its loss counts.
-
-    Attributes:
-        seen: share of the other tokens that a position looks at, 0 to 1; fewer ask more of the embedding.
-        weight: factor on the decoder's loss beside the encoder's.
-    """
-
-    __pydantic_config__: ClassVar = REFUSE_UNKNOWN
-
-    seen: Annotated[float, Field(ge=0, lt=1)] = 0.5
-    weight: PositiveFloat = 1.0
 
 
 class Decoder(nn.Module):
@@ -157,8 +141,8 @@ def retromae_backward(
     decoding: Decoding,
     *,
     seed: Sequence[int],
-    world: World,
     weight: float = 1.0,
+    world: World = ALONE,
 ) -> float:
     """The loss of a step; its gradient is added to the learner's.
 
@@ -172,30 +156,29 @@ def retromae_backward(
         masked: the same texts with words hidden.
         decoding: what the decoder is given.
         seed: names this step.
-        world: the ranks that share the work.
         weight: factor on the loss.
+        world: the ranks that share the work.
     """
     embedder, frame = learner.embedder, learner.frame
     table = embedder.encoder.embeddings.tokens.weight
-    hidden_scale = weight / max(1, len(masked.hidden))
-    said_scale = weight * decoding.weight / max(1, int(_bodies(texts, frame).offsets[-1]))
+    hidden_share = weight / max(1, len(masked.hidden))
+    said_share = weight * decoding.weight / max(1, int(_bodies(texts, frame).offsets[-1]))
 
     def one(part: Masked, rows: Integers) -> Tensor:
-        bodies = _bodies(select(texts, rows), frame)
         with learner.autocast():
-            ids, offsets = tensors(part.batch, table.device)
+            ids, offsets = tensors(part.batch, learner)
             states = embedder.encoder(ids, offsets)
-            hidden, targets = hidden_of(part, table.device)
+            hidden, targets = hidden_of(part, learner)
             guessed = states[hidden]
-            loss, gradient = score(head, table, guessed, targets, hidden_scale)
+            loss, gradient = score(learner, head, guessed, targets, hidden_share)
 
-            said, places = tensors(bodies, table.device)
+            said, places = tensors(_bodies(select(texts, rows), frame), learner)
             sentences = pool(states, offsets, embedder.pooler.pooling).to(table.dtype)
             spans = find_spans(places)
             sight = _sights(spans, rows, decoding.seen, seed, table.device)
             told = decoder(sentences, functional.embedding(said, table), spans, sight)
-            said_loss, said_gradient = score(head, table, told, said.long(), said_scale)
-        torch.autograd.backward([guessed, told], [gradient, said_gradient])
+            said_loss, said_gradient = score(learner, head, told, said.long(), said_share)
+        push([(guessed, gradient), (told, said_gradient)])
         return loss + said_loss
 
     return in_chunks(one, masked, learner, seed=seed, world=world)
@@ -218,11 +201,10 @@ def _bodies(texts: TokenBatch, frame: Frame) -> TokenBatch:
     return gather(texts.ids, texts.offsets[:-1] + len(frame.prefix), texts.lengths - frame.specials)
 
 
-class RetroRunner:
-    """RetroMAE as a task of a stage; see `yuyi.train.tasks.Runner`.
+class RetroRunner(PassageRunner):
+    """RetroMAE as a task of a stage.
 
     Attributes:
-        task: what it does.
         head: what guesses; trained with the model, and left behind with the stage.
         decoder: likewise.
     """
@@ -232,51 +214,33 @@ class RetroRunner:
         task: Task,
         learner: TransformerLearner,
         passages: Passages,
-        pieces: Pieces,
+        tokenizer: Tokenizer,
         masking: Masking,
         decoding: Decoding,
         seed: Sequence[int],
-        world: World,
+        world: World = ALONE,
     ) -> None:
-        """Take the corpus, and give the learner a new head and a decoder to train.
-
-        Args:
-            task: its batch is the number of rows of a step.
-            learner: what is trained.
-            passages: the corpus.
-            pieces: of the tokenizer.
-            masking: how much is hidden from the encoder; the paper has 0.15 to 0.3.
-            decoding: what the decoder is given.
-            seed: names this task in its stage.
-            world: the ranks that share the work.
+        """As `PassageRunner`, with a new head and a new decoder.
 
         Raises:
             RecipeError: the rows are too long for the model, or it has several poolings.
+            ModelError: the tokenizer has no mask token.
         """
-        embedder = learner.embedder
-        pooling = embedder.pooler.pooling
+        super().__init__(task, learner, passages, tokenizer, masking, seed, world)
+        pooling = learner.embedder.pooler.pooling
         if len(pooling) != 1:
             raise RecipeError(
                 f"retromae: the model's pooling is {', '.join(pooling)}, and the decoder takes one vector of "
                 "the encoder's width. Choose one pooling, or the objective mlm."
             )
-        self.task = task
-        self._sampler = PassageSampler(passages, learner.frame, task.batch, seed)
-        generator = generator_of(seed)
-        self.head = TokenHead(embedder.encoder.config, generator)
-        self.decoder = Decoder(embedder.encoder.config, self._sampler.longest, generator)
-        self._learner = learner
-        self._pieces = pieces
-        self._masking = masking
+        config, generator = learner.embedder.encoder.config, generator_of(seed)
+        self.head = TokenHead(config, generator)
+        self.decoder = Decoder(config, self.sampler.longest, generator)
         self._decoding = decoding
-        self._world = world
-        learner.extra(f"{task.objective}_{seed[-1]}_head", self.head)
-        learner.extra(f"{task.objective}_{seed[-1]}_decoder", self.decoder)
+        self._trained("head", self.head)
+        self._trained("decoder", self.decoder)
 
-    def run(self, seed: Sequence[int]) -> float:
-        """The loss of the next batch, as `Runner.run`."""
-        texts, begins = self._sampler.draw()
-        masked = mask(texts, begins, self._pieces, self._masking, np.random.default_rng([*seed]))
+    def _backward(self, texts: TokenBatch, masked: Masked, seed: Sequence[int]) -> float:
         return retromae_backward(
             self._learner,
             self.head,
@@ -285,14 +249,6 @@ class RetroRunner:
             masked,
             self._decoding,
             seed=seed,
-            world=self._world,
             weight=self.task.weight,
+            world=self._world,
         )
-
-    def state(self) -> dict[str, Any]:
-        """As `Runner.state`."""
-        return self._sampler.state()
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """As `Runner.restore`."""
-        self._sampler.restore(state)
