@@ -41,7 +41,6 @@ def info_nce(
     margin: float | None = None,
     hardness: float = 0.0,
     hardness_on: HardnessOn = "hard_negatives",
-    clashes: Tensor | None = None,
     block: int | None = None,
 ) -> Tensor:
     """InfoNCE with in-batch and hard negatives: mean of -log(exp s(q_i, d_i) / Z_i), s = cosine/temperature.
@@ -91,8 +90,6 @@ def info_nce(
         hardness: 0 for none.
         hardness_on: `hard_negatives`: those that the row owns; `in_batch_negatives`: other rows' documents
             and negatives; `all_negatives`: both.
-        clashes: (n, n) bool, True where document `j` must not count as a negative of query `i`, or None. The
-            pairs' other similarities, where `form` has them, are left out likewise.
         block: rows whose scores are held at once; None for as many as have `BLOCK_SCORES` scores.
 
     Raises:
@@ -110,7 +107,6 @@ def info_nce(
         unit(documents if negatives is None else torch.cat([documents, negatives])),
         torch.cat([own, further]),
         None if keys is None else torch.unique(torch.cat(list(keys)), return_inverse=True)[1],
-        clashes,
         temperature,
         form,
         diagonal,
@@ -129,8 +125,25 @@ def info_nce(
 
 
 @dataclass(frozen=True, slots=True)
+class _Rows:
+    """Rows of a batch whose scores are held at once.
+
+    Attributes:
+        numbers: (b,) their places in the batch.
+        anchors: (b, dim) of unit length, their queries (q) and their documents (d).
+        related: (b, texts) bool, the texts that are no negatives of them; or None.
+        limit: (b,) the highest score that is no unmarked answer; or None.
+    """
+
+    numbers: Tensor
+    anchors: dict[str, Tensor]
+    related: Tensor | None
+    limit: Tensor | None
+
+
+@dataclass(frozen=True, slots=True)
 class _Batch:
-    """The batch of `info_nce`, which see.
+    """What `info_nce` was given.
 
     Attributes:
         queries: (n, dim) of unit length.
@@ -143,7 +156,6 @@ class _Batch:
     answers: Tensor
     owners: Tensor
     texts: Tensor | None
-    clashes: Tensor | None
     temperature: float
     form: Form
     diagonal: Diagonal
@@ -153,58 +165,61 @@ class _Batch:
 
     def loss(self, start: int, stop: int) -> Tensor:
         """The losses of the rows from `start` to `stop`, summed."""
-        rows = torch.arange(start, stop, device=self.queries.device)
-        related = None if self.texts is None else self._related(rows)
+        rows = self._rows(start, stop)
         groups = _GROUPS[self.form]
         total = self.queries.new_zeros(())
         for group in groups:
             sums = []
             for direction in group:
-                scores = self._scores(direction, rows, related)
+                scores = self._scores(direction, rows)
                 if direction == "qd":
-                    total = total - scores.gather(1, rows[:, None]).sum()
+                    total = total - scores.gather(1, rows.numbers[:, None]).sum()
                 sums.append(scores.logsumexp(dim=1))
             total = total + torch.stack(sums).logsumexp(dim=0).sum() / len(groups)
         return total
 
-    def _scores(self, direction: str, rows: Tensor, related: Tensor | None) -> Tensor:
-        """(rows, candidates) scores in one direction; those left out are so low that they add nothing."""
+    def _rows(self, start: int, stop: int) -> _Rows:
+        numbers = torch.arange(start, stop, device=self.queries.device)
+        queries, documents = self.queries[start:stop], self.answers[start:stop]
+        limit = None
+        if self.margin is not None:
+            limit = ((queries * documents).sum(1).detach() + self.margin) / self.temperature
+        related = None if self.texts is None else self._related(self.texts, start, stop)
+        return _Rows(numbers, {"q": queries, "d": documents}, related, limit)
+
+    def _scores(self, direction: str, rows: _Rows) -> Tensor:
+        """(b, candidates) scores in one direction; those left out are so low that they add nothing."""
         source, target = direction[0], direction[1]
-        anchors = (self.queries if source == "q" else self.answers)[rows]
         candidates = self.queries if target == "q" else self.answers
-        scores = (anchors / self.temperature) @ candidates.T
-        hidden = self._hidden(direction, rows, scores, related)
+        scores = (rows.anchors[source] / self.temperature) @ candidates.T
+        hidden = self._hidden(direction, rows, scores.detach())
         if self.hardness and direction == "qd":
-            scores = scores + scores.detach() * self._weights(rows)
+            scores = scores + scores.detach() * self._weights(rows.numbers)
         # A finite bound, because a row may lose all its candidates in a direction, and -inf gives NaN there.
         return scores.masked_fill_(hidden, torch.finfo(scores.dtype).min / 2)
 
-    def _hidden(self, direction: str, rows: Tensor, scores: Tensor, related: Tensor | None) -> Tensor:
-        """(rows, candidates) bool, which scores are left out."""
+    def _hidden(self, direction: str, rows: _Rows, scores: Tensor) -> Tensor:
+        """(b, candidates) bool, which scores are left out."""
         source, target = direction[0], direction[1]
-        count = len(self.queries)
+        own = rows.numbers[:, None]
         if source == target:
-            hidden = rows[:, None] == self.owners[: scores.shape[1]]
+            hidden = own == self.owners[: scores.shape[1]]
         else:
             hidden = torch.zeros_like(scores, dtype=torch.bool)
-        if related is not None and self.texts is not None:
-            hidden |= related[:, self.texts[:count] if target == "q" else self.texts[count:]]
-        if self.margin is not None:
-            own = (self.queries[rows] * self.answers[rows]).sum(1).detach()
-            hidden |= scores.detach() > ((own + self.margin) / self.temperature)[:, None]
-        if self.clashes is not None:
-            forward, backward = self.clashes[rows], self.clashes[:, rows].T
-            clashing = {"qd": forward, "dq": backward}.get(direction, forward | backward)
-            hidden[:, :count] |= clashing
+        if rows.related is not None and self.texts is not None:
+            count = len(self.queries)
+            hidden |= rows.related[:, self.texts[:count] if target == "q" else self.texts[count:]]
+        if rows.limit is not None:
+            hidden |= scores > rows.limit[:, None]
         if source != target:
-            left_out = direction == "dq" and self.form == "improved" and self.diagonal == "once"
-            hidden.scatter_(1, rows[:, None], left_out)
+            once = direction == "dq" and self.form == "improved" and self.diagonal == "once"
+            hidden.scatter_(1, own, once)
         return hidden
 
-    def _weights(self, rows: Tensor) -> Tensor:
-        """(rows, n + m) what a score adds to itself for its hardness."""
-        mined = torch.arange(len(self.owners), device=rows.device) >= len(self.queries)
-        own = rows[:, None] == self.owners
+    def _weights(self, numbers: Tensor) -> Tensor:
+        """(b, n + m) what a score adds to itself for its hardness, as a share of it."""
+        mined = torch.arange(len(self.owners), device=numbers.device) >= len(self.queries)
+        own = numbers[:, None] == self.owners
         chosen = {
             "hard_negatives": own & mined,
             "in_batch_negatives": ~own,
@@ -212,18 +227,15 @@ class _Batch:
         }[self.hardness_on]
         return chosen * (self.hardness * self.temperature)
 
-    def _related(self, rows: Tensor) -> Tensor:
-        """(rows, texts) bool: the texts of every pair that shares one with the row's pair."""
-        assert self.texts is not None
-        queries, documents = (
-            self.texts[: len(self.queries)],
-            self.texts[len(self.queries) :][: len(self.queries)],
-        )
-        shared = torch.zeros(len(rows), len(queries), dtype=torch.bool, device=rows.device)
-        for own in (queries[rows], documents[rows]):
-            shared |= (own[:, None] == queries) | (own[:, None] == documents)
+    def _related(self, texts: Tensor, start: int, stop: int) -> Tensor:
+        """(b, texts) bool: the texts of every pair that shares one with the row's pair."""
+        count = len(self.queries)
+        queries, documents = texts[:count], texts[count : 2 * count]
+        shared = torch.zeros(stop - start, count, dtype=torch.bool, device=texts.device)
+        for own in (queries[start:stop, None], documents[start:stop, None]):
+            shared |= (own == queries) | (own == documents)
         row, pair = shared.nonzero(as_tuple=True)
-        related = torch.zeros(len(rows), int(self.texts.max()) + 1, dtype=torch.bool, device=rows.device)
+        related = torch.zeros(stop - start, int(texts.max()) + 1, dtype=torch.bool, device=texts.device)
         related[row, queries[pair]] = True
         related[row, documents[pair]] = True
         return related
