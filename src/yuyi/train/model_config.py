@@ -120,7 +120,8 @@ class ModelConfig:
         include_prompt: whether the tokens of a prompt take part in pooling; they do, or as the folder says.
         dense: a fresh linear layer after pooling, in place of the folder's.
         normalize: whether vectors are scaled to unit length; they are, or as the folder says.
-        dropout: share of hidden values that a training step leaves out.
+        dropout: share of the values of states that a training step leaves out.
+        attention_dropout: share of the attention weights; above 0 attention is slower.
         prompts: texts put before an input, by name; in place of the folder's.
         keep_layers: numbers of the folder's layers that stay, or how many, which are then spread evenly from
             the first to the last.
@@ -143,6 +144,7 @@ class ModelConfig:
     dense: DenseConfig | None = None
     normalize: bool | None = None
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    attention_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     prompts: dict[str, str] | None = None
     keep_layers: PositiveInt | tuple[NonNegativeInt, ...] | None = None
     keep_vocabulary: KeepVocabulary | None = None

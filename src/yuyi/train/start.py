@@ -69,6 +69,7 @@ def open_start(config: ModelConfig, texts: Iterable[str] = (), *, seed: int = 0)
     """
     generator = torch.Generator().manual_seed(seed)
     model = _open(config, texts, generator) if config.folder else _make(config, texts, generator)
+    model.embedder.encoder.set_dropout(config.dropout, config.attention_dropout)
     with torch.no_grad():
         for parameter in model.embedder.parameters():
             parameter.data = parameter.data.clone()
