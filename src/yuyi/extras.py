@@ -25,6 +25,8 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     ),
     "report": ("matplotlib",),
     "train": ("pyarrow", "rjieba", "torch", "pydantic", "yaml"),
+    "tensorboard": ("torch", "tensorboard"),
+    "trackio": ("torch", "trackio"),
     "distill": ("torch", "sentence_transformers"),
     "eval": ("pyarrow", "mteb"),
 }

@@ -89,7 +89,7 @@ def test_ctrl_c_in_training_leaves_no_half_model_and_a_further_run_goes_on(yuyi:
         command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
     )
     end = time.monotonic() + 60
-    while not list((tmp_path / "out").glob("checkpoint-*")) and time.monotonic() < end:
+    while not list((tmp_path / "out").glob("training-*/checkpoints/step-*")) and time.monotonic() < end:
         assert process.poll() is None
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGINT)
@@ -111,4 +111,4 @@ def test_ctrl_c_in_training_leaves_no_half_model_and_a_further_run_goes_on(yuyi:
     assert whole.code == 0
     for name in ("yuyi.json", "provenance.json"):
         assert hash_file(tmp_path / "out" / "mine" / name) == hash_file(tmp_path / "whole" / "mine" / name)
-    assert not list((tmp_path / "out").glob("checkpoint-*"))
+    assert not list((tmp_path / "out").glob("training-*"))

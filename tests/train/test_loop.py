@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from yuyi.errors import InputError, RecipeError
+from yuyi.errors import RecipeError
 from yuyi.train.config import Course, Stage, Task
 from yuyi.train.loop import Trainer
 from yuyi.train.sources import Column, Source
@@ -117,19 +117,19 @@ def test_stopped_and_resumed_is_uninterrupted(
     tmp_path_factory: pytest.TempPathFactory, stops: list[int], every: int
 ) -> None:
     """Stops may fall on the last step of a stage, and follow each other."""
-    checkpoint = tmp_path_factory.mktemp("run") / "checkpoint.safetensors"
+    folder = tmp_path_factory.mktemp("run")
     for stop in stops:
-        Training().run(checkpoint, every, stop_after=stop)
-        assert checkpoint.exists()
-    assert Training().run(checkpoint, every).tobytes() == WHOLE.tobytes()
+        Training().run(folder, every, stop_after=stop)
+        assert list(folder.glob("checkpoints/step-*"))
+    assert Training().run(folder, every).tobytes() == WHOLE.tobytes()
 
 
 @pytest.mark.parametrize("stop", [7, 13])
 def test_a_stop_at_the_end_of_a_stage(tmp_path: Path, stop: int) -> None:
-    checkpoint = tmp_path / "checkpoint.safetensors"
-    Training().run(checkpoint, stop_after=stop)
-    assert Training().run(checkpoint).tobytes() == WHOLE.tobytes()
-    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.safetensors"]
+    Training().run(tmp_path, stop_after=stop)
+    assert Training().run(tmp_path).tobytes() == WHOLE.tobytes()
+    assert {path.name for path in tmp_path.iterdir()} == {"checkpoints", "training.jsonl"}
+    assert {path.name for path in (tmp_path / "checkpoints").iterdir()} == {"step-0-7", "step-1-6"}
 
 
 def test_killed_between_checkpoints(tmp_path: Path) -> None:
@@ -139,10 +139,9 @@ def test_killed_between_checkpoints(tmp_path: Path) -> None:
         if entry["stage"] == "judged":
             raise KeyboardInterrupt
 
-    checkpoint = tmp_path / "checkpoint.safetensors"
     with pytest.raises(KeyboardInterrupt):
-        Training().run(checkpoint, every=4, log=kill)
-    assert Training().run(checkpoint, every=4).tobytes() == WHOLE.tobytes()
+        Training().run(tmp_path, every=4, log=kill)
+    assert Training().run(tmp_path, every=4).tobytes() == WHOLE.tobytes()
 
 
 def test_the_average_of_stages_is_of_their_last_vectors() -> None:
@@ -174,11 +173,3 @@ def test_a_loss_that_is_not_finite_stops_the_run() -> None:
 def test_a_task_without_sources_is_refused() -> None:
     with pytest.raises(RecipeError, match=r"task labels .*no source has pairs"):
         Training(sources=SOURCES[:4] + SOURCES[5:]).run()
-
-
-def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
-    checkpoint = tmp_path / "checkpoint.safetensors"
-    Training().run(checkpoint, stop_after=3)
-    checkpoint.write_bytes(checkpoint.read_bytes()[:200])
-    with pytest.raises(InputError, match=r"checkpoint\.safetensors: damaged checkpoint.*Delete it"):
-        Training().run(checkpoint)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections import Counter
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -126,8 +127,8 @@ def run_recipe(
         ]
         digests["teacher"] = ledger.stage("teacher", key, run.teacher, lambda: _make_teacher(run))
     key = [digests, asdict(recipe.table), hash_code("train")]
-    checkpoint = folder / f"checkpoint-{hash_json(key)[:16]}.safetensors"
-    digests["table"] = ledger.stage("table", key, run.table, lambda: _make_table(run, checkpoint))
+    training = folder / f"training-{hash_json(key)[:16]}"
+    digests["table"] = ledger.stage("table", key, run.table, lambda: _make_table(run, training))
     key = [digests, documents, pairs, hash_file(path), hash_code("recipe", "encode", "evaluate")]
     ledger.stage("model", key, run.model, lambda: publish_model(run, path, dict(documents + pairs), digests))
     return run.model
@@ -222,7 +223,7 @@ def _make_teacher(run: Run) -> None:
         np.savez(temporary, texts=encoded, vectors=vectors)
 
 
-def _make_table(run: Run, checkpoint: Path) -> None:
+def _make_table(run: Run, training: Path) -> None:
     from yuyi.train.static import train_table
 
     teacher = None
@@ -230,8 +231,8 @@ def _make_table(run: Run, checkpoint: Path) -> None:
         stored = np.load(run.teacher, allow_pickle=False)
         teacher = (json.loads(stored["texts"].tobytes()), stored["vectors"])
     tokenizer = Tokenizer.from_file(str(run.tokenizer))
-    table = train_table(run.recipe.table, tokenizer, read_pairs(run.pairs), teacher, checkpoint, run.log)
+    table = train_table(run.recipe.table, tokenizer, read_pairs(run.pairs), teacher, training, run.log)
     with publish_file(run.table) as temporary:
         np.save(temporary, table)
-    for finished in run.folder.glob("checkpoint-*.safetensors"):  # Of other settings, too.
-        finished.unlink()
+    for finished in run.folder.glob("training-*"):  # Of other settings, too.
+        shutil.rmtree(finished)

@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-import math
-import time
+import json
+from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
+from yuyi.artifacts import publish_file
 from yuyi.errors import RecipeError
-from yuyi.train.checkpoint import read_checkpoint, write_checkpoint
+from yuyi.train.averaging import add_share, put
+from yuyi.train.checkpoint import Checkpoints, check_same_run
+from yuyi.train.config import Course
 from yuyi.train.distributed import ALONE
+from yuyi.train.monitor import Journal, tell
+from yuyi.train.stage_run import NotFinite, StageRun, named
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from torch import Tensor
 
-    from yuyi.train.config import Course, Stage, Task
+    from yuyi.train.checkpoint import Saved
     from yuyi.train.distributed import World
     from yuyi.train.learner import Learner
-    from yuyi.train.tasks import Runner
+    from yuyi.train.monitor import Log
+    from yuyi.train.probe import Probe
+    from yuyi.train.stage_run import OpenTask
 
-    Log = Callable[[dict[str, Any]], None]
-
-_LOG_EVERY = 20
+CHECKPOINTS, JOURNAL, BAD_BATCH = "checkpoints", "training.jsonl", "bad-batch.json"
 
 
 class Trainer:
@@ -36,8 +39,11 @@ class Trainer:
         self,
         course: Course,
         learner: Learner,
-        open_task: Callable[[Task, Sequence[int]], Runner],
+        open_task: OpenTask,
         world: World = ALONE,
+        *,
+        probe: Probe | None = None,
+        corpus: str = "",
     ) -> None:
         """Take everything a run depends on.
 
@@ -46,148 +52,165 @@ class Trainer:
             learner: what is trained; it holds the result.
             open_task: a task at work, from the task and the numbers that seed it.
             world: the ranks that train together.
+            probe: scores the model on held-out rows, in the stages that ask for it.
+            corpus: digest of the rows that are learned from; a run goes on with the same alone.
         """
         torch.set_num_threads(course.threads)
         self._course = course
         self._learner = learner
         self._open_task = open_task
         self._world = world
+        self._probe = probe
+        self._corpus = corpus
 
     def run(
         self,
-        checkpoint: Path | None = None,
+        folder: Path | None = None,
         every: int = 500,
         log: Log | None = None,
+        *,
+        keep: int = 2,
+        log_every: int = 20,
         stop_after: int | None = None,
     ) -> bool:
         """Whether the course came to its end; the learner then holds the final weights.
 
         Args:
-            checkpoint: file that holds the state, read at the start where it exists and written as the run
-                goes.
-            every: steps between checkpoints.
-            log: called with one dictionary every few steps.
+            folder: where the run leaves `checkpoints`, from the newest of which it goes on, `training.jsonl`
+                and, when a loss is no number, `bad-batch.json`; made when it is missing. None leaves nothing.
+            every: steps between checkpoints; there is one at the end of each stage, too.
+            log: called with each log line beside the file; see `yuyi.train.monitor`. By the first rank alone.
+            keep: how many checkpoints stay.
+            log_every: steps between log lines.
             stop_after: end early after this many steps in all, as if killed (for tests).
 
         Raises:
-            RecipeError: a task finds no rows, or a loss is not finite.
-            InputError: the checkpoint is damaged.
+            RecipeError: a task finds no rows, a loss or gradient is not finite, or the checkpoint is of a
+                run with other settings.
+            InputError: no checkpoint is whole, or the disk is full.
         """
-        saved = read_checkpoint(checkpoint) if checkpoint and checkpoint.exists() else None
-        first = saved[1]["stage"] if saved else 0
-        averaged = _named(saved[0], "averaged") if saved else {}
+        checkpoints = None if folder is None else Checkpoints(folder / CHECKPOINTS, keep)
+        saved = self._resume(checkpoints) if checkpoints else None
+        first = saved.values["stage"] if saved else 0
+        averaged = self._on_device(named(saved.tensors, "averaged")) if saved else {}
+        log = self._open_log(folder, saved, log)
         done = 0
         for number in range(first, len(self._course.stages)):
-            stage = _StageRun(self, self._course.stages[number], number, averaged)
+            stage = self._open_stage(number)
             if saved:
-                stage.restore(*saved)
+                stage.restore(saved.tensors, saved.values)
                 saved = None
-            while stage.step < stage.stage.steps:
-                stage.advance(log)
+            while not stage.over:
+                try:
+                    stage.advance()
+                except NotFinite as error:
+                    raise self._refusal(error, stage, folder, checkpoints) from None
                 done += 1
-                if checkpoint and (stage.step % every == 0 or done == stop_after):
-                    write_checkpoint(checkpoint, *stage.state())
+                if log and (stage.step % log_every == 0 or stage.scored or stage.over):
+                    log(self._entry(stage, number))
+                if checkpoints and (stage.step % every == 0 or stage.over or done == stop_after):
+                    self._save(checkpoints, stage, number, averaged)
                 if done == stop_after:
                     return False
+            stage.finish()
             share = self._course.average.get(stage.stage.name, 0.0)
-            averaged = _blend(averaged, self._learner.weights(), share)
+            averaged = add_share(averaged, self._learner.model(), share)
         rest = 1.0 - sum(self._course.average.values())
-        self._learner.restore(_blend(averaged, self._learner.weights(), rest), {})
+        put(self._learner.model(), add_share(averaged, self._learner.model(), rest))
         return True
 
+    def _resume(self, checkpoints: Checkpoints) -> Saved | None:
+        """The checkpoint to go on from, the same on every rank.
 
-class _StageRun:
-    """A stage at work."""
-
-    def __init__(self, trainer: Trainer, stage: Stage, number: int, averaged: dict[str, Tensor]) -> None:
-        course = trainer._course
-        self.stage = stage
-        self.step = 0
-        self._number = number
-        self._averaged = averaged
-        self._learner = trainer._learner
-        self._world = trainer._world
-        self._seed = [course.seed, number]
-        self._learner.begin(stage)
-        self._runners = [
-            trainer._open_task(task, [*self._seed, place]) for place, task in enumerate(stage.tasks)
-        ]
-        shares = np.asarray([task.share for task in stage.tasks])
-        self._shares = shares / shares.sum()
-        self._chooser = np.random.default_rng(self._seed)
-        self._losses: dict[str, list[float]] = {}
-        self._started = time.perf_counter()
-
-    def advance(self, log: Log | None) -> None:
-        """One step."""
-        self.step += 1
-        runner = self._runners[int(self._chooser.choice(len(self._runners), p=self._shares))]
-        loss = runner.run([*self._seed, self.step])
-        if not math.isfinite(loss):
+        Raises:
+            RecipeError: it belongs to another run, or the ranks see different ones.
+            InputError: none is whole.
+        """
+        saved = checkpoints.newest()
+        if saved:
+            check_same_run(saved, self._settings())
+        place = [saved.values["stage"], saved.values["step"]] if saved else [0, 0]
+        own = self._learner.zeros(1).new_tensor(place, dtype=torch.float64)
+        total = own.clone()
+        self._world.sum_(total)
+        if not torch.equal(total, own * self._world.size):
             raise RecipeError(
-                f"stage {self.stage.name}, step {self.step}: the {runner.task.objective} loss is {loss}. "
-                f"Lower the learning rate (now {self.stage.learning_rate})."
+                f"rank {self._world.rank} goes on from stage {place[0]}, step {place[1]}, and others from "
+                "elsewhere. Put the run's folder where every machine sees it."
             )
-        self._learner.step(_rate(self.stage, self.step), self._world)
-        self._losses.setdefault(runner.task.objective, []).append(loss)
-        if log and (self.step % _LOG_EVERY == 0 or self.step == self.stage.steps):
-            log(self._entry())
+        return saved
 
-    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """The tensors and the JSON values of a checkpoint."""
-        parts = {
-            "weights": self._learner.weights(),
-            "moments": self._learner.moments(),
-            "averaged": self._averaged,
-        }
-        tensors = {
-            f"{part}/{name}": tensor for part, named in parts.items() for name, tensor in named.items()
-        }
-        return tensors, {
-            "stage": self._number,
-            "step": self.step,
-            "runners": [runner.state() for runner in self._runners],
-            "chooser": self._chooser.bit_generator.state,
-        }
+    def _open_log(self, folder: Path | None, saved: Saved | None, log: Log | None) -> Log | None:
+        """What takes log lines: the run's own file and `log`; nothing on other ranks than the first."""
+        if self._world.rank:
+            return None
+        if folder is None:
+            return log
+        folder.mkdir(parents=True, exist_ok=True)
+        journal = Journal(folder / JOURNAL)
+        journal.begin(self._before(saved.values["stage"]) + saved.values["step"] if saved else 0)
+        return tell(journal, log)
 
-    def restore(self, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
-        """Go on where `state` was taken."""
-        self.step = values["step"]
-        self._learner.restore(_named(tensors, "weights"), _named(tensors, "moments"))
-        for runner, state in zip(self._runners, values["runners"], strict=True):
-            runner.restore(state)
-        self._chooser.bit_generator.state = values["chooser"]
+    def _open_stage(self, number: int) -> StageRun:
+        return StageRun(
+            self._course.stages[number],
+            self._learner,
+            self._open_task,
+            [self._course.seed, number],
+            self._world,
+            self._probe,
+        )
 
-    def _entry(self) -> dict[str, Any]:
-        means = {name: round(float(np.mean(values)), 4) for name, values in self._losses.items()}
-        self._losses = {}
-        seconds = round(time.perf_counter() - self._started, 1)
+    def _save(
+        self, checkpoints: Checkpoints, stage: StageRun, number: int, averaged: dict[str, Tensor]
+    ) -> None:
+        if self._world.rank:
+            return
+        tensors, values = stage.state()
+        tensors |= {f"averaged/{name}": tensor for name, tensor in averaged.items()}
+        values |= {"stage": number, "run": self._settings()}
+        checkpoints.write(number, stage.step, tensors, values)
+
+    def _settings(self) -> dict[str, Any]:
+        """All that a run has to share with the one that it goes on from, as JSON values."""
+        course = asdict(self._course)
         return {
-            "stage": self.stage.name,
-            "step": self.step,
-            "of": self.stage.steps,
-            "seconds": seconds,
-            "loss": means,
+            "course": {each.name: course[each.name] for each in fields(Course)},
+            "learner": self._learner.settings(),
+            "model": {name: list(tensor.shape) for name, tensor in self._learner.model().items()},
+            "corpus": self._corpus,
+            "world size": self._world.size,
         }
 
+    def _entry(self, stage: StageRun, number: int) -> dict[str, Any]:
+        """A log line; the time that is left counts as if every step took as long as this stage's so far."""
+        entry = stage.entry()
+        at, total = self._before(number) + stage.step, self._before(len(self._course.stages))
+        ahead = total - (self._before(number + 1) if stage.over else at)
+        left = round(ahead * entry.pop("seconds_a_step"), 1)
+        return {**entry, "at": at, "total": total, "seconds_left": left}
 
-def _named(tensors: dict[str, Tensor], part: str) -> dict[str, Tensor]:
-    """The tensors of one part of a checkpoint, by their own names."""
-    return {
-        name.removeprefix(f"{part}/"): each for name, each in tensors.items() if name.startswith(f"{part}/")
-    }
+    def _before(self, number: int) -> int:
+        """Steps of all stages before this one."""
+        return sum(stage.steps for stage in self._course.stages[:number])
 
+    def _on_device(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+        device = self._learner.zeros(0).device
+        return {name: tensor.to(device) for name, tensor in tensors.items()}
 
-def _blend(averaged: dict[str, Tensor], weights: dict[str, Tensor], share: float) -> dict[str, Tensor]:
-    """The average so far plus `share` of these weights."""
-    if not averaged:
-        return {name: tensor.detach() * share for name, tensor in weights.items()} if share else {}
-    return {name: averaged[name] + tensor.detach() * share for name, tensor in weights.items()}
-
-
-def _rate(stage: Stage, step: int) -> float:
-    """Learning rate of a step: a rise over the warm-up, then a straight fall."""
-    if step <= stage.warmup:
-        return stage.learning_rate * step / stage.warmup
-    left = 1 - (step - 1 - stage.warmup) / max(1, stage.steps - stage.warmup)
-    return stage.learning_rate * (stage.final_rate + (1 - stage.final_rate) * left)
+    def _refusal(
+        self, error: NotFinite, stage: StageRun, folder: Path | None, checkpoints: Checkpoints | None
+    ) -> RecipeError:
+        """The error that ends the run, its batch saved for inspection."""
+        message = f"{error}."
+        if folder is not None and checkpoints is not None:
+            path = folder / BAD_BATCH
+            if not self._world.rank:
+                content = {"stage": stage.stage.name, "step": stage.step, "batches": error.batches}
+                with publish_file(path) as temporary:
+                    temporary.write_text(json.dumps(content, ensure_ascii=False, indent=1), "utf-8")
+            last = f"the last good checkpoint is {checkpoints.last}" if checkpoints.last else "none was saved"
+            message += f" Its batch is in {path}; {last}."
+        return RecipeError(
+            f"{message} Lower the learning rate (now {stage.stage.learning_rate}), or take out such rows."
+        )

@@ -36,7 +36,7 @@ def train_table(
     tokenizer: Tokenizer,
     pairs: Iterable[Pair],
     teacher: Teacher | None = None,
-    checkpoint: Path | None = None,
+    folder: Path | None = None,
     log: Callable[[dict[str, Any]], None] | None = None,
 ) -> NDArray[np.float32]:
     """(vocabulary, dim) float32, a trained row for each piece of `tokenizer`.
@@ -46,7 +46,7 @@ def train_table(
         tokenizer: its vocabulary decides the rows.
         pairs: what is learned from.
         teacher: texts and their (texts, dim) float32 vectors, or None.
-        checkpoint: a file to go on from and to write as training goes, or None.
+        folder: where the run leaves its checkpoints, and goes on from them; see `Trainer.run`. Or None.
         log: called with one dictionary every few steps.
 
     Raises:
@@ -69,7 +69,7 @@ def train_table(
     def open_task(task: Task, seed: Sequence[int]) -> EmbeddingRunner:
         return EmbeddingRunner(task, learner, sources, config.dims, config.exponent, seed, vectors)
 
-    Trainer(config, learner, open_task).run(checkpoint, log=log)
+    Trainer(config, learner, open_task).run(folder, keep=1, log=log)
     table = learner.fold()
     # What carries no meaning must not turn a vector: unknown characters, and the separator between texts.
     table[[pieces.index(UNKNOWN), pieces.index(SEPARATOR)]] = 0

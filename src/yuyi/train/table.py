@@ -123,7 +123,7 @@ class TokenTable:
         """
         if stage.freeze:
             raise RecipeError(
-                f"freeze.{next(iter(stage.freeze))}: a token table has no parts that could rest. Leave it out."
+                f"freeze.{next(iter(stage.freeze))}: a token table has no parts to rest. Leave it out."
             )
         self._clear()
 

@@ -1,0 +1,219 @@
+"""Where a run's log lines go: always a file, other places when asked; and its curves at the end.
+
+A log line is a dictionary, as `StageRun.entry` makes it: `stage`, `step` of `of`, the same counted over all
+stages as `at` of `total`, `seconds` since this process began the stage and `seconds_left`, mean `loss` by
+task, `rate`, `norm` of the gradient, `examples_per_second`, `tokens_per_second`, and where there was a probe
+its scores as `probe`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+from yuyi.artifacts import publish_file
+from yuyi.errors import InputError
+from yuyi.extras import require
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    Entry = dict[str, Any]
+    Log = Callable[[Entry], None]
+
+_COLOURS = ("#23806a", "#b8612b", "#4a6fa5", "#8a5a9e", "#a3872a", "#667075")
+_INK = "#667075"
+
+
+class Journal:
+    """A file with a line of JSON for each log line."""
+
+    def __init__(self, path: Path) -> None:
+        """Take the file, which need not exist."""
+        self._path = path
+
+    def begin(self, at: int) -> None:
+        """Drop the lines of steps behind `at`, counted over all stages; they will come again.
+
+        Raises:
+            InputError: the file cannot be written.
+        """
+        if not self._path.exists():
+            return
+        kept = [entry for entry in read_journal(self._path) if entry.get("at", 0) <= at]
+        with publish_file(self._path) as temporary:
+            temporary.write_bytes(b"".join(map(_line, kept)))
+
+    def __call__(self, entry: Entry) -> None:
+        """Append a line; it is written at one go, so a killed run leaves no half of it but the last.
+
+        Raises:
+            InputError: the file cannot be written.
+        """
+        line = _line(entry)
+        try:
+            handle = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+            try:
+                if os.write(handle, line) < len(line):
+                    raise OSError("No space left on device")
+            finally:
+                os.close(handle)
+        except OSError as error:
+            reason = error.strerror or error
+            raise InputError(f"{self._path}: cannot be written ({reason}). Make room.") from error
+
+
+def read_journal(path: Path) -> list[Entry]:
+    """Every whole line of a journal; the end of a line that a killed run began is left out."""
+    return list(_whole_lines(path.read_bytes()))
+
+
+def _whole_lines(content: bytes) -> Iterator[Entry]:
+    for line in content.splitlines():
+        try:
+            yield json.loads(line)
+        except ValueError:
+            continue
+
+
+def _line(entry: Entry) -> bytes:
+    return (json.dumps(entry, ensure_ascii=False) + "\n").encode()
+
+
+def tell(*logs: Log | None) -> Log:
+    """One log that passes each line to all of these."""
+    wanted = [log for log in logs if log is not None]
+
+    def all_of_them(entry: Entry) -> None:
+        for log in wanted:
+            log(entry)
+
+    return all_of_them
+
+
+def tensorboard_log(folder: Path) -> Log:
+    """A log that TensorBoard shows: `tensorboard --logdir FOLDER`.
+
+    What a killed run wrote beyond its last checkpoint is hidden when the run goes on.
+
+    Args:
+        folder: where its event files go.
+
+    Raises:
+        MissingExtra: tensorboard is not installed.
+    """
+    require("tensorboard")
+    from torch.utils.tensorboard import SummaryWriter
+
+    writers: list[Any] = []
+
+    def log(entry: Entry) -> None:
+        if not writers:
+            writers.append(SummaryWriter(str(folder), purge_step=entry["at"]))
+        for name, value in numbers_of(entry).items():
+            writers[0].add_scalar(name, value, entry["at"])
+        writers[0].flush()
+
+    return log
+
+
+def trackio_log(project: str, name: str, settings: Entry | None = None) -> Log:
+    """A log that trackio shows: `trackio show --project PROJECT`. A run that goes on keeps its name.
+
+    Args:
+        project: of trackio.
+        name: of the run.
+        settings: what decided the run, to be shown beside it.
+
+    Raises:
+        MissingExtra: trackio is not installed.
+    """
+    require("trackio")
+    import trackio
+
+    trackio.init(project=project, name=name, config=settings, resume="allow")
+
+    def log(entry: Entry) -> None:
+        trackio.log(numbers_of(entry), step=entry["at"])
+        if not entry["seconds_left"]:
+            trackio.finish()
+
+    return log
+
+
+def numbers_of(entry: Entry) -> dict[str, float]:
+    """The numbers of a log line that make a curve, by name, such as `loss/contrast` and `probe/score`."""
+    plain = ("rate", "norm", "examples_per_second", "tokens_per_second")
+    found = {name: float(entry[name]) for name in plain if name in entry}
+    for group in ("loss", "probe"):
+        found |= {f"{group}/{name}": float(value) for name, value in entry.get(group, {}).items()}
+    return found
+
+
+def draw_curves(journal: Path, path: Path) -> None:
+    """Write the curves of a journal as PNG: losses, learning rate, gradient, speed, and probes if any.
+
+    Raises:
+        InputError: the journal has no lines of training, or the file cannot be written.
+        MissingExtra: matplotlib is not installed.
+    """
+    require("report")
+    from matplotlib.figure import Figure
+
+    entries = [entry for entry in read_journal(journal) if "at" in entry]
+    if not entries:
+        raise InputError(f"{journal}: no steps were logged. Train first.")
+    panels = {
+        "Loss": _curves(entries, "loss/"),
+        "Probe": _curves(entries, "probe/"),
+        "Learning rate": _curves(entries, "rate"),
+        "Gradient norm": _curves(entries, "norm"),
+        "Tokens per second": _curves(entries, "tokens_per_second"),
+    }
+    drawn = {title: curves for title, curves in panels.items() if curves}
+    figure = Figure(figsize=(11, 2.4 * ((len(drawn) + 1) // 2)), layout="constrained")
+    grid = figure.subplots((len(drawn) + 1) // 2, 2, squeeze=False).ravel()
+    for axes, (title, curves) in zip(grid, drawn.items(), strict=False):
+        _draw(axes, title, curves, entries)
+    for axes in grid[len(drawn) :]:
+        axes.set_visible(False)
+    with publish_file(path) as temporary:
+        figure.savefig(temporary, dpi=150, format="png", metadata={"Software": None})
+
+
+def _curves(entries: Sequence[Entry], wanted: str) -> dict[str, tuple[list[int], list[float]]]:
+    """Steps and values of each number whose name is or begins with `wanted`."""
+    curves: dict[str, tuple[list[int], list[float]]] = {}
+    for entry in entries:
+        for name, value in numbers_of(entry).items():
+            if name.startswith(wanted):
+                steps, values = curves.setdefault(name.removeprefix(wanted), ([], []))
+                steps.append(entry["at"])
+                values.append(value)
+    return curves
+
+
+def _draw(
+    axes: Any, title: str, curves: dict[str, tuple[list[int], list[float]]], entries: Sequence[Entry]
+) -> None:
+    """One panel, with a thin line and the name where a stage begins."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color("#d5d9dc")
+    axes.tick_params(colors=_INK, length=0)
+    axes.grid(axis="y", color="#eceeef", linewidth=0.8)
+    axes.set_axisbelow(True)
+    for number, (name, (steps, values)) in enumerate(curves.items()):
+        colour = _COLOURS[number % len(_COLOURS)]
+        marker = "o" if len(steps) < 30 else None
+        axes.plot(steps, values, color=colour, linewidth=1.4, marker=marker, markersize=2.5, label=name)
+    starts = {entry["stage"]: entry["at"] - entry["step"] for entry in reversed(entries)}
+    for start in starts.values():
+        if start:
+            axes.axvline(start, color=_INK, linewidth=0.6, linestyle=":")
+    axes.set_xlim(0, max(entry["at"] for entry in entries))
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    axes.set_title(title, loc="left", fontweight="bold", fontsize=10)
+    if list(curves) != [""]:
+        axes.legend(frameon=False, fontsize=8, labelcolor=_INK)
