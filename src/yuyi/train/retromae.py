@@ -51,6 +51,10 @@ if TYPE_CHECKING:
     from yuyi.types import TokenBatch
 
 
+# Lots that a share is counted in.
+_LOTS = 1 << 24
+
+
 class Decoder(nn.Module):
     """One transformer layer, from a sentence embedding and some tokens of a text to a state a position."""
 
@@ -115,21 +119,41 @@ class Decoder(nn.Module):
         return mixed.transpose(1, 2).reshape(len(queries[own]), -1)
 
 
-def draw_sight(rows: Integers, length: int, seen: float, seed: Sequence[int]) -> Tensor:
+def draw_sight(
+    rows: Integers, length: int, seen: float, seed: Sequence[int], device: torch.device | str = "cpu"
+) -> Tensor:
     """(rows, length, length) bool: which other tokens each position looks at.
 
+    A text's lots are a hash of its number and of the two places, computed where they are used: the same on
+    every device, whatever texts are beside it, and without a transfer of what is as large as the attention.
+
     Args:
-        rows: numbers of the texts in their step; each draws for itself, whatever texts are beside it.
+        rows: numbers of the texts in their step.
         length: tokens of each.
         seen: share of the tokens.
         seed: names the step.
+        device: where the result is wanted.
     """
-    sight = np.empty((len(rows), length, length), dtype=bool)
-    for place, row in enumerate(rows.tolist()):
-        lots = np.random.default_rng([*seed, row]).random((length, length), dtype=np.float32)
-        sight[place] = lots < seen
-    sight[:, np.arange(length), np.arange(length)] = False
-    return torch.from_numpy(sight)
+    keys = [np.random.SeedSequence([*seed, row]).generate_state(1)[0] for row in rows.tolist()]
+    texts = torch.from_numpy(np.array(keys, dtype=np.uint32).view(np.int32)).to(device)
+    pairs = _hashed(torch.arange(length * length, dtype=torch.int32, device=device).view(length, length))
+    lots = _hashed(texts[:, None, None] ^ pairs).bitwise_and_(_LOTS - 1)
+    sight = lots < round(seen * _LOTS)
+    sight.diagonal(dim1=1, dim2=2).fill_(False)
+    return sight
+
+
+def _hashed(numbers: Tensor) -> Tensor:
+    """Each int32 mixed so that neighbours have nothing in common; in place.
+
+    Source: the finaliser of MurmurHash3 (Appleby 2008), 32 bits.
+    """
+    numbers ^= (numbers >> 16).bitwise_and_(0xFFFF)
+    numbers *= -0x7A143595
+    numbers ^= (numbers >> 13).bitwise_and_(0x7FFFF)
+    numbers *= -0x3D4D51CB
+    numbers ^= (numbers >> 16).bitwise_and_(0xFFFF)
+    return numbers
 
 
 def retromae_backward(
@@ -191,8 +215,7 @@ def _sights(
     ends = np.cumsum([run.rows for run in spans.runs])
     parts = np.split(rows, ends[:-1])
     return [
-        draw_sight(part, run.length, seen, seed).to(device)
-        for part, run in zip(parts, spans.runs, strict=True)
+        draw_sight(part, run.length, seen, seed, device) for part, run in zip(parts, spans.runs, strict=True)
     ]
 
 
