@@ -1,31 +1,78 @@
 from __future__ import annotations
 
+import json
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
-from yuyi.errors import RecipeError
-from yuyi.train.config import Task
-from yuyi.train.losses import alignment, cosent, info_nce, label_contrast, relation
-from yuyi.train.sources import Column, Source
+from train.tiny import learner as tiny_learner
+from yuyi.errors import InputError, RecipeError
+from yuyi.text.overflow import Frame
+from yuyi.train.config import Stage, Task
+from yuyi.train.contrast_task import contrast_batch, grouped
+from yuyi.train.distributed import ALONE
+from yuyi.train.drawing import Setting
+from yuyi.train.labels_task import companions
+from yuyi.train.losses import (
+    alignment,
+    cosent,
+    info_nce,
+    label_contrast,
+    margin_mse,
+    relation,
+    score_kl,
+    spread_out,
+    squared_distance,
+    tuple_contrast,
+)
+from yuyi.train.sources import EMPTY_KEY, Column, Source
 from yuyi.train.table import Parts, TokenTable
-from yuyi.train.tasks import EmbeddingRunner, fits
+from yuyi.train.tasks import EmbeddingRunner, Size
 from yuyi.types import TokenBatch
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 PARTS = Parts.of([f"p{number}" for number in range(20)])
 VECTORS = np.random.default_rng(0).normal(size=(20, 6)).astype(np.float32)
+TEACHER = np.random.default_rng(1).normal(size=(4, 6)).astype(np.float32)
 DIMS = {6: 1.0}
 NAN = float("nan")
 
 
-def source(kind: str, labels: list[float], left: list[int], right: list[int], name: str = "made") -> Source:
+def column(pieces: Sequence[int]) -> Column:
     """Texts of one piece each; equal pieces are equal texts."""
-    offsets = np.arange(len(labels) + 1, dtype=np.int64)
-    queries, documents = (
-        Column(TokenBatch(np.array(side, dtype=np.int32), offsets), np.array(side, dtype=np.int64))
-        for side in (left, right)
+    offsets = np.arange(len(pieces) + 1, dtype=np.int64)
+    return Column(TokenBatch(np.array(pieces, dtype=np.int32), offsets), np.array(pieces, dtype=np.int64))
+
+
+def source(kind: str, labels: list[float], left: list[int], right: list[int], name: str = "made") -> Source:
+    return Source.of(name, kind, column(left), column(right), np.array(labels, dtype=np.float32))
+
+
+def with_negatives(left: list[int], right: list[int], own: list[list[int]], scores: bool = False) -> Source:
+    """Unlabelled rows with hard negatives, of unequal number."""
+    flat = [piece for pieces in own for piece in pieces]
+    offsets = np.concatenate([[0], np.cumsum([len(pieces) for pieces in own])]).astype(np.int64)
+    given = np.random.default_rng(3).normal(size=len(left) + len(flat)).astype(np.float32)
+    return Source(
+        "mined",
+        "qa",
+        column(left),
+        column(right),
+        np.full(len(left), NAN, dtype=np.float32),
+        column(flat),
+        offsets,
+        given if scores else np.zeros(0, dtype=np.float32),
     )
-    return Source.of(name, kind, queries, documents, np.array(labels, dtype=np.float32))
+
+
+def runner_of(task: Task, made: Source, teacher: np.ndarray | None = None, **options: Any) -> EmbeddingRunner:
+    return EmbeddingRunner(task, TokenTable(PARTS, VECTORS), [made], DIMS, 0.5, [0], teacher, **options)
 
 
 def loss_of(task: Task, made: Source, teacher: np.ndarray | None = None) -> float:
@@ -36,75 +83,289 @@ def loss_of(task: Task, made: Source, teacher: np.ndarray | None = None) -> floa
     return loss
 
 
-def rows(pieces: list[int]) -> torch.Tensor:
-    return torch.from_numpy(VECTORS[pieces])
+def whole_loss(task: Task, made: Source) -> float:
+    """The loss of all rows in one batch, which no sampler has parted."""
+    drawn = contrast_batch(Setting(task, Frame(), DIMS), made, np.arange(len(made)))
+    return drawn.loss([rows(each.ids) for each in drawn.columns]).item()
+
+
+def rows(pieces: Sequence[int]) -> torch.Tensor:
+    return torch.from_numpy(VECTORS[list(pieces)])
+
+
+def keys(*columns: list[int]) -> list[torch.Tensor]:
+    return [torch.tensor(pieces) for pieces in columns]
+
+
+def contrast(**settings: Any) -> Task:
+    return Task(objective="contrast", temperature=0.1, **settings)
+
+
+LEFT, RIGHT, OWN = [0, 1, 2, 3], [4, 5, 6, 7], [[8, 9], [], [10, 11, 12], [13]]
+KEPT, OWNERS = [8, 9, 10, 11, 13], [0, 0, 2, 2, 3]
 
 
 @pytest.mark.parametrize(
-    ("objective", "fitting"),
+    "settings",
     [
-        ("contrast", {"qa", "title_body"}),
-        ("judged", {"paraphrase", "sts"}),
-        ("labels", {"classification"}),
-        ("align", {"teacher"}),
+        {},
+        {"form": "forward"},
+        {"form": "improved"},
+        {"form": "improved", "diagonal": "once"},
+        {"form": "improved", "margin": 0.05},
+        {"form": "forward", "hardness": 5.0},
+        {"hardness": 2.0, "hardness_on": "all_negatives"},
     ],
 )
-def test_which_sources_an_objective_draws_from(objective: str, fitting: set[str]) -> None:
-    made = [
-        *(source(kind, [NAN, NAN], [0, 1], [2, 3]) for kind in ("qa", "title_body", "teacher")),
-        *(source(kind, [0, 1], [0, 1], [2, 3]) for kind in ("paraphrase", "sts", "classification")),
-    ]
-    task = Task(objective=objective)  # type: ignore[arg-type]
-    assert {one.kind for one in made if fits(task, one)} == fitting
-    only = Task(objective=objective, kinds=(min(fitting), "qa"))  # type: ignore[arg-type]
-    assert {one.kind for one in made if fits(only, one)} == fitting & {min(fitting), "qa"}
+def test_every_key_of_contrast_arrives(settings: dict[str, Any]) -> None:
+    expected = info_nce(
+        *(rows(pieces) for pieces in (LEFT, RIGHT, KEPT)),
+        temperature=0.1,
+        owners=torch.tensor(OWNERS),
+        keys=keys(LEFT, RIGHT, KEPT),
+        **settings,
+    )
+    found = loss_of(contrast(negatives=2, **settings), with_negatives(LEFT, RIGHT, OWN))
+    assert found == pytest.approx(expected.item(), rel=1e-4)
+    if settings:
+        plain = loss_of(contrast(negatives=2), with_negatives(LEFT, RIGHT, OWN))
+        assert found != pytest.approx(plain, rel=1e-3)
 
 
-def test_contrast_masks_pairs_that_share_a_text() -> None:
-    left, right = [0, 0, 1, 2], [3, 4, 5, 5]
-    clashes = torch.tensor([[0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 1], [0, 0, 1, 0]], dtype=torch.bool)
-    expected = info_nce(rows(left), rows(right), temperature=0.1, clashes=clashes).item()
-    unmasked = info_nce(rows(left), rows(right), temperature=0.1).item()
-    found = loss_of(Task(objective="contrast", temperature=0.1), source("qa", [NAN] * 4, left, right))
-    assert found == pytest.approx(expected, rel=1e-5)
-    assert found != pytest.approx(unmasked, rel=1e-3)
+def test_no_more_negatives_than_wanted() -> None:
+    made = with_negatives(LEFT, RIGHT, OWN)
+    texts = []
+    for most in (0, 1, 2, 5):
+        runner = runner_of(contrast(negatives=most), made)
+        runner.run([0])
+        texts.append(runner.size.texts)
+    assert texts == [8, 8 + 3, 8 + 5, 8 + 6]
 
 
-def test_judged_ranks_and_contrasts_with_hard_negatives() -> None:
-    left, right, labels = [0, 1, 2, 3, 4], [5, 6, 7, 8, 9], [1.0, 0.0, 1.0, 0.5, 0.0]
-    task = Task(objective="judged", temperature=0.1, scale=10.0, ranking=0.7)
-    ranked = cosent(rows(left), rows(right), torch.tensor(labels), scale=10.0).item()
-    paired = info_nce(rows([0, 2]), rows([5, 7]), rows([6, 9]), temperature=0.1).item()
-    assert loss_of(task, source("nli", labels, left, right)) == pytest.approx(0.7 * ranked + paired, rel=1e-4)
+def test_equal_texts_are_no_negatives_of_each_other() -> None:
+    """Queries 0 and 1 are one text, the documents of 2 and 3 are, and a negative is a document elsewhere."""
+    left, right, own = [0, 0, 1, 2], [3, 4, 5, 5], [[], [], [3], [4]]
+    made = with_negatives(left, right, own)
+    known = {"temperature": 0.1, "form": "improved", "owners": torch.tensor([2, 3])}
+    columns = [rows(pieces) for pieces in (left, right, [3, 4])]
+    expected = info_nce(*columns, keys=keys(left, right, [3, 4]), **known).item()
+    found = whole_loss(contrast(form="improved"), made)
+    assert found == pytest.approx(expected, rel=1e-4)
+    assert found != pytest.approx(info_nce(*columns, **known).item(), rel=1e-3)
 
 
-def test_judged_sts_is_ranked_alone() -> None:
-    left, right, labels = [0, 1, 2], [5, 6, 7], [5.0, 0.0, 5.0]
-    ranked = cosent(rows(left), rows(right), torch.tensor(labels), scale=20.0).item()
-    assert loss_of(Task(objective="judged"), source("sts", labels, left, right)) == pytest.approx(
-        ranked, rel=1e-5
+def test_no_text_comes_twice_in_a_batch_of_contrast() -> None:
+    made = source("qa", [NAN] * 8, [0, 0, 0, 1, 2, 3, 4, 5], [6, 7, 8, 9, 9, 10, 11, 0])
+    runner = runner_of(contrast(batch=4), made)
+    for step in range(12):
+        runner.run([step])
+        texts = [text for column in runner.describe()["tokens"] for text in map(tuple, column)]
+        assert len(texts) == len(set(texts)) >= 4
+
+
+def test_spread_and_weight() -> None:
+    made = source("qa", [NAN] * 4, LEFT, RIGHT)
+    plain = loss_of(contrast(), made)
+    spread = spread_out(rows(LEFT), rows(RIGHT)).item()
+    assert loss_of(contrast(spread=0.5, weight=3.0), made) == pytest.approx(
+        3 * (plain + 0.5 * spread), rel=1e-5
     )
 
 
-def test_labels_and_alignment() -> None:
+def test_judged_ranks_and_contrasts_with_hard_negatives() -> None:
+    left, right, labels = [0, 1, 2, 0, 4], [5, 6, 7, 8, 9], [2.0, 0.0, 2.0, 0.0, 1.0]
+    task = Task(objective="judged", temperature=0.1, scale=10.0, ranking=0.7, pairing=0.3, hardness=4.0)
+    ranked = cosent(rows(left), rows(right), labels=torch.tensor(labels), scale=10.0).item()
+    # Row 3 asks what row 0 asks: its document is a hard negative of that one. Row 1 asks alone.
+    paired = info_nce(
+        *(rows([0, 2]), rows([5, 7]), rows([6, 8])),
+        temperature=0.1,
+        owners=torch.tensor([-1, 0]),
+        keys=keys([0, 2], [5, 7], [6, 8]),
+        hardness=4.0,
+    ).item()
+    found = loss_of(task, source("nli", labels, left, right))
+    assert found == pytest.approx(0.7 * ranked + 0.3 * paired, rel=1e-4)
+
+
+def test_judged_sts_is_ranked_alone_and_so_is_what_wants_no_pairing() -> None:
+    left, right, labels = [0, 1, 2], [5, 6, 7], [5.0, 0.0, 5.0]
+    ranked = cosent(rows(left), rows(right), labels=torch.tensor(labels), scale=20.0).item()
+    assert loss_of(Task(objective="judged"), source("sts", labels, left, right)) == pytest.approx(
+        ranked, rel=1e-5
+    )
+    alone = Task(objective="judged", pairing=0.0)
+    assert loss_of(alone, source("relevance", labels, left, right)) == pytest.approx(ranked, rel=1e-5)
+
+
+def test_entailments_have_the_contradictions_of_their_premise() -> None:
+    """Premises 0, 1, 2; premise 0 entails twice and rules out two, premise 1 rules out none."""
+    left, right = [0, 0, 1, 0, 2, 0], [5, 6, 7, 8, 9, 10]
+    made = grouped(source("nli", [2, 0, 2, 2, 0, 0], left, right))
+    assert made.queries.keys.tolist() == [0, 1, 0]
+    assert made.documents.keys.tolist() == [5, 7, 8]
+    own = [made.negatives.keys[slice(*made.negative_offsets[row : row + 2])].tolist() for row in range(3)]
+    assert own == [[6, 10], [], [6, 10]]
+    expected = info_nce(
+        *(rows([0, 1, 0]), rows([5, 7, 8]), rows([6, 6])),
+        temperature=0.1,
+        owners=torch.tensor([0, 2]),
+        keys=keys([0, 1, 0], [5, 7, 8], [6, 6]),
+    ).item()
+    assert whole_loss(contrast(), made) == pytest.approx(expected, rel=1e-4)
+    named = source("nli", [2, 0, 2, 2, 0, 0], left, right)
+    assert len(runner_of(contrast(kinds=("nli",)), named).sources[0]) == 3
+    with pytest.raises(RecipeError, match="no source has pairs"):
+        runner_of(contrast(), named)
+
+
+def test_labels_and_their_partners() -> None:
     pieces, labels = [0, 1, 2, 3], [1.0, 1.0, 0.0, 0.0]
-    expected = label_contrast(rows(pieces), torch.tensor(labels), temperature=0.2).item()
+    expected = label_contrast(rows(pieces), labels=torch.tensor(labels), temperature=0.2).item()
     made = source("classification", labels, pieces, pieces)
     assert loss_of(Task(objective="labels", temperature=0.2), made) == pytest.approx(expected, rel=1e-5)
-    teacher = np.random.default_rng(1).normal(size=(4, 6)).astype(np.float32)
-    expected = alignment(rows(pieces), torch.from_numpy(teacher)).item()
+
+
+def test_label_negatives_among_the_texts_of_a_batch() -> None:
+    """With two texts a class and all others as negatives, the order of the batch does not matter."""
+    pieces, labels = [0, 1, 2, 3], [1.0, 1.0, 0.0, 0.0]
+    made = source("clustering", labels, pieces, pieces)
+    task = Task(objective="labels", labels_by="negatives", temperature=0.2, negatives=9)
+    expected = tuple_contrast(
+        *(rows(pieces), rows([1, 0, 3, 2]), rows([2, 3, 2, 3, 0, 1, 0, 1])),
+        owners=torch.arange(4).repeat_interleave(2),
+        temperature=0.2,
+    ).item()
+    assert loss_of(task, made) == pytest.approx(expected, rel=1e-5)
+    # A class of one text has no partner, but is a negative still.
+    alone = source("classification", [0.0, 0.0, 7.0], [0, 1, 2], [0, 1, 2])
+    expected = tuple_contrast(
+        rows([0, 1]), rows([1, 0]), rows([2, 2]), owners=torch.arange(2), temperature=0.2
+    ).item()
+    assert loss_of(task, alone) == pytest.approx(expected, rel=1e-5)
+
+
+def test_labels_in_words_are_the_partners() -> None:
+    pieces, labels, words = [0, 1, 2, 3], [0.0, 1.0, 2.0, 2.0], [10, 11, 12, 12]
+    task = Task(objective="labels", labels_by="negatives", temperature=0.2, negatives=9)
+    expected = tuple_contrast(
+        *(rows(pieces), rows(words), rows([11, 12, 12, 10, 12, 12, 10, 11, 10, 11])),
+        owners=torch.tensor([0, 0, 0, 1, 1, 1, 2, 2, 3, 3]),
+        temperature=0.2,
+    ).item()
+    assert loss_of(task, source("classification", labels, pieces, words)) == pytest.approx(expected, rel=1e-5)
+
+
+@given(labels=st.lists(st.integers(0, 4), min_size=1, max_size=20), most=st.integers(0, 6))
+def test_companions(labels: list[int], most: int) -> None:
+    given = np.array(labels, dtype=np.float32)
+    partners, negatives, owners = companions(given, most)
+    for row, partner in enumerate(partners):
+        alone = labels.count(labels[row]) == 1
+        assert (partner == -1) if alone else (partner != row and labels[partner] == labels[row])
+        own = negatives[owners == row]
+        assert len(own) == min(most, len(labels) - labels.count(labels[row]))
+        assert len(set(own.tolist())) == len(own)
+        assert all(labels[other] != labels[row] for other in own)
+
+
+def test_scores_of_a_teacher() -> None:
+    made = with_negatives(LEFT, RIGHT, OWN, scores=True)
+    order = [0, 1, 2, 3, 4 + 0, 4 + 1, 4 + 2, 4 + 3, 4 + 5]
+    known = {"owners": torch.tensor(OWNERS), "scores": torch.from_numpy(made.scores[order])}
+    columns = [rows(pieces) for pieces in (LEFT, RIGHT, KEPT)]
+    task = Task(objective="distil", negatives=2, temperature=0.1, teacher_temperature=0.5)
+    expected = score_kl(*columns, **known, temperature=0.1, teacher_temperature=0.5).item()
+    assert loss_of(task, made) == pytest.approx(expected, rel=1e-4)
+    task = Task(objective="distil", negatives=2, distil_by="margin", scale=7.0)
+    expected = margin_mse(*columns, **known, scale=7.0).item()
+    assert loss_of(task, made) == pytest.approx(expected, rel=1e-4)
+
+
+def test_alignment_by_cosine_by_distance_and_by_relations() -> None:
+    pieces, wanted = [0, 1, 2, 3], torch.from_numpy(TEACHER)
     made = source("teacher", [NAN] * 4, pieces, pieces)
-    assert loss_of(Task(objective="align"), made, teacher) == pytest.approx(expected, rel=1e-5)
-
-
-def test_alignment_mixes_with_the_relations_in_a_batch() -> None:
-    pieces = [0, 1, 2, 3]
-    teacher = np.random.default_rng(1).normal(size=(4, 6)).astype(np.float32)
-    wanted = torch.from_numpy(teacher)
+    expected = alignment(rows(pieces), wanted).item()
+    assert loss_of(Task(objective="align"), made, TEACHER) == pytest.approx(expected, rel=1e-5)
+    expected = squared_distance(rows(pieces), wanted).item()
+    assert loss_of(Task(objective="align", align_by="distance"), made, TEACHER) == pytest.approx(
+        expected, rel=1e-5
+    )
     expected = 0.75 * alignment(rows(pieces), wanted) + 0.25 * relation(rows(pieces), wanted, temperature=0.1)
     task = Task(objective="align", relation=0.25, temperature=0.1)
-    found = loss_of(task, source("teacher", [NAN] * 4, pieces, pieces), teacher)
-    assert found == pytest.approx(expected.item(), rel=1e-5)
+    assert loss_of(task, made, TEACHER) == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_a_teacher_of_another_dimension() -> None:
+    pieces = [0, 1, 2, 3]
+    made, wide = source("teacher", [NAN] * 4, pieces, pieces), np.ones((4, 9), dtype=np.float32)
+    with pytest.raises(RecipeError, match=r"teacher's vectors have 9 dimensions and the model's 6\. Set"):
+        runner_of(Task(objective="align"), made, wide)
+    with pytest.raises(RecipeError, match=r"align\.projection: a token table"):
+        runner_of(Task(objective="align", projection=True), made, wide)
+    with pytest.raises(RecipeError, match="no teacher"):
+        runner_of(Task(objective="align"), made)
+    # Similarities know no dimension.
+    expected = relation(rows(pieces), torch.from_numpy(wide), temperature=0.1).item()
+    found = loss_of(Task(objective="align", relation=1.0, temperature=0.1), made, wide)
+    assert found == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_projection_is_trained_beside_a_transformer() -> None:
+    student = tiny_learner("bert-zh")
+    dim = student.embedder.dim
+    pieces = list(range(20, 60))
+    made = source("teacher", [NAN] * 40, pieces, pieces)
+    teacher = np.random.default_rng(5).normal(size=(40, 2 * dim)).astype(np.float32)
+    task = Task(objective="align", align_by="distance", projection=True, batch=40)
+    student.begin(Stage(name="s", steps=9, tasks=(task,)))
+    runner = EmbeddingRunner(task, student, [made], {dim: 1.0, 8: 0.5}, 0.5, [0, 0, 3], teacher)
+    names = student.weights().keys() - student.model().keys()
+    assert names == {"align_3_projection.weight", "align_3_projection.bias"}
+    assert student.weights()["align_3_projection.weight"].shape == (2 * dim, dim)
+    losses = []
+    for step in range(9):
+        losses.append(runner.run([step]))
+        student.step(0.01, ALONE)
+    assert losses[-1] < 0.9 * losses[0]
+    again = tiny_learner("bert-zh")
+    again.begin(Stage(name="s", steps=9, tasks=(task,)))
+    assert EmbeddingRunner(task, again, [made], {dim: 1.0, 8: 0.5}, 0.5, [0, 0, 3], teacher).run(
+        [0]
+    ) == pytest.approx(losses[0], rel=1e-12)
+
+
+def test_lengths_of_each_side() -> None:
+    """Queries are cut to 4 tokens, special tokens included, documents and negatives to 3."""
+    long = TokenBatch(np.arange(10, 18, dtype=np.int32), np.array([0, 4, 8]))
+    texts = Column(long, np.array([1, 2]))
+    made = Source(
+        *("long", "qa", texts, Column(long, np.array([3, 4])), np.full(2, NAN, dtype=np.float32)),
+        *(Column(long, np.array([5, 6])), np.array([0, 1, 2]), np.zeros(0, dtype=np.float32)),
+    )
+    student = tiny_learner("bert-zh")
+    student.frame = Frame(np.array([2], dtype=np.int32), np.array([3], dtype=np.int32), 5)
+    for limits, sizes in (({}, [5, 5, 5]), ({"query_tokens": 4, "document_tokens": 3}, [4, 3, 3])):
+        runner = EmbeddingRunner(contrast(**limits), student, [made], {32: 1.0}, 0.5, [0])
+        columns = runner.draw().columns
+        assert [int(each.lengths.max()) for each in columns] == sizes
+        assert all(each.ids[0] == 2 and each.ids[-1] == 3 for each in columns)
+        assert runner.size == Size(2, 6, 2 * sum(sizes))
+
+
+def test_the_last_batch_can_be_looked_at() -> None:
+    runner = runner_of(contrast(), with_negatives(LEFT, RIGHT, OWN))
+    assert runner.describe() == {}
+    runner.run([0])
+    told = json.loads(json.dumps(runner.describe()))
+    assert (told["source"], told["kind"], told["objective"]) == ("mined", "qa", "contrast")
+    assert told["labels"] is None
+    assert told["tokens"][0] == [[LEFT[row]] for row in told["rows"]]
+    assert sorted(told["tokens"][2]) == [[8], [10], [13]]
+    judged = runner_of(Task(objective="judged"), source("sts", [0.0, 5.0], [0, 1], [2, 3]))
+    judged.run([0])
+    assert sorted(judged.describe()["labels"]) == [0.0, 5.0]
+    assert sorted(judged.describe()["tokens"][1]) == [[2], [3]]
 
 
 def test_sources_weigh_by_size_and_emphasis() -> None:
@@ -117,13 +378,83 @@ def test_sources_weigh_by_size_and_emphasis() -> None:
     )  # 16 ** 0.5 against 2 * 4 ** 0.5; both are of one kind
 
 
-def test_a_task_without_a_source_is_refused() -> None:
-    with pytest.raises(RecipeError, match=r"task judged \('sts',\): no source has pairs for it"):
-        EmbeddingRunner(
+def test_a_restored_runner_draws_what_would_have_come() -> None:
+    made = source("qa", [NAN] * 16, list(range(16)), list(range(16)))
+    first, second = (runner_of(Task(objective="contrast", batch=4), made) for _ in range(2))
+    for step in range(3):
+        first.run([step])
+    second.restore(json.loads(json.dumps(first.state())), first.tensors())
+    assert first.run([3]) == second.run([3])
+    assert first.describe() == second.describe()
+
+
+def test_negatives_that_have_become_easy_are_replaced_and_the_pool_is_saved() -> None:
+    """The first negative is a twin of the query; training drives it away, and the next comes into use."""
+    left, right = list(range(4)), list(range(4, 8))
+    made = with_negatives(left, right, [[8, 12], [9, 13], [10, 14], [11, 15]])
+    vectors = VECTORS.copy()
+    vectors[8:12] = vectors[0:4] + 0.3 * VECTORS[16:20]
+    task = contrast(refresh=2, negatives=1)
+
+    def learn(steps: int, runner: EmbeddingRunner, table: TokenTable, start: int = 0) -> list[set[int]]:
+        seen = []
+        for step in range(start, start + steps):
+            runner.run([step])
+            seen.append({piece for (piece,) in runner.describe()["tokens"][2]})
+            table.step(0.05)
+        return seen
+
+    table = TokenTable(PARTS, vectors)
+    runner = EmbeddingRunner(task, table, [made], DIMS, 0.5, [0])
+    seen = learn(12, runner, table)
+    assert seen[0] == seen[1] == {8, 9, 10, 11}
+    assert seen[-1] & {12, 13, 14, 15}
+    again = TokenTable(PARTS, vectors)
+    again.restore(
+        *({name: each.clone() for name, each in part.items()} for part in (table.weights(), table.moments()))
+    )
+    second = EmbeddingRunner(task, again, [made], DIMS, 0.5, [0])
+    saved = {name: each.clone() for name, each in runner.tensors().items()}
+    second.restore(json.loads(json.dumps(runner.state())), saved)
+    assert learn(5, second, again, 12) == learn(5, runner, table, 12)
+    assert again.vectors.equal(table.vectors)
+
+
+@pytest.mark.parametrize(
+    ("task", "made", "message"),
+    [
+        (
             Task(objective="judged", kinds=("sts",)),
-            TokenTable(PARTS, VECTORS),
-            [source("qa", [NAN], [0], [1])],
-            DIMS,
-            0.5,
-            [0],
-        )
+            source("qa", [NAN], [0], [1]),
+            r"task judged \('sts',\): no",
+        ),
+        (contrast(), source("qa", [NAN], [0], [1]), r"source made \(qa\): has 1 pairs, so there is nothing"),
+        (
+            Task(objective="labels"),
+            source("classification", [3.0, 3.0], [0, 1], [0, 1]),
+            r"source made \(classification\): all 2 texts have one label",
+        ),
+        (
+            Task(objective="distil", negatives=0),
+            with_negatives(LEFT, RIGHT, OWN, scores=True),
+            "distil compares a row's candidates",
+        ),
+        (
+            contrast(keep=1.0),
+            source("qa", [NAN] * 2, [0, 1], [2, 3]),
+            r"keep is 1\.0, and there is no previous",
+        ),
+    ],
+)
+def test_what_cannot_be_learned_from_is_refused(task: Task, made: Source, message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        runner_of(task, made)
+
+
+def test_rows_without_a_second_text_are_refused() -> None:
+    empty = Column(
+        TokenBatch(np.zeros(0, dtype=np.int32), np.zeros(3, dtype=np.int64)), np.array([EMPTY_KEY] * 2)
+    )
+    made = Source.of("half", "qa", column([0, 1]), empty)
+    with pytest.raises(InputError, match=r"source half \(qa\): 2 of 2 rows have no text_b"):
+        runner_of(contrast(), made)

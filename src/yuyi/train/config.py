@@ -50,6 +50,9 @@ class Task:
         form: which similarities InfoNCE normalises over (`yuyi.train.losses.info_nce`).
         diagonal: how often the `improved` form counts a pair's own similarity.
         negatives: hard negatives of a row that take part, at most; taken from those that the row brings.
+        refresh: steps of this task after which the hard negatives of all rows drawn since are scored again,
+            and those that have become easy make room for the row's next (`yuyi.train.dynamic`); None keeps
+            the first `negatives` of each row.
         margin: a negative that is more similar to the query than its own document by more than this cosine
             is taken for an unmarked answer and left out; None keeps all.
         hardness: weight of negatives by their similarity; 0 for none.
@@ -91,6 +94,7 @@ class Task:
     form: Form = "symmetric"
     diagonal: Diagonal = "twice"
     negatives: NonNegativeInt = 1
+    refresh: PositiveInt | None = None
     margin: NonNegativeFloat | None = None
     hardness: NonNegativeFloat = 0.0
     hardness_on: HardnessOn = "hard_negatives"

@@ -1,34 +1,43 @@
-"""From a drawn batch to a loss: what each objective asks of the rows it is given."""
+"""From a drawn batch to a gradient: one task of a stage at work."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
 
-from yuyi.errors import RecipeError
-from yuyi.text.overflow import fit
+from yuyi.errors import InputError, RecipeError
 from yuyi.train.batches import Sampler
+from yuyi.train.contrast_task import contrast_batch, grouped, judged_batch
 from yuyi.train.distributed import ALONE
+from yuyi.train.drawing import Setting
+from yuyi.train.dynamic import NegativePool
 from yuyi.train.gradcache import backward
-from yuyi.train.losses import alignment, cosent, info_nce, label_contrast, relation
+from yuyi.train.labels_task import label_negatives_batch, labels_batch
+from yuyi.train.losses import alignment, spread_out
 from yuyi.train.matryoshka import matryoshka
+from yuyi.train.routes import check, fits, is_labelled
+from yuyi.train.teacher_task import Alignment, distil_batch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
     from torch import Tensor
 
     from yuyi.train.config import Task
+    from yuyi.train.continual import Previous
     from yuyi.train.distributed import World
+    from yuyi.train.drawing import Drawn
     from yuyi.train.learner import Learner
-    from yuyi.train.sources import Column, Source
+    from yuyi.train.sources import Source
     from yuyi.types import TokenBatch
 
-_JUDGED_KINDS = ("paraphrase", "sts", "nli", "relevance", "qa")
+# Rows of a batch that `describe` shows.
+_SHOWN = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,37 +87,15 @@ class Runner(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Drawn:
-    """A batch.
+class EmbeddingRunner:
+    """A task whose loss is a function of embeddings.
 
     Attributes:
-        columns: its texts, as the model gets them.
-        loss: a scalar from one tensor (rows, dim) a column.
+        task: what it does.
+        size: of the last batch.
+        sources: what it draws from, in order of the sampler's numbers.
+        sampler: draws.
     """
-
-    columns: Sequence[TokenBatch]
-    loss: Callable[[Sequence[Tensor]], Tensor]
-
-
-def fits(task: Task, source: Source) -> bool:
-    """Whether `task` draws from `source`."""
-    if task.kinds and source.kind not in task.kinds:
-        return False
-    if task.sources and source.name not in task.sources:
-        return False
-    labelled = not np.isnan(source.labels).any()
-    if task.objective == "contrast":
-        return not labelled and source.kind != "teacher"
-    if task.objective == "judged":
-        return labelled and source.kind in _JUDGED_KINDS
-    if task.objective == "labels":
-        return labelled and source.kind == "classification"
-    return source.kind == "teacher"
-
-
-class EmbeddingRunner:
-    """A task whose loss is a function of embeddings."""
 
     def __init__(
         self,
@@ -120,145 +107,209 @@ class EmbeddingRunner:
         seed: Sequence[int],
         teacher: NDArray[np.float32] | None = None,
         world: World = ALONE,
+        *,
+        previous: Previous | None = None,
     ) -> None:
         """Take the sources that fit `task`.
 
+        Args:
+            task: what it does.
+            learner: what is trained.
+            sources: those that there are.
+            dims: Matryoshka dimensions with their weights.
+            exponent: a source of n rows is drawn in proportion to n to this power.
+            seed: names this task in its stage.
+            teacher: of `align`: (rows of the source, dim) float32, perhaps mapped from disk.
+            world: the ranks that share the work.
+            previous: the model as it was, for tasks that keep to it.
+
         Raises:
-            RecipeError: none fits.
+            RecipeError: no source fits, or one has not what the task needs.
+            InputError: the labels of a source make no sense.
         """
-        self.task = task
-        self.sources = [source for source in sources if fits(task, source)]
-        if not self.sources:
+        for source in sources:
+            check(source)
+        fitting = [source for source in sources if fits(task, source)]
+        if not fitting:
             raise RecipeError(
                 f"task {task.objective} {task.kinds}: no source has pairs for it. Drop it or add data."
             )
-        weights = [
-            len(source) ** exponent
-            * task.emphasis.get(source.name, 1.0)
-            * task.emphasis.get(source.kind, 1.0)
-            for source in self.sources
-        ]
+        if task.keep and previous is None:
+            raise RecipeError(
+                f"task {task.objective}: keep is {task.keep}, and there is no previous model to keep to. "
+                "Give continual.previous, or set keep to 0."
+            )
+        self.task = task
         self.size = Size()
-        self._last: dict[str, Any] = {}
-        self.sampler = Sampler([len(source) for source in self.sources], weights, task.batch, seed)
+        self.sources = [_prepared(task, source) for source in fitting]
+        self.sampler = Sampler(
+            [len(source) for source in self.sources],
+            [
+                len(source) ** exponent
+                * task.emphasis.get(source.name, 1.0)
+                * task.emphasis.get(source.kind, 1.0)
+                for source in self.sources
+            ],
+            task.batch,
+            seed,
+            keys=_distinct(task, self.sources),
+            least=max(1, task.batch // 2),
+        )
         self._learner = learner
         self._world = world
-        self._teacher = None if teacher is None else torch.from_numpy(teacher)
-        self._draw = {
-            "contrast": self._contrast_batch,
-            "judged": self._judged_batch,
-            "labels": self._labels_batch,
-            "align": self._align_batch,
-        }[task.objective]
-        self._contrast = matryoshka(info_nce, dims)
-        self._rank = matryoshka(cosent, dims)
-        self._labels = matryoshka(label_contrast, dims)
-        self._align = matryoshka(self._teach, dims)
+        self._previous = previous
+        self._setting = Setting(task, learner.frame, dims)
+        self._alignment = Alignment(task, learner, _given(teacher), seed) if _aligns(task) else None
+        self._pools = [NegativePool(source, task.negatives) for source in self.sources if task.refresh]
+        self._draws = 0
+        self._last: tuple[Source, NDArray[np.int64], Sequence[TokenBatch]] | None = None
 
     def run(self, seed: Sequence[int]) -> float:
         """The loss of the next batch, as `Runner.run`."""
+        self._refresh()
         drawn = self.draw()
-        self.size = Size(
-            len(drawn.columns[0]),
-            sum(len(column) for column in drawn.columns),
-            sum(len(column.ids) for column in drawn.columns),
-        )
+        earlier = self._previous(drawn.columns, self._world) if self._previous and self.task.keep else None
 
         def loss(vectors: Sequence[Tensor]) -> Tensor:
-            return drawn.loss(vectors) * self.task.weight
+            total = drawn.loss(vectors)
+            if self.task.spread:
+                sides = vectors[:2]
+                total = total + self.task.spread * matryoshka(spread_out, self._setting.dims)(*sides)
+            if earlier is not None:
+                kept = matryoshka(alignment, self._setting.dims)(torch.cat(list(vectors)), earlier)
+                total = total + self.task.keep * kept
+            return total * self.task.weight
 
-        return backward(self._learner, drawn.columns, loss, seed=seed, world=self._world)
+        value = backward(self._learner, drawn.columns, loss, seed=seed, world=self._world)
+        if self._world.rank and self._alignment and self._alignment.projection:
+            # Each rank has the projection's whole gradient, and the step is to add those of all ranks.
+            self._alignment.projection.zero_grad(set_to_none=True)
+        return value
 
     def draw(self) -> Drawn:
         """The next batch."""
         number, rows = self.sampler.draw()
-        source = self.sources[number]
-        self._last = {"source": source.name, "kind": source.kind, "rows": rows.tolist()}
-        return self._draw(source, rows)
+        drawn = self._make(number, rows)
+        self._draws += 1
+        self._last = (self.sources[number], rows, drawn.columns)
+        self.size = Size(
+            len(rows),
+            sum(len(column) for column in drawn.columns),
+            sum(len(column.ids) for column in drawn.columns),
+        )
+        return drawn
 
     def describe(self) -> dict[str, Any]:
-        """As `Runner.describe`."""
-        return self._last
+        """As `Runner.describe`: source, kind, rows, labels; the first rows' texts, and tokens by column."""
+        if self._last is None:
+            return {}
+        source, rows, columns = self._last
+        return {
+            "objective": self.task.objective,
+            "source": source.name,
+            "kind": source.kind,
+            "rows": rows.tolist(),
+            "labels": source.labels[rows].tolist() if is_labelled(source) else None,
+            "texts": _texts(source, rows[:_SHOWN]),
+            "tokens": [_ids(column) for column in columns],
+        }
 
     def state(self) -> dict[str, Any]:
         """As `Runner.state`."""
-        return self.sampler.state()
+        return {"sampler": self.sampler.state(), "draws": self._draws}
 
     def tensors(self) -> dict[str, Tensor]:
         """As `Runner.tensors`."""
-        return {}
+        return {
+            f"{number}.{name}": tensor
+            for number, pool in enumerate(self._pools)
+            for name, tensor in pool.tensors().items()
+        }
 
     def restore(self, state: dict[str, Any], tensors: Mapping[str, Tensor] | None = None) -> None:
         """As `Runner.restore`."""
-        self.sampler.restore(state)
+        self.sampler.restore(state["sampler"])
+        self._draws = state["draws"]
+        for number, pool in enumerate(self._pools):
+            pool.restore({name: (tensors or {})[f"{number}.{name}"] for name in pool.tensors()})
 
-    def _contrast_batch(self, source: Source, rows: NDArray[np.int64]) -> Drawn:
-        queries, documents = source.queries.take(rows), source.documents.take(rows)
-        clashes = _clashes(queries, documents)
+    def _make(self, number: int, rows: NDArray[np.int64]) -> Drawn:
+        """The batch of some rows of a source."""
+        setting, source = self._setting, self.sources[number]
+        match self.task.objective:
+            case "contrast":
+                return contrast_batch(setting, source, rows, self._pools[number] if self._pools else None)
+            case "judged":
+                return judged_batch(setting, source, rows)
+            case "labels" if self.task.labels_by == "contrast":
+                return labels_batch(setting, source, rows)
+            case "labels":
+                return label_negatives_batch(setting, source, rows)
+            case "distil":
+                return distil_batch(setting, source, rows)
+        assert self._alignment is not None
+        return self._alignment.batch(setting, source, rows)
 
-        def loss(vectors: Sequence[Tensor]) -> Tensor:
-            return self._contrast(*vectors, temperature=self.task.temperature, clashes=clashes)
+    def _refresh(self) -> None:
+        """Replace hard negatives that have become easy, where it is time."""
+        if self.task.refresh and self._draws and self._draws % self.task.refresh == 0:
+            for pool in self._pools:
+                pool.rescore(self._learner, self._setting.queries, self._setting.documents, world=self._world)
 
-        return Drawn([self._queries(queries), self._documents(documents)], loss)
 
-    def _judged_batch(self, source: Source, rows: NDArray[np.int64]) -> Drawn:
-        queries, documents = source.queries.take(rows), source.documents.take(rows)
-        labels = torch.from_numpy(source.labels[rows])
-        best = torch.nonzero(labels == source.labels.max())[:, 0]
-        worst = torch.nonzero(labels == 0)[:, 0]
-        clashes = _clashes(queries.take(best.numpy()), documents.take(best.numpy()))
+def _aligns(task: Task) -> bool:
+    return task.objective == "align"
 
-        def loss(vectors: Sequence[Tensor]) -> Tensor:
-            left, right = vectors
-            ranked = self._rank(left, right, labels=labels, scale=self.task.scale) * self.task.ranking
-            if source.kind == "sts" or len(best) < 2:
-                return ranked
-            further = [right[worst]] if len(worst) else []
-            return ranked + self._contrast(
-                left[best], right[best], *further, temperature=self.task.temperature, clashes=clashes
+
+def _distinct(task: Task, sources: Sequence[Source]) -> list[list[NDArray[np.int64]]] | None:
+    """The keys of each source, where a batch must have no text twice: where texts tell each other apart."""
+    if task.objective != "contrast":
+        return None
+    return [[source.queries.keys, source.documents.keys] for source in sources]
+
+
+def _texts(source: Source, rows: NDArray[np.int64]) -> list[dict[str, Any]]:
+    """The rows as they stand in their files; nothing where they came from none, or it has changed."""
+    try:
+        return source.show(rows)
+    except InputError:
+        return []
+
+
+def _ids(column: TokenBatch) -> list[list[int]]:
+    """The first texts of a column, as the model got them."""
+    bounds = column.offsets[: _SHOWN + 1]
+    return [column.ids[start:stop].tolist() for start, stop in pairwise(bounds)]
+
+
+def _given(teacher: NDArray[np.float32] | None) -> NDArray[np.float32]:
+    if teacher is None:
+        raise RecipeError("align: there is no teacher to follow. Name one, or drop the task.")
+    return teacher
+
+
+def _prepared(task: Task, source: Source) -> Source:
+    """The source as the task draws from it, after checking that it has what the task needs.
+
+    Raises:
+        RecipeError: it has not.
+    """
+    name = f"source {source.name} ({source.kind})"
+    if task.objective == "contrast":
+        if is_labelled(source):
+            source = grouped(source)
+        if len(source) < 2 and not len(source.negatives):
+            raise RecipeError(
+                f"{name}: has {len(source)} pairs, so there is nothing to tell a document from. Add pairs or "
+                "leave it out."
             )
-
-        return Drawn([self._queries(queries), self._documents(documents)], loss)
-
-    def _labels_batch(self, source: Source, rows: NDArray[np.int64]) -> Drawn:
-        labels = torch.from_numpy(source.labels[rows])
-
-        def loss(vectors: Sequence[Tensor]) -> Tensor:
-            return self._labels(*vectors, labels=labels, temperature=self.task.temperature)
-
-        return Drawn([self._queries(source.queries.take(rows))], loss)
-
-    def _align_batch(self, source: Source, rows: NDArray[np.int64]) -> Drawn:
-        assert self._teacher is not None
-        wanted = self._teacher[torch.from_numpy(rows)]
-
-        def loss(vectors: Sequence[Tensor]) -> Tensor:
-            return self._align(*vectors, wanted)
-
-        return Drawn([self._queries(source.queries.take(rows))], loss)
-
-    def _teach(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """Each text's direction, and how the texts of the batch lie to one another."""
-        share = self.task.relation
-        agreed = relation(student, teacher, temperature=self.task.temperature) if share else 0.0
-        return (1 - share) * alignment(student, teacher) + share * agreed
-
-    def _queries(self, column: Column) -> TokenBatch:
-        return self._framed(column, self.task.query_tokens)
-
-    def _documents(self, column: Column) -> TokenBatch:
-        return self._framed(column, self.task.document_tokens)
-
-    def _framed(self, column: Column, longest: int | None) -> TokenBatch:
-        """The texts as the model gets them: cut, with special tokens around them."""
-        frame = self._learner.frame
-        limits = [limit for limit in (frame.max_tokens, longest) if limit is not None]
-        return fit(column.tokens, frame.limited(min(limits, default=None)), "cut").batch
-
-
-def _clashes(queries: Column, documents: Column) -> Tensor:
-    """(n, n) bool, True off the diagonal where two pairs share a text and so are no negatives."""
-    same = queries.keys[:, None] == queries.keys[None, :]
-    same |= documents.keys[:, None] == documents.keys[None, :]
-    np.fill_diagonal(same, False)
-    return torch.from_numpy(same)
+    elif task.objective == "labels" and len(np.unique(source.labels)) < 2:
+        raise RecipeError(
+            f"{name}: all {len(source)} texts have one label, and nothing can be told apart. Leave it out."
+        )
+    elif task.objective == "distil" and not (len(source.negatives) and task.negatives):
+        raise RecipeError(
+            f"{name}: distil compares a row's candidates, and rows have their documents alone. Give rows "
+            "negatives with scores, and negatives of 1 or more to the task."
+        )
+    return source

@@ -1,0 +1,127 @@
+"""Learning something new without losing what is known: replay, keeping to the model as it was, and merging.
+
+Three things work together, each a setting of `yuyi.train.config.Continual`:
+
+* replay: a share of the steps draws from the sources that the model learned from before;
+* align: on those steps the embeddings are also held to those that the model gave the same texts before. On
+  new texts they are not, since there the model is to change;
+* merge: the final weights are a mean of the trained ones and those before.
+
+The published account of acge (TextIn, 2024) names continual learning of this sort against forgetting, without
+figures; replay: Rebuffi et al. 2017, arXiv 1611.07725; keeping to one's own earlier outputs: Li and Hoiem
+2016, arXiv 1606.09282; merging: Wortsman et al. 2022 (WiSE-FT), arXiv 2109.01903.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import torch
+
+from yuyi.errors import RecipeError
+from yuyi.text.plan import plan, select
+from yuyi.train.averaging import mean, put
+from yuyi.train.distributed import ALONE
+from yuyi.train.gradcache import join
+from yuyi.train.routes import made_tasks, routed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from torch import Tensor
+
+    from yuyi.train.config import Continual, Course, Stage
+    from yuyi.train.distributed import World
+    from yuyi.train.learner import Learner
+    from yuyi.train.sources import Source
+    from yuyi.types import TokenBatch
+
+_REPLAYED = "replayed: "
+
+
+class Previous:
+    """The model as it was when this was made: a copy that does not learn."""
+
+    def __init__(self, learner: Learner) -> None:
+        """Copy `learner`, before training begins; it needs the memory of its weights once more."""
+        self._model = copy.deepcopy(learner)
+
+    def __call__(self, columns: Sequence[TokenBatch], world: World = ALONE) -> Tensor:
+        """(texts, dim), the embeddings of the texts of all columns one after another, without gradient."""
+        texts = join(columns)
+        vectors = self._model.zeros(len(texts))
+        tokens = int(texts.offsets[-1])
+        chunks = plan(texts.lengths, self._model.token_budget or max(1, tokens))
+        with self._model.resting():
+            for number in range(world.rank, len(chunks), world.size):
+                part = self._model.embed(select(texts, chunks[number]))
+                vectors[torch.from_numpy(chunks[number])] = part.to(vectors.dtype)
+        world.sum_(vectors)
+        return vectors
+
+    def merge_into(self, learner: Learner, share: float) -> None:
+        """Put the mean of the previous weights and the learner's into `learner`; `share` is the previous'."""
+        now = learner.model()
+        put(now, mean([self._model.model(), now], [share, 1 - share]))
+
+
+def replayed(sources: Sequence[Source]) -> list[Source]:
+    """The old sources under names that no new source has."""
+    return [replace(source, name=_REPLAYED + source.name) for source in sources]
+
+
+def with_replay(
+    course: Course,
+    settings: Continual,
+    new: Sequence[Source],
+    old: Sequence[Source],
+    prompts: Mapping[str, str] | None = None,
+) -> Course:
+    """The course with tasks on old sources beside its own, which draw from new sources alone.
+
+    In each stage the tasks on old sources are those that their kinds of rows have by default, drawn in
+    `settings.replay` of the steps, and held to the previous model with the weight `settings.align`.
+
+    Args:
+        course: stages for the new data.
+        settings: shares and weights.
+        new: sources to learn from.
+        old: sources not to forget, from `replayed`.
+        prompts: the model's, by name.
+
+    Raises:
+        RecipeError: something is to be replayed and there is nothing old, or a stage has nothing to draw.
+    """
+    if settings.replay and not old:
+        raise RecipeError(
+            f"continual.replay: {settings.replay}, and there are no old sources. Name some, or set it to 0."
+        )
+    course = routed(course, new, prompts)
+    return replace(
+        course,
+        stages=tuple(
+            _stage_with_replay(stage, settings, new, old, prompts or {}, course.exponent)
+            for stage in course.stages
+        ),
+    )
+
+
+def _stage_with_replay(
+    stage: Stage,
+    settings: Continual,
+    new: Sequence[Source],
+    old: Sequence[Source],
+    prompts: Mapping[str, str],
+    exponent: float,
+) -> Stage:
+    names = tuple(sorted({source.name for source in new}))
+    own = tuple(task if task.sources else replace(task, sources=names) for task in stage.tasks)
+    if not settings.replay:
+        return replace(stage, tasks=own)
+    again = made_tasks(old, {}, prompts, exponent)
+    share = sum(task.share for task in own) * settings.replay / (1 - settings.replay)
+    whole = sum(task.share for task in again)
+    kept = tuple(replace(task, share=task.share * share / whole, keep=settings.align) for task in again)
+    return replace(stage, tasks=own + kept)
