@@ -37,7 +37,7 @@ SUMMARIES = {
     "info": "What a model is: dimensions, languages, licence, fingerprint.",
     "models": "The models known by name, and which of them are here.",
     "data": "Make training pairs from documents.",
-    "train": "Train a model on pairs and documents; plan a run; merge models.",
+    "train": "Train a model on pairs and documents; merge models.",
     "run": "Make a token table from raw text as a recipe says.",
     "evaluate": "Score a model on labelled files.",
 }

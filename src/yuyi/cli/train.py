@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from yuyi.cli.options import QuietOption
+from yuyi.cli.options import JsonOption, QuietOption
 
 if TYPE_CHECKING:
     from yuyi.train.settings import TrainConfig
@@ -78,30 +81,120 @@ def train(
       torchrun --nproc-per-node 8 -m yuyi train encoder.yaml
     """
     chosen = _read(config, settings)
-    from yuyi.train.run import Shown, run_training
+    from yuyi.cli.train_view import open_view
+    from yuyi.encode.static_folder import StaticCard, write_static
+    from yuyi.train.run import run_training
 
-    def say(line: str) -> None:
-        if not quiet:
-            typer.echo(line, err=True)
+    def write_table(place: Path, tokenizer: Any, table: Any) -> None:
+        about = StaticCard(chosen.name, tuple(chosen.dims), chosen.languages, chosen.license)
+        write_static(place, about, tokenizer, table)
 
     folder = out or Path("runs") / chosen.name
+    first = os.environ.get("RANK", "0") == "0"
     try:
-        model = run_training(chosen, folder, Shown(say, lambda entry: say(str(entry))), resume=resume)
+        with open_view(chosen.name, quiet=quiet or not first) as view:
+            model = run_training(chosen, folder, view, resume=resume, write_table=write_table)
     except KeyboardInterrupt as stop:
-        if (folder / "run.json").is_file():
-            line = f"stopped; go on with: yuyi train {config} --resume{f' -o {out}' if out else ''}"
-        else:
-            line = "stopped; nothing was half-written"
-        typer.echo(f"\n{line}", err=True)
-        raise typer.Exit(130) from stop
-    typer.echo(str(model))
+        if first and (folder / "run.json").is_file():
+            place = f" -o {out}" if out else ""
+            changed = "".join(f" --set {each}" for each in settings or [])
+            typer.echo(f"\ngo on with: yuyi train {config} --resume{place}{changed}", err=True)
+        raise KeyboardInterrupt from stop
+    if first:
+        typer.echo(str(model))
+
+
+@app.command()
+def plan(
+    config: ConfigArgument,
+    settings: SetOption = None,
+    ranks: Annotated[
+        int, typer.Option("--ranks", metavar="N", min=1, help="Devices that are to share the run.")
+    ] = 1,
+    as_json: JsonOption = False,
+) -> None:
+    """What a run would take: parameters, data, memory and time. Nothing is trained or written.
+
+    The machine is measured for a second on texts as long as those of the data; other figures are computed.
+
+    \b
+    Examples:
+      yuyi train plan encoder.yaml
+      yuyi train plan encoder.yaml --ranks 8 --set token_budget=32768
+    """
+    chosen = _read(config, settings)
+    from yuyi.train.planning import plan_run
+
+    found = plan_run(chosen, ranks)
+    if as_json:
+        typer.echo(json.dumps(asdict(found.estimate), ensure_ascii=False))
+        return
+    from yuyi.cli.train_plan import print_plan
+
+    print_plan(chosen.name, found)
+
+
+@app.command()
+def merge(
+    models: Annotated[list[Path], typer.Argument(metavar="MODEL...", help="Folders of two or more models.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="The new model.")],
+    weights: Annotated[
+        str | None,
+        typer.Option(metavar="W,W,...", help="Share of each model, such as 0.7,0.3. Default: equal shares."),
+    ] = None,
+    slerp: Annotated[
+        float | None,
+        typer.Option(metavar="T", min=0, max=1, help="Of two models, the point T of the arc between."),
+    ] = None,
+    quiet: QuietOption = False,
+) -> None:
+    """The weights of several models as one model; they must have been trained from the same start.
+
+    \b
+    Examples:
+      yuyi train merge runs/a/model runs/b/model -o merged
+      yuyi train merge old new -o kept --weights 0.3,0.7
+      yuyi train merge old new -o halfway --slerp 0.5
+    """
+    _require()
+    from yuyi.train.merge import merge_folders
+
+    merge_folders(models, out, _shares(models, weights, slerp), along_arc=slerp is not None)
+    if not quiet:
+        typer.echo(str(out))
+
+
+def _shares(models: list[Path], weights: str | None, slerp: float | None) -> list[float]:
+    """The share of each model, from the options."""
+    from yuyi.errors import InputError
+
+    if slerp is not None:
+        if weights is not None or len(models) != 2:
+            raise InputError(
+                f"--slerp {slerp}: is for two models and without --weights; there are {len(models)} models. "
+                "Leave one out."
+            )
+        return [1 - slerp, slerp]
+    if weights is None:
+        return [1.0] * len(models)
+    try:
+        shares = [float(each) for each in weights.split(",")]
+    except ValueError as error:
+        raise InputError(f"--weights {weights}: no numbers with commas between. Write 0.7,0.3") from error
+    if len(shares) != len(models):
+        raise InputError(f"--weights {weights}: {len(shares)} for {len(models)} models. Give each its own.")
+    return shares
 
 
 def _read(path: Path, assignments: list[str] | None) -> TrainConfig:
-    from yuyi.extras import require
-
-    require("train")
+    _require()
     from yuyi.config import read_assignments
     from yuyi.train.settings import read_train_config
 
     return read_train_config(path, read_assignments(assignments or []))
+
+
+def _require() -> None:
+    from yuyi.extras import require
+
+    require("train")

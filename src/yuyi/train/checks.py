@@ -5,46 +5,53 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from yuyi.errors import RecipeError
+from yuyi.train.routes import fits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from yuyi.train.config import Task
     from yuyi.train.settings import TrainConfig
+    from yuyi.train.sources import Source
     from yuyi.train.start import TextModel
-    from yuyi.train.survey import Surveyed
 
 
-def check_data(config: TrainConfig, found: Sequence[Surveyed]) -> None:
-    """Refuse tasks that the data cannot serve, before anything is read whole.
+def check_data(where: str, task: Task, sources: Sequence[Source]) -> None:
+    """Refuse a task that the data cannot serve.
+
+    Args:
+        where: the dotted key of the task.
+        task: what is wanted.
+        sources: all that there is to draw from.
 
     Raises:
-        RecipeError: a task names a source or kind that there is not, or wants negatives that no row brings.
+        RecipeError: it names a source or kind that there is not, finds nothing that fits, or wants negatives
+            that no row brings.
     """
-    names, kinds = ({getattr(each, key) for each in found} for key in ("name", "kind"))
-    for where, _, task in config.tasks():
-        if task.objective in ("mlm", "retromae", "align"):
-            continue
-        for key, asked, there in (
-            ("sources", task.sources, names),
-            ("kinds", task.kinds, kinds),
-            ("emphasis", tuple(task.emphasis), names | kinds),
-        ):
-            if unknown := [name for name in asked if name not in there]:
-                raise RecipeError(
-                    f"{where}.{key}: {unknown[0]} is not in the data. Choose from {', '.join(sorted(there))}."
-                )
-        wanted = task.negatives > 1 or (task.hardness and task.hardness_on == "hard_negatives")
-        drawn = [
-            each
-            for each in found
-            if (not task.sources or each.name in task.sources) and (not task.kinds or each.kind in task.kinds)
-        ]
-        if task.objective == "contrast" and wanted and not any(each.with_negatives for each in drawn):
+    names, kinds = {each.name for each in sources}, {each.kind for each in sources}
+    for key, asked, there in (
+        ("sources", task.sources, names),
+        ("kinds", task.kinds, kinds),
+        ("emphasis", tuple(task.emphasis), names | kinds),
+    ):
+        if unknown := [name for name in asked if name not in there]:
             raise RecipeError(
-                f"{where}.negatives: {task.negatives} hard negatives are wanted, and no row of "
-                f"{', '.join(sorted({each.name for each in drawn}))} brings any. Mine some (`yuyi data "
-                "mine`), or write negatives: 0."
+                f"{where}.{key}: {unknown[0]} is not in the data. Choose from {', '.join(sorted(there))}."
             )
+    drawn = [each for each in sources if fits(task, each)]
+    if not drawn:
+        every = ", ".join(sorted(f"{each.name} ({each.kind})" for each in sources))
+        raise RecipeError(
+            f"{where}.objective: no rows are for {task.objective}; there are {every}. Drop the task, or add "
+            "data."
+        )
+    wanted = task.negatives > 1 or (task.hardness and task.hardness_on == "hard_negatives") or task.refresh
+    if task.objective == "contrast" and wanted and not any(len(each.negatives) for each in drawn):
+        raise RecipeError(
+            f"{where}.negatives: {task.negatives} hard negatives are wanted, and no row of "
+            f"{', '.join(sorted({each.name for each in drawn}))} brings any. Mine some (`yuyi data "
+            "mine`), or write negatives: 0."
+        )
 
 
 def check_model(config: TrainConfig, model: TextModel) -> None:

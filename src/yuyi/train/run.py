@@ -2,58 +2,75 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, replace
+import shutil
+from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
+from yuyi.artifacts import publish_folder
 from yuyi.errors import RecipeError
-from yuyi.records import read_pairs
+from yuyi.extras import EXTRAS
 from yuyi.text.tokenizer import BatchTokenizer
 from yuyi.train.checks import check_data, check_model
-from yuyi.train.corpus import read_sources
+from yuyi.train.continual import Previous
 from yuyi.train.distributed import open_world
-from yuyi.train.loop import Trainer
+from yuyi.train.loop import JOURNAL, Trainer
+from yuyi.train.materials import Materials
+from yuyi.train.mlm import MaskedRunner
 from yuyi.train.model_config import ModelConfig
+from yuyi.train.monitor import draw_curves, tell, tensorboard_log, trackio_log
 from yuyi.train.passages import read_texts
+from yuyi.train.retromae import RetroRunner
 from yuyi.train.run_folder import RunFolder, run_facts
 from yuyi.train.save import save_model
 from yuyi.train.start import open_start
-from yuyi.train.survey import survey
+from yuyi.train.static import train_table
+from yuyi.train.survey import read_entries
 from yuyi.train.tasks import EmbeddingRunner
 from yuyi.train.transformer import TransformerLearner
+from yuyi.train.vocabulary import learn_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from yuyi.records import Pair
-    from yuyi.train.config import Task
+    from numpy.typing import NDArray
+    from tokenizers import Tokenizer
+
+    from yuyi.train.config import Course, Task
     from yuyi.train.distributed import World
+    from yuyi.train.monitor import Entry, Log
     from yuyi.train.settings import TrainConfig
-    from yuyi.train.survey import Surveyed
+    from yuyi.train.sources import Source
     from yuyi.train.tasks import Runner
 
-    Log = Callable[[dict[str, Any]], None]
+    WriteTable = Callable[[Path, Tokenizer, NDArray[Any]], None]
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """Whom a run tells what it does; rank 0 alone does.
+class Shown(Protocol):
+    """Whom a run tells what it does."""
 
-    Attributes:
-        say: told a line at each turn.
-        log: told a dictionary every few steps, after it is written to `training.jsonl`.
-    """
+    def say(self, line: str) -> None:
+        """Take a line at each turn."""
+        ...
 
-    say: Callable[[str], None] = lambda line: None
-    log: Log = lambda entry: None
+    def log(self, entry: Entry) -> None:
+        """Take a log line; see `yuyi.train.monitor`."""
+        ...
 
 
-def run_training(config: TrainConfig, folder: Path, shown: Shown, *, resume: bool = False) -> Path:
+def run_training(
+    config: TrainConfig,
+    folder: Path,
+    shown: Shown,
+    *,
+    resume: bool = False,
+    write_table: WriteTable | None = None,
+) -> Path:
     """The folder of the model that a run makes.
 
     Started by `torchrun`, each process calls this, and all train one model together.
@@ -63,30 +80,37 @@ def run_training(config: TrainConfig, folder: Path, shown: Shown, *, resume: boo
         folder: where the run lies, or is to lie.
         shown: whom to tell.
         resume: go on with the run in `folder` from its last checkpoint.
+        write_table: writes a token table into an empty folder; needed for one.
 
     Raises:
-        RecipeError: settings and model or data do not fit each other, or a loss is not finite.
-        InputError: a run is there already, or none to resume, or one that was begun otherwise; a file is
-            missing, damaged or empty.
+        RecipeError: settings and model or data do not fit each other, the run to resume was begun otherwise,
+            or a loss is not finite.
+        InputError: a run is there already, or none to resume; a file is missing, damaged or empty.
         ModelError: the model's folder cannot be used.
     """
     device = choose_device(config)
     run = RunFolder(folder, config.name)
     run.check(resume)
     with open_world(device.type) as world:
-        if device.type == "cuda":
-            device = torch.device("cuda", world.local)
         facts = run_facts(config, world.size)
         if resume:
             run.compare(facts)
             if run.model.exists():
                 return run.model
-        found = survey(config)
-        check_data(config, found)
-        at_work = _Run(config, run, world, device, shown if world.rank == 0 else Shown())
-        if not resume:
-            at_work.begin(facts)
-        at_work.train(found)
+        if config.vocabulary is not None:
+            assert write_table is not None
+            _train_table(config, run, shown, facts, write_table)
+            return run.model
+        if device.type == "cuda":
+            device = torch.device("cuda", world.local)
+        fresh = not folder.exists()
+        try:
+            _Run(config, run, world, device, shown).train(facts)
+        except BaseException:
+            # What cannot be trained leaves nothing; a run that has begun leaves all.
+            if fresh and world.rank == 0 and not run.facts.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+            raise
     return run.model
 
 
@@ -107,13 +131,6 @@ def choose_device(config: TrainConfig) -> torch.device:
     return device
 
 
-def read_entries(config: TrainConfig) -> Iterator[Pair]:
-    """Each pair of the files, under the names and kinds that the settings give."""
-    for entry in config.data:
-        for pair in read_pairs(Path(entry.path)):
-            yield replace(pair, source=entry.name or pair.source, kind=entry.kind or pair.kind)
-
-
 def corpus_texts(config: TrainConfig) -> Iterator[str]:
     """Every text of the files, for a tokenizer to be trained on."""
     for pair in read_entries(config):
@@ -124,7 +141,7 @@ def corpus_texts(config: TrainConfig) -> Iterator[str]:
 
 
 class _Run:
-    """A run at work in one process."""
+    """The run of a transformer in one process."""
 
     def __init__(
         self, config: TrainConfig, folder: RunFolder, world: World, device: torch.device, shown: Shown
@@ -135,53 +152,109 @@ class _Run:
         self._device = device
         self._shown = shown
 
-    def begin(self, facts: dict[str, Any]) -> None:
-        """Put the model that training begins with into the run's folder; rank 0 does, the others wait."""
-        if self._world.rank == 0:
-            self._shown.say("model: opening")
-            assert self._config.model is not None
-            model = open_start(self._config.model, corpus_texts(self._config), seed=self._config.seed)
-            check_model(self._config, model)
-            self._folder.make()
-            save_model(self._folder.start, model)
-            self._folder.begin(facts)
-        self._world.wait()
-
-    def train(self, found: Sequence[Surveyed]) -> None:
+    def train(self, facts: dict[str, Any]) -> None:
         """Train from the beginning or the last checkpoint, and save the model."""
         config = self._config
-        model = open_start(ModelConfig(folder=str(self._folder.start)), seed=config.seed)
-        check_model(config, model)
+        assert config.model is not None
+        if self._world.rank == 0 and not self._folder.start.exists():
+            self._shown.say("model: opening")
+            model = open_start(config.model, corpus_texts(config), seed=config.seed)
+            check_model(config, model)
+            self._folder.make()
+            save_model(self._folder.start, model)
+        self._world.wait()
+        start = ModelConfig(folder=str(self._folder.start), dropout=config.model.dropout)
+        model = open_start(start)
         config = replace(config, dims=config.dims or {model.embedder.dim: 1.0})
-        self._shown.say("data: reading")
-        sources = read_sources(read_entries(config), model.tokenizer, config.longest)
+        model.embedder.encoder.checkpointing = config.checkpointing
         frame = BatchTokenizer(model.tokenizer).frame(model.max_tokens)
         learner = TransformerLearner(
             model.embedder.to(self._device), frame, config.token_budget, PRECISIONS[config.precision]
         )
+        self._shown.say("data: opening")
+        materials = Materials(config, model, self._folder)
+        course = materials.course()
+        if self._world.rank == 0 and config.documents:
+            materials.passages(frame)  # The others find them written.
+        self._world.wait()
+        opened = self._open_all(course, materials)
+        if self._world.rank == 0 and not self._folder.facts.exists():
+            self._folder.begin(facts)
+        previous = Previous(learner) if config.continual else None
 
         def open_task(task: Task, seed: Sequence[int]) -> Runner:
+            if task.objective in ("mlm", "retromae"):
+                passages = materials.passages(frame)
+                whole = (task, learner, passages, model.tokenizer, config.masking)
+                if task.objective == "mlm":
+                    return MaskedRunner(*whole, seed, self._world)
+                return RetroRunner(*whole, config.decoding, seed, self._world)
+            vectors = materials.teacher()[1] if task.objective == "align" else None
             return EmbeddingRunner(
-                task, learner, sources, config.dims, config.exponent, seed, None, self._world
-            )
+                task, learner, materials.sources(task), config.dims, config.exponent, seed, vectors,
+                self._world, previous=previous,
+            )  # fmt: skip
 
-        trainer = Trainer(config, learner, open_task, self._world)
-        trainer.run(self._folder.checkpoint, config.checkpoint.every, self._log)
+        trainer = Trainer(
+            course, learner, open_task, self._world, probe=materials.probe(course), corpus=materials.digest()
+        )
+        trainer.run(
+            self._folder.path,
+            config.checkpoint.every,
+            keep=config.checkpoint.keep,
+            log=self._log() if self._world.rank == 0 else None,
+            log_every=config.log.every,
+        )
+        if previous is not None and config.continual is not None:
+            previous.merge_into(learner, config.continual.merge)
         if self._world.rank == 0:
+            self._draw()
             save_model(
                 self._folder.model,
                 model,
                 dims=tuple(config.dims) if len(config.dims) > 1 else (),
                 card=_card_head(config),
-                training=_training_text(config, found),
+                training=_training_text(course, config, opened),
             )
         self._world.wait()
 
-    def _log(self, entry: dict[str, Any]) -> None:
-        if self._world.rank == 0:
-            with self._folder.log.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(entry, ensure_ascii=False) + "\n")
-            self._shown.log(entry)
+    def _open_all(self, course: Course, materials: Materials) -> list[Source]:
+        """Every source that a task draws from, after checking all tasks of all stages."""
+        found: dict[tuple[str, str], Source] = {}
+        for number, stage in enumerate(course.stages):
+            for place, task in enumerate(stage.tasks):
+                if task.objective in ("mlm", "retromae"):
+                    continue
+                sources = materials.sources(task)
+                check_data(f"stages.{number}.tasks.{place}", task, sources)
+                found |= {(each.name, each.kind): each for each in sources}
+        return [found[key] for key in sorted(found)]
+
+    def _log(self) -> Log:
+        config = self._config
+        board = tensorboard_log(self._folder.path / "tensorboard") if config.log.tensorboard else None
+        trackio = trackio_log(config.log.trackio, config.name) if config.log.trackio else None
+        return tell(self._shown.log, board, trackio)
+
+    def _draw(self) -> None:
+        """The curves, where matplotlib is installed."""
+        if all(find_spec(name) is not None for name in EXTRAS["report"]):
+            draw_curves(self._folder.path / JOURNAL, self._folder.curves)
+
+
+def _train_table(
+    config: TrainConfig, run: RunFolder, shown: Shown, facts: dict[str, Any], write_table: WriteTable
+) -> None:
+    """Count the vocabulary, train the table, write it."""
+    assert config.vocabulary is not None
+    shown.say("vocabulary: counting words")
+    tokenizer = learn_tokenizer(read_entries(config), config.vocabulary)
+    run.make()
+    run.begin(facts)
+    shown.say("table: training")
+    table = train_table(config, tokenizer, read_entries(config), None, run.path, shown.log)
+    with publish_folder(run.model) as folder:
+        write_table(folder, tokenizer, table)
 
 
 def _card_head(config: TrainConfig) -> dict[str, Any]:
@@ -193,10 +266,10 @@ def _card_head(config: TrainConfig) -> dict[str, Any]:
     return head
 
 
-def _training_text(config: TrainConfig, found: Sequence[Surveyed]) -> str:
+def _training_text(course: Course, config: TrainConfig, sources: Sequence[Source]) -> str:
     """Stages, settings and data, for the card."""
     lines = []
-    for stage in config.stages:
+    for stage in course.stages:
         total = sum(task.share for task in stage.tasks)
         tasks = ", ".join(
             f"{task.objective} {100 * task.share / total:.0f} % (batch {task.batch:,})"
@@ -204,7 +277,7 @@ def _training_text(config: TrainConfig, found: Sequence[Surveyed]) -> str:
         )
         lines.append(f"- {stage.name}: {stage.steps:,} steps at {stage.learning_rate:g}; {tasks}")
     lines += ["", "| source | kind | rows |", "|---|---|---:|"]
-    lines += [f"| {each.name} | {each.kind} | {each.rows:,} |" for each in found]
+    lines += [f"| {each.name} | {each.kind} | {len(each):,} |" for each in sources]
     lines.append(
         f"\nSources are drawn in proportion to their size to the power {config.exponent:g}; texts are read "
         f"up to {config.longest} tokens; {config.precision}; seed {config.seed}."

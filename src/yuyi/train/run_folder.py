@@ -1,26 +1,27 @@
-"""The folder of a run: what it began with, its log, its checkpoints, and at the end the model."""
+"""The folder of a run: what it was begun with, the model at first, log and checkpoints, the model at last."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yuyi
-from yuyi.artifacts import hash_file, publish_file
+from yuyi.artifacts import publish_file
 from yuyi.errors import InputError
+from yuyi.train.checkpoint import Saved, check_same_run
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from yuyi.train.settings import TrainConfig
 
-# Settings that change nothing about the result, and those that are paths.
-_FREE = ("checkpoint", "log", "license", "languages", "path", "folder", "documents")
+# Settings that change nothing about the result, and those that are paths, which may be written otherwise.
+_FREE = ("checkpoint", "log", "license", "languages", "path", "folder", "documents", "previous")
 
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
-    """Where everything of a run lies.
+    """Where everything of a run lies; `Trainer.run` leaves its log and checkpoints there.
 
     Attributes:
         path: the folder.
@@ -41,14 +42,19 @@ class RunFolder:
         return self.path / "start"
 
     @property
-    def checkpoint(self) -> Path:
-        """The state to go on from."""
-        return self.path / "checkpoint.safetensors"
+    def corpus(self) -> Path:
+        """The pairs as tokens."""
+        return self.path / "corpus"
 
     @property
-    def log(self) -> Path:
-        """A line of JSON every few steps."""
-        return self.path / "training.jsonl"
+    def passages(self) -> Path:
+        """The documents as rows of tokens."""
+        return self.path / "passages"
+
+    @property
+    def curves(self) -> Path:
+        """The log drawn."""
+        return self.path / "curves.png"
 
     @property
     def facts(self) -> Path:
@@ -95,77 +101,29 @@ class RunFolder:
             InputError: the place cannot be written.
         """
         with publish_file(self.facts) as temporary:
-            temporary.write_text(json.dumps(facts, ensure_ascii=False, indent=1), "utf-8")
+            temporary.write_text(json.dumps(facts, ensure_ascii=False, indent=1) + "\n", "utf-8")
 
     def compare(self, facts: dict[str, Any]) -> None:
         """Refuse to go on with a run that was begun otherwise.
 
         Raises:
-            InputError: a setting, a file, or the number of processes is another; the message names it.
+            RecipeError: a setting or the number of processes is another; the message names it.
+            InputError: what the run was begun with cannot be read.
         """
         try:
             begun = json.loads(self.facts.read_bytes())
         except ValueError as error:
             raise InputError(f"{self.facts}: damaged ({error}). Choose another place with --out.") from error
-        if begun["ranks"] != facts["ranks"]:
-            raise InputError(
-                f"{self.path}: this run was begun with {begun['ranks']} processes, and there are "
-                f"{facts['ranks']}. Start as many, or begin another with --out."
-            )
-        for part in ("settings", "files"):
-            key, old, new = _difference(begun[part], facts[part], part)
-            if key:
-                key = key.removeprefix("settings.")
-                raise InputError(
-                    f"{self.path}: this run was begun with another {key} ({_short(old)}, now {_short(new)}). "
-                    "Put it back, or begin another with --out."
-                )
+        check_same_run(Saved(self.facts, {}, {"run": begun}), facts)
 
 
 def run_facts(config: TrainConfig, ranks: int) -> dict[str, Any]:
-    """What decides a run: settings, the bytes of the files that it reads, and the number of processes.
-
-    Raises:
-        InputError: a file is missing.
-    """
-    read = [*(entry.path for entry in config.data), *config.documents]
-    for path in read:
-        if not Path(path).is_file():
-            raise InputError(f"{path}: no such file. Check the path; it is relative to that of the settings.")
-    return {
-        "yuyi": yuyi.__version__,
-        "settings": _settings(json.loads(json.dumps(asdict(config)))),
-        "files": [f"{Path(path).name}: {hash_file(Path(path))}" for path in read],
-        "ranks": ranks,
-    }
+    """What a run has to share with the one that it goes on from: settings and number of processes."""
+    return {**_decisive(asdict(config)), "world size": ranks}
 
 
-def _settings(tree: Any) -> Any:
-    """The settings without those that change nothing, and without paths, which may be written otherwise."""
-    if isinstance(tree, list):
-        return [_settings(each) for each in tree]
-    if not isinstance(tree, dict):
-        return tree
-    return {key: _settings(value) for key, value in tree.items() if key not in _FREE}
-
-
-def _difference(old: Any, new: Any, where: str) -> tuple[str, Any, Any]:
-    """The dotted key of the first value that differs, with both values; empty where none does."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        for key in (*old, *(key for key in new if key not in old)):
-            found = _difference(old.get(key), new.get(key), f"{where}.{key}")
-            if found[0]:
-                return found
-    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
-        for number, pair in enumerate(zip(old, new, strict=True)):
-            found = _difference(*pair, f"{where}.{number}")
-            if found[0]:
-                return found
-    elif old != new:
-        return where, old, new
-    return "", None, None
-
-
-def _short(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+def _decisive(tree: Any) -> Any:
+    """A tree of settings without those that change nothing and those that are paths."""
+    if isinstance(tree, dict):
+        return {str(key): _decisive(value) for key, value in tree.items() if key not in _FREE}
+    return [_decisive(each) for each in tree] if isinstance(tree, list | tuple) else tree

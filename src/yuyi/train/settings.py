@@ -11,10 +11,11 @@ from pydantic import NonNegativeInt, PositiveFloat, PositiveInt  # noqa: TC002 (
 
 from yuyi.config import REFUSE_UNKNOWN, check_settings, read_yaml, with_settings
 from yuyi.errors import RecipeError
-from yuyi.train.config import Course, Stage, Task
-from yuyi.train.masking import Masking
+from yuyi.train.config import Continual, Course, Stage, Task
+from yuyi.train.masking import Decoding, Masking
 from yuyi.train.model_config import ModelConfig  # noqa: TC001 (pydantic reads the annotation)
 from yuyi.train.passages import PassageConfig
+from yuyi.train.teacher import TeacherConfig  # noqa: TC001 (pydantic reads the annotation)
 from yuyi.train.vocabulary import VocabularyConfig  # noqa: TC001 (pydantic reads the annotation)
 
 if TYPE_CHECKING:
@@ -36,11 +37,10 @@ class DataEntry:
     """A file of pairs.
 
     Attributes:
-        path: Parquet file as `yuyi data mix` writes it: `text_a`, `text_b`, and where known `label`,
-            `negatives`, `source`, `kind`, `lang`.
+        path: Parquet or JSONL file, as `yuyi data mix` writes it or as other tools train on
+            (`yuyi.train.pair_files`).
         name: of the collection, in place of the rows' own `source`.
         kind: what the two texts of a pair are to each other, in place of the rows' own `kind`.
-        hold_out: rows that are never trained on; the probe takes them.
     """
 
     __pydantic_config__: ClassVar = REFUSE_UNKNOWN
@@ -48,7 +48,6 @@ class DataEntry:
     path: str
     name: str = ""
     kind: str = ""
-    hold_out: NonNegativeInt = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +66,23 @@ class CheckpointConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LogConfig:
+    """Where the log goes, beside `training.jsonl` in the folder of the run.
+
+    Attributes:
+        every: steps between its lines.
+        tensorboard: whether TensorBoard's files are written, into `tensorboard` in the folder of the run.
+        trackio: project of trackio that shows it; empty for none.
+    """
+
+    __pydantic_config__: ClassVar = REFUSE_UNKNOWN
+
+    every: PositiveInt = 20
+    tensorboard: bool = False
+    trackio: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrainConfig(Course):
     """A training run. Paths are relative to the file that they stand in.
 
@@ -75,16 +91,24 @@ class TrainConfig(Course):
         model: the transformer that training starts from; this or `vocabulary`.
         vocabulary: of a token table, counted in the pairs.
         data: files of pairs.
+        hold_out: rows of each source that are never trained on; probes score them.
         documents: Parquet files of documents or pairs whose texts `mlm` and `retromae` read.
         dims: Matryoshka dimensions with their weights, largest first; empty for the model's own alone.
         passages: how documents become rows of tokens.
         masking: how much of a row is hidden.
+        decoding: what the decoder of `retromae` is given.
+        teacher: an encoder whose vectors `align` follows.
+        continual: what keeps a model from forgetting what it knew.
+        replay: files of pairs that the model learned from before, for `continual`.
         precision: of the products; weights, pooling and losses are float32. The others need less memory and
             on a fitting device less time.
         token_budget: tokens whose activations are in memory at once; fewer need less memory and more time,
             and change nothing else.
+        checkpointing: whether each layer's inside is computed again for its gradient; less memory, a third
+            more time.
         device: where it computes; `auto` takes a GPU if there is one.
         checkpoint: when the state is saved.
+        log: where the log goes.
         license: SPDX identifier for the model's card.
         languages: codes for the model's card.
     """
@@ -95,14 +119,21 @@ class TrainConfig(Course):
     model: ModelConfig | None = None
     vocabulary: VocabularyConfig | None = None
     data: tuple[DataEntry, ...] = ()
+    hold_out: NonNegativeInt = 0
     documents: tuple[str, ...] = ()
     dims: dict[PositiveInt, PositiveFloat] = field(default_factory=dict)
     passages: PassageConfig = field(default_factory=PassageConfig)
     masking: Masking = field(default_factory=Masking)
+    decoding: Decoding = field(default_factory=Decoding)
+    teacher: TeacherConfig | None = None
+    continual: Continual | None = None
+    replay: tuple[DataEntry, ...] = ()
     precision: Precision = "float32"
     token_budget: PositiveInt = 16_384
+    checkpointing: bool = False
     device: Device = "auto"
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    log: LogConfig = field(default_factory=LogConfig)
     license: str = ""
     languages: tuple[str, ...] = ()
 
@@ -130,6 +161,9 @@ class TrainConfig(Course):
         for number, stage in enumerate(self.stages):
             for place, task in enumerate(stage.tasks):
                 yield f"stages.{number}.tasks.{place}", stage, task
+            for kind, route in stage.routes.items():
+                if route is not None:
+                    yield f"stages.{number}.routes.{kind}", stage, route
 
     def _check_course(self) -> None:
         if list(self.dims) != sorted(self.dims, reverse=True):
@@ -146,6 +180,14 @@ class TrainConfig(Course):
                 f"average: {self.average} are more than 1 together; the last stage has the rest. Lower one."
             )
         for number, stage in enumerate(self.stages):
+            if stage.probe and not self.hold_out:
+                raise RecipeError(
+                    f"stages.{number}.probe: {stage.probe}, and no rows are held out. Write hold_out: 500."
+                )
+            if not stage.tasks and not self.data:
+                raise RecipeError(
+                    f"stages.{number}.tasks: none, and there are no pairs to make some from. Name one."
+                )
             if stage.warmup >= stage.steps:
                 raise RecipeError(
                     f"stages.{number}.warmup: {stage.warmup} of {stage.steps} steps; the learning rate would "
@@ -155,6 +197,8 @@ class TrainConfig(Course):
             raise RecipeError(
                 "precision: float16 is for GPUs; processors have bfloat16 or float32. Choose one of these."
             )
+        if self.continual is not None:
+            self._check_continual(self.continual)
         if self.vocabulary is not None:
             if not self.dims:
                 raise RecipeError("dims: empty. A token table needs at least one; write, say, dims: {256: 1}")
@@ -162,6 +206,20 @@ class TrainConfig(Course):
                 raise RecipeError(
                     f"precision: {self.precision}; a token table is trained in float32. Leave it out."
                 )
+
+    def _check_continual(self, continual: Continual) -> None:
+        if self.model is not None and self.model.folder not in ("", continual.previous):
+            raise RecipeError(
+                f"continual.previous: {continual.previous}, and model.folder is {self.model.folder}. A run "
+                "starts from the previous model: make them equal."
+            )
+        if self.model is None or not self.model.folder:
+            raise RecipeError("continual: goes on from a transformer's folder. Give model.folder.")
+        if continual.replay and not self.replay:
+            raise RecipeError(
+                f"continual.replay: {continual.replay}, and no file of old pairs is named. Give replay, or "
+                "set it to 0."
+            )
 
     def _check_task(self, where: str, stage: Stage, task: Task) -> None:
         if task.objective in _OF_DOCUMENTS:
@@ -174,6 +232,11 @@ class TrainConfig(Course):
                 raise RecipeError(
                     f"{where}.objective: {task.objective} reads documents, and there are none. Add some."
                 )
+        elif task.objective in _OF_TEACHER and self.teacher is None:
+            raise RecipeError(
+                f"{where}.objective: {task.objective} follows a teacher, and there is none. Name one under "
+                "teacher, or drop the task."
+            )
         elif not self.data:
             raise RecipeError(
                 f"{where}.objective: {task.objective} reads pairs, and data is empty. Add a file of pairs."
@@ -219,19 +282,22 @@ def read_train_config(path: Path, assignments: Mapping[str, Any] | None = None) 
 def _relative_to(config: TrainConfig, base: Path) -> TrainConfig:
     """The same run with every path as seen from the current folder."""
     changes: dict[str, Any] = {
-        "data": tuple(replace(entry, path=_under(base, entry.path)) for entry in config.data),
-        "documents": tuple(_under(base, path) for path in config.documents),
+        name: tuple(replace(entry, path=_under(base, entry.path)) for entry in getattr(config, name))
+        for name in ("data", "replay")
     }
-    if config.model is not None:
-        model = config.model
-        if model.folder:
-            model = replace(model, folder=_under(base, model.folder))
-        if model.tokenizer is not None and model.tokenizer.folder:
-            tokenizer = replace(model.tokenizer, folder=_under(base, model.tokenizer.folder))
-            model = replace(model, tokenizer=tokenizer)
-        changes["model"] = model
+    changes["documents"] = tuple(_under(base, path) for path in config.documents)
+    model = config.model
+    if model is not None:
+        tokenizer = model.tokenizer
+        if tokenizer is not None:
+            tokenizer = replace(tokenizer, folder=_under(base, tokenizer.folder))
+        changes["model"] = replace(model, folder=_under(base, model.folder), tokenizer=tokenizer)
+    if config.teacher is not None:
+        changes["teacher"] = replace(config.teacher, folder=_under(base, config.teacher.folder))
+    if config.continual is not None:
+        changes["continual"] = replace(config.continual, previous=_under(base, config.continual.previous))
     return replace(config, **changes)
 
 
 def _under(base: Path, path: str) -> str:
-    return str(base / Path(path).expanduser())
+    return str(base / Path(path).expanduser()) if path else ""

@@ -1,30 +1,29 @@
-"""What lies in the files of a run: rows of each collection and kind, and how long their texts are."""
+"""What lies in the files of a run: rows of each collection and kind, and some of their texts."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from yuyi.errors import InputError
-from yuyi.records import read_batches, read_columns
+from yuyi.records import Pair, read_columns
+from yuyi.train.pair_files import read_pair_file
 from yuyi.train.passages import read_texts
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from collections.abc import Iterator
 
     from yuyi.text.tokenizer import BatchTokenizer
-    from yuyi.train.settings import DataEntry, TrainConfig
+    from yuyi.train.settings import TrainConfig
 
-# Rows of a collection whose texts are tokenised, and how many of them one block of a file gives at most.
-_SAMPLE, _OF_BLOCK = 512, 64
-_BLOCK = 65_536
+# Rows of a collection that are kept as its sample.
+_SAMPLE = 512
 # Documents of a file whose texts are tokenised.
 _DOCUMENTS = 200
-
-_NONE = np.zeros(0, dtype=np.int64)
 
 
 @dataclass(slots=True)
@@ -35,68 +34,49 @@ class Surveyed:
         name: of the collection.
         kind: what the two texts of a pair are to each other.
         rows: how many there are.
-        labelled: how many of them have a label.
         with_negatives: how many of them bring hard negatives.
-        queries: some of the texts that ask.
-        documents: the texts that answer those.
-        negatives: of each of those rows, the hard negatives that it brings.
-        query_tokens: (sampled rows,) int64, their lengths without special tokens; empty until counted.
-        document_tokens: likewise.
+        sample: some of them, drawn at random.
     """
 
     name: str
     kind: str
     rows: int = 0
-    labelled: int = 0
     with_negatives: int = 0
-    queries: list[str] = field(default_factory=list)
-    documents: list[str] = field(default_factory=list)
-    negatives: list[int] = field(default_factory=list)
-    query_tokens: NDArray[np.int64] = field(default_factory=_NONE.copy)
-    document_tokens: NDArray[np.int64] = field(default_factory=_NONE.copy)
+    sample: list[Pair] = field(default_factory=list)
 
-    def count(self, tokenizer: BatchTokenizer) -> None:
-        """Tokenise what was sampled."""
-        self.query_tokens = tokenizer(self.queries).lengths
-        self.document_tokens = tokenizer(self.documents).lengths
+
+def read_entries(config: TrainConfig) -> Iterator[Pair]:
+    """Each pair of the files of a run, new ones and old, without scores.
+
+    Raises:
+        InputError: a file is missing, damaged or empty, or has a row that cannot be used.
+    """
+    for entry in (*config.data, *config.replay):
+        for rows in read_pair_file(Path(entry.path)):
+            for row in rows:
+                label = None if math.isnan(row.label) else row.label
+                yield Pair(
+                    row.source, row.kind, row.text_a, row.text_b, label, row.lang, negatives=row.negatives
+                )
 
 
 def survey(config: TrainConfig) -> list[Surveyed]:
-    """Each collection and kind of the pairs that the run names, in order of name; texts of some rows.
+    """Each collection and kind of the pairs of a run, in order of name.
 
     Raises:
-        InputError: a file is missing, damaged, without rows, or lacks a column.
+        InputError: as `read_entries`.
     """
     found: dict[tuple[str, str], Surveyed] = {}
-    for entry in config.data:
-        before = sum(each.rows for each in found.values())
-        _survey_file(entry, found, config.seed)
-        if sum(each.rows for each in found.values()) == before:
-            raise InputError(f"{entry.path}: has no rows. Name another file, or leave it out.")
+    generator = np.random.default_rng(config.seed)
+    for pair in read_entries(config):
+        each = found.setdefault((pair.source, pair.kind), Surveyed(pair.source, pair.kind))
+        each.rows += 1
+        each.with_negatives += bool(pair.negatives)
+        if len(each.sample) < _SAMPLE:
+            each.sample.append(pair)
+        elif (place := int(generator.integers(each.rows))) < _SAMPLE:
+            each.sample[place] = pair
     return [found[key] for key in sorted(found)]
-
-
-def _survey_file(entry: DataEntry, found: dict[tuple[str, str], Surveyed], seed: int) -> None:
-    generator = np.random.default_rng(seed)
-    needed = ["text_a", "text_b", *([] if entry.name else ["source"]), *([] if entry.kind else ["kind"])]
-    for batch in read_batches(Path(entry.path), needed, ["label", "negatives"], rows=_BLOCK):
-        names = _values(batch, "source", entry.name)
-        kinds = _values(batch, "kind", entry.kind)
-        labelled = _present(batch, "label")
-        negatives = _counts(batch, "negatives")
-        groups = np.asarray([f"{name}\0{kind}" for name, kind in zip(names, kinds, strict=True)])
-        for group in np.unique(groups):
-            rows = np.flatnonzero(groups == group)
-            name, _, kind = str(group).partition("\0")
-            each = found.setdefault((name, kind), Surveyed(name, kind))
-            each.rows += len(rows)
-            each.labelled += int(labelled[rows].sum())
-            each.with_negatives += int((negatives[rows] > 0).sum())
-            room = max(0, min(_OF_BLOCK, _SAMPLE - len(each.queries)))
-            for row in np.sort(generator.permutation(rows)[:room]).tolist():
-                each.queries.append(batch["text_a"][row].as_py() or "")
-                each.documents.append(batch["text_b"][row].as_py() or "")
-                each.negatives.append(int(negatives[row]))
 
 
 def survey_documents(config: TrainConfig, tokenizer: BatchTokenizer) -> tuple[int, int]:
@@ -119,24 +99,3 @@ def survey_documents(config: TrainConfig, tokenizer: BatchTokenizer) -> tuple[in
         rows += round(share * int((-(-lengths // config.passages.longest)).sum()))
         tokens += round(share * int(lengths.sum()))
     return rows, tokens
-
-
-def _values(batch: Any, column: str, instead: str) -> list[str]:
-    return [instead] * len(batch) if instead else batch[column].to_pylist()
-
-
-def _present(batch: Any, column: str) -> NDArray[np.bool_]:
-    """(rows,) whether a row has a value in an optional column."""
-    if column not in batch.schema.names:
-        return np.zeros(len(batch), dtype=bool)
-    return np.asarray(batch[column].is_valid().to_numpy(zero_copy_only=False), dtype=bool)
-
-
-def _counts(batch: Any, column: str) -> NDArray[np.int64]:
-    """(rows,) how many values a row has in an optional column of lists."""
-    import pyarrow.compute as pc
-
-    if column not in batch.schema.names:
-        return np.zeros(len(batch), dtype=np.int64)
-    counts = pc.fill_null(pc.list_value_length(batch[column]), 0)
-    return np.asarray(counts.to_numpy(zero_copy_only=False), dtype=np.int64)

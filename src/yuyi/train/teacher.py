@@ -131,7 +131,10 @@ def translations(
 
 
 def embed_with_teacher(
-    folder: Path, texts: Sequence[str], dim: int, on_done: Callable[[int], None] = lambda count: None
+    folder: Path,
+    texts: Sequence[str],
+    dim: int | None = None,
+    on_done: Callable[[int], None] = lambda count: None,
 ) -> NDArray[np.float32]:
     """(texts, dim) float32 of unit length: the teacher's vectors on their principal axes, cut to `dim`.
 
@@ -147,7 +150,7 @@ def embed_with_teacher(
     from sentence_transformers import SentenceTransformer
 
     model = SentenceTransformer(str(folder), device="cpu", model_kwargs={"dtype": torch.bfloat16})
-    if model.get_embedding_dimension() < dim:
+    if dim is not None and model.get_embedding_dimension() < dim:
         raise RecipeError(
             f"table.dims {dim}: more than the {model.get_embedding_dimension()} of the teacher {folder}. "
             "Lower them, or choose another teacher."

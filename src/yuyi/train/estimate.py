@@ -1,0 +1,401 @@
+"""What a run would take, before it runs: parameters, memory and time.
+
+Numbers of weights and products follow from the shape of the model. How many bytes a token's activations hold
+is measured on the model itself, and so is the machine: a few steps on texts of the lengths that the data has,
+for about a second. Nothing is written.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from yuyi.errors import RecipeError
+from yuyi.train.distributed import ALONE
+from yuyi.train.losses.contrast import BLOCK_SCORES
+from yuyi.train.routes import fits
+from yuyi.train.transformer import TransformerLearner
+from yuyi.types import TokenBatch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
+
+    from yuyi.model.config import EncoderConfig
+    from yuyi.model.embedder import Embedder
+    from yuyi.train.config import Course, Stage, Task
+    from yuyi.train.learner import Learner
+    from yuyi.train.sources import Source
+
+    Integers = NDArray[np.int64]
+
+# Of a float32.
+_BYTES = 4
+# Weights, their gradients, and AdamW's two moments.
+_COPIES = 4
+# Matrices of scores beside one another in the objective, as `info_nce` says of itself.
+_SCORE_MATRICES = 4
+# Each product of the forward pass has two in the backward pass.
+_TRAINED, _AGAIN = 3, 4
+_TRIAL_SECONDS = 1.0
+_TRIAL_TOKENS = 2_048
+# Objectives whose texts are both columns of a pair, with its negatives.
+_OF_PAIRS = ("contrast", "judged", "distil")
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """What a run draws from.
+
+    Attributes:
+        sources: a sample of each, tokenised.
+        rows: how many each has in truth, by name and kind.
+        document_rows: rows of tokens for `mlm` and `retromae`.
+        document_tokens: tokens of these, special tokens left out.
+        hidden: share of them that is guessed.
+    """
+
+    sources: Sequence[Source]
+    rows: Mapping[tuple[str, str], int]
+    document_rows: int = 0
+    document_tokens: int = 0
+    hidden: float = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """What was measured on this machine.
+
+    Attributes:
+        flops: floating-point operations a second, forward and backward.
+        step: seconds of one update by the optimiser.
+        activations: bytes that a token's activations hold until its gradient is taken.
+    """
+
+    flops: float
+    step: float
+    activations: float
+
+
+@dataclass(frozen=True, slots=True)
+class TaskEstimate:
+    """What a task takes.
+
+    Attributes:
+        stage: its stage.
+        objective: what it does.
+        share: how often it is drawn, 0 to 1.
+        batch: rows of a step.
+        rows: rows that it draws from.
+        tokens: of a step, special tokens included, about.
+        epoch: steps until every row has come once.
+        times: how often every row comes in the stage.
+        seconds: of a step, about.
+    """
+
+    stage: str
+    objective: str
+    share: float
+    batch: int
+    rows: int
+    tokens: int
+    epoch: int
+    times: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a run takes.
+
+    Attributes:
+        parameters: numbers of weights, by part of the model.
+        memory: bytes, by what holds them at the worst moment.
+        tasks: each task of each stage.
+        seconds: of each stage, by name.
+    """
+
+    parameters: dict[str, int]
+    memory: dict[str, int]
+    tasks: tuple[TaskEstimate, ...]
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The numbers of a model that its costs follow from.
+
+    Attributes:
+        parameters: numbers of weights, by part.
+        dim: length of its vectors.
+        vocabulary: number of pieces.
+        sparse: whether a step touches the rows of its batch alone, as for a token table.
+        encoder: of a transformer; None for a token table.
+    """
+
+    parameters: dict[str, int]
+    dim: int
+    vocabulary: int
+    sparse: bool = False
+    encoder: EncoderConfig | None = None
+
+    @staticmethod
+    def of(learner: Learner) -> Shape:
+        """That of a transformer or a token table in training."""
+        if isinstance(learner, TransformerLearner):
+            embedder = learner.embedder
+            return Shape(
+                _parameters(embedder),
+                embedder.dim,
+                embedder.encoder.config.vocabulary,
+                encoder=embedder.encoder.config,
+            )
+        rows, dim = learner.weights()["vectors"].shape
+        return Shape({"vectors of pieces and their parts": rows * dim}, dim, rows, sparse=True)
+
+    def products(self, lengths: Integers) -> float:
+        """Floating-point operations of one forward pass over texts of these lengths, special tokens too."""
+        if self.encoder is None:
+            return 2.0 * self.dim * float(lengths.sum())
+        config = self.encoder
+        inner = config.intermediate * (3 if config.glu else 2)
+        total = 2.0 * config.layers * config.hidden * (4 * config.hidden + inner) * float(lengths.sum())
+        for window in config.windows:
+            reach = lengths if window is None else np.minimum(lengths, 2 * window + 1)
+            total += 4.0 * config.hidden * float((lengths * reach).sum())
+        return total
+
+
+def measure(learner: Learner, lengths: Integers, stage: Stage) -> Speed:
+    """What a few steps on texts of these lengths take on this machine; the model is worth nothing afterwards.
+
+    Args:
+        learner: fresh, on its device.
+        lengths: (texts,) tokens of each text, special tokens included.
+        stage: whose optimiser is used.
+    """
+    learner.begin(stage)
+    shape = Shape.of(learner)
+    texts = _texts(lengths, _TRIAL_TOKENS, shape.vocabulary)
+    held = _held_bytes(learner, texts)
+    _forward_and_back(learner, texts)  # The first time pays for what is made once.
+    learner.step(0.0, ALONE)
+    began, rounds, updating = _now(learner), 0, 0.0
+    while _now(learner) - began < _TRIAL_SECONDS:
+        _forward_and_back(learner, texts)
+        updated = _now(learner)
+        learner.step(0.0, ALONE)
+        updating += _now(learner) - updated
+        rounds += 1
+    seconds = _now(learner) - began - updating
+    work = _TRAINED * shape.products(texts.lengths) * rounds
+    return Speed(work / seconds, updating / rounds, held / len(texts.ids))
+
+
+def estimate(course: Course, learner: Learner, data: Data, speed: Speed, ranks: int = 1) -> Estimate:
+    """What a run takes.
+
+    Args:
+        course: stages, with every task spelled out.
+        learner: the model.
+        data: what it draws from.
+        speed: as measured.
+        ranks: how many devices work together.
+
+    Raises:
+        RecipeError: a task finds nothing to draw from.
+    """
+    shape = Shape.of(learner)
+    weights = _BYTES * sum(shape.parameters.values())
+    tasks, seconds, activations, scores = [], {}, 0.0, 0
+    for stage in course.stages:
+        total = sum(task.share for task in stage.tasks)
+        seconds[stage.name] = 0.0
+        for task in stage.tasks:
+            drawn = _Drawn.of(task, course, learner, data)
+            each = _seconds(task, course, shape, learner.token_budget, drawn, speed, data.hidden, ranks)
+            share = 1.0 if stage.balanced else task.share / total
+            steps = stage.steps * share
+            seconds[stage.name] += steps * each
+            epoch = max(1, round(drawn.rows / task.batch))
+            tasks.append(
+                TaskEstimate(
+                    stage.name, task.objective, share, task.batch, drawn.rows, round(drawn.tokens), epoch,
+                    steps / epoch, each + speed.step,
+                )
+            )  # fmt: skip
+            budget = learner.token_budget or drawn.tokens
+            activations = max(activations, min(budget, drawn.tokens / ranks) * speed.activations)
+            scores = max(scores, _score_bytes(task, course, shape, drawn, data.hidden))
+        seconds[stage.name] += stage.steps * speed.step
+    memory = {
+        "weights": weights,
+        "gradients": 0 if shape.sparse else weights,
+        "optimiser": 2 * weights,
+        "activations": round(activations),
+        "objective": scores,
+    }
+    return Estimate(shape.parameters, memory, tuple(tasks), seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    """What a step of a task draws, on average.
+
+    Attributes:
+        rows: that there are in all.
+        lengths: (sampled texts,) int64, of texts in the shares in which they come.
+        texts: in a step.
+    """
+
+    rows: int
+    lengths: Integers
+    texts: float
+
+    @property
+    def tokens(self) -> float:
+        return float(self.lengths.mean()) * self.texts
+
+    @staticmethod
+    def of(task: Task, course: Course, learner: Learner, data: Data) -> _Drawn:
+        """What `task` draws.
+
+        Raises:
+            RecipeError: nothing fits it.
+        """
+        specials = learner.frame.specials
+        if task.objective in ("mlm", "retromae"):
+            length = data.document_tokens // max(1, data.document_rows) + specials
+            return _Drawn(data.document_rows, np.full(1, length), task.batch)
+        sources = [source for source in data.sources if fits(task, source)]
+        if not sources:
+            raise RecipeError(
+                f"task {task.objective} {task.kinds}: no source has pairs for it. Drop it or add data."
+            )
+        rows = [data.rows[source.name, source.kind] for source in sources]
+        # How often each source is drawn, as so many copies of its sample.
+        shares = np.asarray([count**course.exponent for count in rows])
+        copies = np.maximum(1, np.round(16 * shares / shares.max())).astype(int)
+        lengths = [_lengths(task, course, learner, source) for source in sources]
+        per_row = [len(each) / len(source) for each, source in zip(lengths, sources, strict=True)]
+        return _Drawn(
+            sum(rows),
+            np.concatenate([np.tile(each, count) for each, count in zip(lengths, copies, strict=True)]),
+            task.batch * float(np.average(per_row, weights=shares)),
+        )
+
+
+def _lengths(task: Task, course: Course, learner: Learner, source: Source) -> Integers:
+    """Tokens of every text of a source that the task embeds, special tokens included."""
+    specials = learner.frame.specials
+
+    def fitted(lengths: Integers, own: int | None) -> Integers:
+        limits = (own, course.longest + specials, learner.frame.max_tokens)
+        return np.minimum(lengths + specials, min(limit for limit in limits if limit))
+
+    columns = [fitted(source.queries.tokens.lengths, task.query_tokens)]
+    if task.objective in _OF_PAIRS:
+        columns.append(fitted(source.documents.tokens.lengths, task.document_tokens))
+    if task.objective in ("contrast", "distil") and len(source.negatives):
+        numbers, _ = source.first_negatives(np.arange(len(source)), task.negatives)
+        columns.append(fitted(source.negatives.take(numbers).tokens.lengths, task.document_tokens))
+    return np.concatenate(columns)
+
+
+def _parameters(embedder: Embedder) -> dict[str, int]:
+    encoder = embedder.encoder
+    parts: dict[str, list[nn.Module | None]] = {
+        "token table": [encoder.embeddings.tokens],
+        "positions and types": [encoder.embeddings.positions, encoder.embeddings.types],
+        f"{encoder.config.layers} layers": [encoder.layers, encoder.embeddings.norm, encoder.final_norm],
+        "heads": [embedder.pooler],
+    }
+    counts = {
+        name: sum(parameter.numel() for module in modules if module for parameter in module.parameters())
+        for name, modules in parts.items()
+    }
+    return {name: count for name, count in counts.items() if count}
+
+
+def _seconds(
+    task: Task,
+    course: Course,
+    shape: Shape,
+    token_budget: int | None,
+    drawn: _Drawn,
+    speed: Speed,
+    hidden: float,
+    ranks: int,
+) -> float:
+    """Of one step without the optimiser."""
+    encoding = shape.products(drawn.lengths) / len(drawn.lengths) * drawn.texts
+    if task.objective in ("mlm", "retromae"):
+        assert shape.encoder is not None
+        scored = drawn.tokens * (hidden + (task.objective == "retromae"))
+        work = encoding + 2.0 * scored * shape.encoder.hidden * (shape.vocabulary + shape.encoder.hidden)
+        if task.objective == "retromae":  # Its decoder is a layer.
+            work += encoding / shape.encoder.layers
+        return _TRAINED * work / ranks / speed.flops
+    budget = token_budget or drawn.tokens
+    passes = _AGAIN if drawn.tokens / ranks > budget else _TRAINED
+    work = passes * encoding / ranks
+    if task.objective == "contrast":
+        directions = {"forward": 1, "symmetric": 2, "improved": 4}[task.form]
+        dims = sum(course.dims) or shape.dim
+        pairs = task.batch * (drawn.texts - task.batch)
+        blocks = _AGAIN if pairs > BLOCK_SCORES else _TRAINED
+        work += 2.0 * blocks * directions * pairs * dims
+    return work / speed.flops
+
+
+def _score_bytes(task: Task, course: Course, shape: Shape, drawn: _Drawn, hidden: float) -> int:
+    """What an objective holds: scores, and the vectors with their gradients and cuts."""
+    if task.objective in ("mlm", "retromae"):
+        guessed = min(1_024.0, drawn.tokens * hidden)
+        return round(_BYTES * 3 * guessed * shape.vocabulary)
+    vectors = drawn.texts * (2 * shape.dim + 3 * (sum(course.dims) or shape.dim))
+    scores = min(float(BLOCK_SCORES), task.batch * (drawn.texts - task.batch))
+    return round(_BYTES * (vectors + _SCORE_MATRICES * scores))
+
+
+def _texts(lengths: Integers, tokens: int, vocabulary: int) -> TokenBatch:
+    """Some texts of these lengths with random ids, `tokens` of them in all or a little more."""
+    generator = np.random.default_rng(0)
+    drawn = generator.choice(lengths, size=max(1, tokens))
+    drawn = drawn[: 1 + int(np.searchsorted(np.cumsum(drawn), tokens))]
+    offsets = np.concatenate([[0], np.cumsum(drawn)]).astype(np.int64)
+    return TokenBatch(generator.integers(0, vocabulary, int(offsets[-1])).astype(np.int32), offsets)
+
+
+def _held_bytes(learner: Learner, texts: TokenBatch) -> int:
+    """What is kept between the forward and the backward pass, weights left out."""
+    own = {tensor.untyped_storage().data_ptr() for tensor in learner.weights().values()}
+    held: dict[int, int] = {}
+
+    def pack(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            held[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        vectors = learner.embed(texts)
+    vectors.sum().backward()  # type: ignore[no-untyped-call]
+    return sum(held.values())
+
+
+def _forward_and_back(learner: Learner, texts: TokenBatch) -> None:
+    vectors = learner.embed(texts)
+    vectors.backward(torch.ones_like(vectors))  # type: ignore[no-untyped-call]
+
+
+def _now(learner: Learner) -> float:
+    if learner.zeros(0).is_cuda:
+        torch.cuda.synchronize()
+    return time.perf_counter()

@@ -1,0 +1,58 @@
+"""The weights of several model folders as one folder."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from yuyi.errors import InputError
+from yuyi.pipeline import read_pipeline
+from yuyi.train.averaging import mean, put, slerp
+from yuyi.train.model_config import ModelConfig
+from yuyi.train.save import save_model
+from yuyi.train.start import open_start
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+
+def merge_folders(
+    folders: Sequence[Path], out: Path, shares: Sequence[float], *, along_arc: bool = False
+) -> None:
+    """Write the mean of models, or a point on the arc between them; the rest is the first model's.
+
+    Args:
+        folders: models that were trained from the same start; of others a mean means nothing.
+        out: the new folder.
+        shares: of each model in the result.
+        along_arc: by `slerp` in place of `mean`.
+
+    Raises:
+        InputError: there is one model, or they differ in shape or vocabulary, or the shares cannot be used.
+        ModelError: a folder cannot be opened.
+    """
+    if len(folders) < 2:
+        raise InputError(f"{len(folders)} model: there is nothing to merge. Give two or more folders.")
+    if out.exists():
+        raise InputError(f"{out}: is there already. Choose another place with --out.")
+    models = [open_start(ModelConfig(folder=str(folder))) for folder in folders]
+    first = models[0]
+    for folder, model in zip(folders[1:], models[1:], strict=True):
+        if model.tokenizer.get_vocab() != first.tokenizer.get_vocab():
+            raise InputError(
+                f"{folder}: its vocabulary is not that of {folders[0]}. Merge models that were trained from "
+                "the same start."
+            )
+    weights = [dict(model.embedder.named_parameters()) for model in models]
+    put(weights[0], (slerp if along_arc else mean)(weights, shares))
+    kinds = "slerp" if along_arc else "mean"
+    dims = set.intersection(*(set(read_pipeline(folder).dims) for folder in folders))
+    save_model(
+        out,
+        first,
+        dims=sorted(dims, reverse=True),
+        training={
+            f"{kinds} of {folder.resolve().name}": f"share {share:g}"
+            for folder, share in zip(folders, shares, strict=True)
+        },
+    )
