@@ -7,7 +7,8 @@ from tokenizers import Tokenizer
 
 from yuyi.records import Pair
 from yuyi.text.tokenizer import BatchTokenizer
-from yuyi.train.corpus import read_sources, teacher_source, tokenize
+from yuyi.train.corpus import read_sources, teacher_source
+from yuyi.train.tokens import tokenize
 
 TOKENIZER = Tokenizer.from_file(str(Path(__file__).parent.parent / "tiny" / "static" / "tokenizer.json"))
 

@@ -1,0 +1,290 @@
+"""Rows of texts for training out of Parquet and JSONL files, in blocks, each row checked.
+
+A file has the columns of `yuyi.records.Pair`, of which the two texts are enough, or those of the tuples that
+other tools train on: `anchor`, `positive` and `negative` (or `negative_1`, `negative_2`, ...); or `query`,
+`pos` and `neg`, where `pos` may hold several texts, each of which makes a row. Beside them a teacher's
+scores: `scores`, of the document and then of each negative; or `score`, of the document of a row without
+negatives; or `pos_scores` and `neg_scores`. Where nobody says otherwise rows are of kind `pair`, and of the
+collection that the file is named after.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from yuyi.errors import InputError
+from yuyi.records import read_batches, read_columns
+from yuyi.text.rows import read_objects
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from yuyi.records import Pair
+
+SINGLE_TEXT_KINDS = ("classification", "clustering")
+"""Kinds whose rows may be one text with its label."""
+
+_JSONL = (".jsonl", ".ndjson")
+# Rows of a block; few enough for long texts with many negatives.
+_ROWS = 4_096
+# What columns are called; the first that a row has is taken.
+_NAMES = {
+    "text_a": ("text_a", "anchor", "query"),
+    "text_b": ("text_b", "positive", "pos"),
+    "negatives": ("negatives", "negative", "neg"),
+}
+_FURTHER = ("source", "kind", "label", "lang", "score", "scores", "pos_scores", "neg_scores")
+_NUMBERED = re.compile(r"negative_(\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row.
+
+    Attributes:
+        number: of the row in its file: of Parquet from 0, of JSONL that of the line from 1.
+        source: name of the collection.
+        kind: what the two texts are to each other.
+        lang: language code, or two joined by a hyphen; empty where nobody says.
+        text_a: the asking side.
+        text_b: the answering side; empty for a text that has only a label.
+        label: NaN where there is none.
+        negatives: texts that do not answer `text_a`.
+        scores: a teacher's, of `text_b` and of each negative; empty where there are none.
+    """
+
+    number: int
+    source: str
+    kind: str
+    lang: str
+    text_a: str
+    text_b: str
+    label: float
+    negatives: tuple[str, ...]
+    scores: tuple[float, ...]
+
+
+def read_pair_file(path: Path) -> Iterator[list[Row]]:
+    """The rows of a file in blocks.
+
+    Raises:
+        InputError: the file is missing, damaged, empty or of an unknown kind, or a row has not what it needs.
+        MissingExtra: it is Parquet and pyarrow is not installed.
+    """
+    empty = True
+    for numbered in _blocks(path):
+        rows = [row for number, cells in numbered for row in _rows(path, number, cells)]
+        empty = False
+        yield rows
+    if empty:
+        raise InputError(f"{path}: holds no rows, so there is nothing to train on. Name another file.")
+
+
+def read_again(path: Path, numbers: NDArray[np.int64]) -> dict[int, list[dict[str, Any]]]:
+    """The texts of some rows of a file by number: `text_a`, `text_b` and `negatives` of each row there.
+
+    Raises:
+        InputError: as `read_pair_file`.
+    """
+    wanted = set(numbers.tolist())
+    last = max(wanted, default=-1)
+    found: dict[int, list[dict[str, Any]]] = {}
+    for block in _blocks(path, wanted):
+        for number, cells in block:
+            found[number] = [
+                {"text_a": row.text_a, "text_b": row.text_b, "negatives": list(row.negatives)}
+                for row in _rows(path, number, cells)
+            ]
+        if last in found:
+            break
+    return found
+
+
+def place_of(path: Path | None, number: int) -> str:
+    """What to call a row in a message; None for pairs at hand."""
+    if path is None:
+        return f"pair {number}"
+    return f"{path}: {'line' if path.suffix.lower() in _JSONL else 'row'} {number}"
+
+
+def blocks_of(pairs: Iterable[Pair]) -> Iterator[list[Row]]:
+    """Pairs that are at hand as blocks of rows, numbered from 0.
+
+    Raises:
+        InputError: a row has not what it needs.
+    """
+    numbered = enumerate(pairs)
+    while block := list(islice(numbered, _ROWS)):
+        yield [
+            _checked(
+                place_of(None, number),
+                Row(
+                    number=number,
+                    source=pair.source,
+                    kind=pair.kind,
+                    lang=pair.lang,
+                    text_a=pair.text_a,
+                    text_b=pair.text_b,
+                    label=math.nan if pair.label is None else pair.label,
+                    negatives=pair.negatives,
+                    scores=(),
+                ),
+            )
+            for number, pair in block
+        ]
+
+
+def _blocks(path: Path, wanted: set[int] | None = None) -> Iterator[list[tuple[int, dict[str, Any]]]]:
+    """Cells by column of each row with its number, or of the rows `wanted` alone."""
+    if path.suffix.lower() in _JSONL:
+        objects = (
+            (number, cells) for number, cells in read_objects(path) if wanted is None or number in wanted
+        )
+        while block := list(islice(objects, _ROWS)):
+            yield block
+        return
+    if path.suffix.lower() != ".parquet":
+        raise InputError(
+            f"{path}: not a file of pairs. Name one that ends in .parquet or .jsonl; `yuyi data` makes them "
+            "of other tables."
+        )
+    names, _ = read_columns(path)
+    columns = [name for name in names if _is_known(name)]
+    _check_names(path, "text_a", names)
+    first = 0
+    for batch in read_batches(path, columns, rows=_ROWS):
+        following = first + len(batch)
+        own = (
+            range(first, following)
+            if wanted is None
+            else sorted(wanted.intersection(range(first, following)))
+        )
+        if len(own):
+            chosen = batch if wanted is None else batch.take([number - first for number in own])
+            yield list(zip(own, chosen.to_pylist(), strict=True))
+        first = following
+
+
+def _is_known(name: str) -> bool:
+    return (
+        name in _FURTHER or any(name in names for names in _NAMES.values()) or bool(_NUMBERED.fullmatch(name))
+    )
+
+
+def _check_names(where: object, role: str, names: Iterable[str]) -> None:
+    if not set(_NAMES[role]).intersection(names):
+        raise InputError(
+            f"{where}: has no {' or '.join(_NAMES[role])}; it has {', '.join(names)}. Name its columns so, "
+            "or make pairs of it with `yuyi data`."
+        )
+
+
+def _rows(path: Path, number: int, cells: Mapping[str, Any]) -> Iterator[Row]:
+    """The rows of one row of a file: one for each of its positives."""
+    where = place_of(path, number)
+    kind = cells.get("kind") or "pair"
+    for role in ("text_a",) if kind in SINGLE_TEXT_KINDS else ("text_a", "text_b"):
+        _check_names(where, role, cells)
+    query, answers, negatives = (_cell(cells, role) for role in _NAMES)
+    several = isinstance(answers, list)
+    documents = _texts(where, "positive", answers)
+    against = _texts(where, "negative", negatives) + [
+        text
+        for name in sorted(filter(_NUMBERED.fullmatch, cells), key=lambda name: int(name.rpartition("_")[2]))
+        for text in _texts(where, name, cells[name])
+    ]
+    if several and not documents:
+        raise InputError(f"{where}: has no positive, so {query!r:.60} has nothing to go with. Drop the row.")
+    for place, document in enumerate(documents or [""]):
+        yield _checked(
+            where,
+            Row(
+                number=number,
+                source=cells.get("source") or path.stem,
+                kind=kind,
+                lang=cells.get("lang") or "",
+                text_a="".join(_texts(where, "query", query)),
+                text_b=document,
+                label=_label(where, cells.get("label")),
+                negatives=tuple(against),
+                scores=_scores(where, cells, place, len(documents), len(against)),
+            ),
+        )
+
+
+def _cell(cells: Mapping[str, Any], role: str) -> Any:
+    return next((cells[name] for name in _NAMES[role] if cells.get(name) is not None), None)
+
+
+def _texts(where: str, role: str, cell: Any) -> list[str]:
+    texts = cell if isinstance(cell, list) else [] if cell is None else [cell]
+    wrong = next((text for text in texts if not isinstance(text, str)), None)
+    if wrong is not None or None in texts:
+        raise InputError(f"{where}: has {wrong!r:.60} as {role}, which is no text. Mend the row.")
+    return texts
+
+
+def _label(where: str, cell: Any) -> float:
+    """A label as a number; NaN where there is none, which Parquet may write as NaN itself."""
+    if cell is None:
+        return math.nan
+    if isinstance(cell, (int, float)) and not math.isinf(cell):
+        return float(cell)
+    raise InputError(f"{where}: label {cell!r:.60} is unknown; a label is a finite number. Mend the row.")
+
+
+def _scores(
+    where: str, cells: Mapping[str, Any], place: int, documents: int, negatives: int
+) -> tuple[float, ...]:
+    """A teacher's scores of the document number `place` and of the negatives."""
+    if cells.get("pos_scores") is not None or cells.get("neg_scores") is not None:
+        own, others = cells.get("pos_scores") or [], cells.get("neg_scores") or []
+        if len(own) != documents:
+            raise InputError(
+                f"{where}: has {len(own)} pos_scores for {documents} positives. Give one score for each."
+            )
+        scores = [own[place], *others]
+    elif cells.get("scores") is not None:
+        scores = list(cells["scores"])
+    elif cells.get("score") is not None:
+        scores = [cells["score"]]
+    else:
+        return ()
+    if len(scores) != 1 + negatives:
+        raise InputError(
+            f"{where}: has {len(scores)} scores for a document and {negatives} negatives. Give "
+            f"{1 + negatives}: the document's first, then one for each negative."
+        )
+    wrong = next((score for score in scores if not _is_finite(score)), None)
+    if wrong is not None or None in scores:
+        raise InputError(f"{where}: score {wrong!r:.60} is no finite number. Mend the row.")
+    return tuple(map(float, scores))
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value)
+
+
+def _checked(where: str, row: Row) -> Row:
+    """The row, if it has the texts and the label that its kind needs."""
+    if not row.text_a.strip():
+        raise InputError(f"{where}: its text_a is {row.text_a!r}. Drop the row.")
+    single = row.kind in SINGLE_TEXT_KINDS
+    if not row.text_b.strip() and not single:
+        raise InputError(
+            f"{where}: its text_b is {row.text_b!r}, and rows of kind {row.kind!r} need a positive. Drop the "
+            f"row, or give it a label and one of the kinds {', '.join(SINGLE_TEXT_KINDS)}."
+        )
+    if single and math.isnan(row.label):
+        raise InputError(
+            f"{where}: has no label, and rows of kind {row.kind!r} need one. Give it one, or drop the row."
+        )
+    return row

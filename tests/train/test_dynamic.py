@@ -1,0 +1,249 @@
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from yuyi.errors import InputError
+from yuyi.text.overflow import Frame, fit
+from yuyi.text.tokenizer import BatchTokenizer
+from yuyi.train.distributed import World
+from yuyi.train.dynamic import NegativePool
+from yuyi.train.sources import Column, Source
+from yuyi.train.table import Parts, TokenTable
+from yuyi.train.tokens import column_of
+
+from .test_corpus import TOKENIZER
+
+if TYPE_CHECKING:
+    from yuyi.types import TokenBatch
+
+WORDS = ["胡子", "长得", "向量", "搜索", "passport", "renew", "watch", "今天", "天气", "怎么"]
+PIECES = [piece for piece, _ in sorted(TOKENIZER.get_vocab().items(), key=lambda item: item[1])]
+
+
+def column(texts: list[str]) -> Column:
+    return column_of(texts, BatchTokenizer(TOKENIZER), 16)
+
+
+def source_of(queries: list[str], pools: list[list[str]]) -> Source:
+    plain = Source.of("made", "qa", column(queries), column(queries))
+    return Source(
+        name=plain.name,
+        kind=plain.kind,
+        queries=plain.queries,
+        documents=plain.documents,
+        labels=plain.labels,
+        negatives=column([text for pool in pools for text in pool]),
+        negative_offsets=np.cumsum([0, *map(len, pools)]),
+        scores=plain.scores,
+    )
+
+
+def table(seed: int) -> TokenTable:
+    parts = Parts.of(PIECES)
+    return TokenTable(
+        parts, np.random.default_rng(seed).normal(size=(len(parts.owners), 8)).astype(np.float32)
+    )
+
+
+def framed(texts: Column) -> TokenBatch:
+    return fit(texts.tokens, Frame(), "cut").batch
+
+
+def cosine(learner: TokenTable, one: str, other: str) -> np.float32:
+    with torch.no_grad():
+        vectors = learner.embed(column([one, other]).tokens)
+    return torch.nn.functional.cosine_similarity(vectors[:1], vectors[1:]).numpy()[0]
+
+
+@dataclass
+class Plain:
+    """What a pool is to do, row by row."""
+
+    pools: list[list[str]]
+    k: int
+    used: list[list[int]] = field(default_factory=list)
+    first: dict[tuple[int, int], np.float32] = field(default_factory=dict)
+    next: list[int] = field(default_factory=list)
+    waiting: set[int] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.used = [list(range(min(self.k, len(pool)))) for pool in self.pools]
+        self.next = [len(used) for used in self.used]
+
+    def rescore(self, score: Any) -> int:
+        replaced = 0
+        for row in sorted(self.waiting):
+            for place, number in enumerate(self.used[row]):
+                now = score(row, self.pools[row][number])
+                first = self.first.setdefault((row, place), now)
+                if now * np.float32(1.15) < first and now < 0.8 and self.next[row] < len(self.pools[row]):
+                    self.used[row][place] = self.next[row]
+                    self.first[row, place] = score(row, self.pools[row][self.next[row]])
+                    self.next[row] += 1
+                    replaced += 1
+        self.waiting = set()
+        return replaced
+
+
+TEXTS = st.lists(st.sampled_from(WORDS), min_size=1, max_size=3).map(" ".join)
+
+
+@settings(max_examples=60)
+@given(
+    rows=st.lists(st.tuples(TEXTS, st.lists(TEXTS, max_size=6)), min_size=1, max_size=6),
+    k=st.integers(1, 3),
+    data=st.data(),
+)
+def test_the_pool_does_what_is_said_of_it(
+    rows: list[tuple[str, list[str]]], k: int, data: st.DataObject
+) -> None:
+    queries, pools = [query for query, _ in rows], [pool for _, pool in rows]
+    source = source_of(queries, pools)
+    pool, plain = NegativePool(source, k), Plain(pools, k)
+    every = np.arange(len(rows))
+    assert [part.tolist() for part in pool.chosen(every)] == [
+        part.tolist() for part in source.first_negatives(every, k)
+    ]
+    for seed in range(4):
+        drawn = np.array(data.draw(st.lists(st.sampled_from(range(len(rows))), unique=True)), dtype=np.int64)
+        pool.observe(drawn)
+        plain.waiting |= set(drawn.tolist())
+        learner = table(seed)
+        learner.token_budget = data.draw(st.sampled_from([None, 1, 7]))
+        at_once = data.draw(st.integers(1, 4))
+
+        def score(row: int, text: str, learner: TokenTable = learner) -> np.float32:
+            return cosine(learner, queries[row], text)
+
+        assert pool.rescore(learner, framed, framed, rows_at_once=at_once) == plain.rescore(score)
+        numbers, owners = pool.chosen(drawn)
+        expected = [
+            (place, source.negative_offsets[row] + number)
+            for place, row in enumerate(drawn.tolist())
+            for number in plain.used[row]
+        ]
+        assert list(zip(owners.tolist(), numbers.tolist(), strict=True)) == expected
+        # Negatives in use are distinct places of the row's own pool.
+        for row in range(len(rows)):
+            own = pool.chosen(np.array([row]))[0]
+            low, high = source.negative_offsets[row : row + 2]
+            assert len(set(own.tolist())) == len(own) == min(k, high - low)
+            assert ((low <= own) & (own < high)).all()
+
+
+def test_a_fallen_negative_makes_room_and_a_hard_one_stays() -> None:
+    source = source_of(["胡子 长得", "passport"], [["向量", "搜索", "天气"], ["renew", "watch"]])
+    pool = NegativePool(source, 1)
+    both = np.array([0, 1])
+    learner = table(0)
+    scores = np.array([cosine(learner, "胡子 长得", "向量"), cosine(learner, "passport", "renew")])
+    # The first row's negative was nearer at first by more than the factor, the second's by less.
+    pool.observe(both, (scores + np.abs(scores) * [0.2, 0.1]).astype(np.float32))
+    expected = [1 if scores[0] * 1.15 < scores[0] + abs(scores[0]) * 0.2 else 0, 3]
+    assert expected[0] == 1 or scores[0] < 0
+    assert pool.rescore(learner, framed, framed) == expected[0]
+    assert pool.chosen(both)[0].tolist() == expected
+
+
+def test_what_is_still_hard_stays_however_much_it_fell() -> None:
+    source = source_of(["胡子"], [["胡子 胡子", "向量"]])
+    pool = NegativePool(source, 1)
+    pool.observe(np.array([0]), np.array([5.0], dtype=np.float32))
+    assert pool.rescore(table(0), framed, framed) == 0
+    assert pool.chosen(np.array([0]))[0].tolist() == [0]
+
+
+def test_scores_of_the_step_are_first_scores_only_once() -> None:
+    source = source_of(["胡子"], [["向量", "搜索"]])
+    pool = NegativePool(source, 1)
+    pool.observe(np.array([0]), np.array([0.5], dtype=np.float32))
+    pool.observe(np.array([0]), np.array([0.1], dtype=np.float32))
+    assert pool.tensors()["first"].tolist() == [0.5]
+
+
+def test_a_used_up_pool_keeps_what_it_has() -> None:
+    source = source_of(["胡子", "renew"], [["向量"], []])
+    pool = NegativePool(source, 3)
+    pool.observe(np.array([0, 1]), np.array([9.0], dtype=np.float32))
+    assert pool.rescore(table(1), framed, framed) == 0
+    numbers, owners = pool.chosen(np.array([1, 0, 1]))
+    assert (numbers.tolist(), owners.tolist()) == ([0], [1])
+
+
+def test_only_drawn_rows_are_looked_at() -> None:
+    source = source_of(["胡子", "passport"], [["向量", "搜索"], ["renew", "watch"]])
+    pool = NegativePool(source, 1)
+    pool.observe(np.array([0]))
+    pool.rescore(table(0), framed, framed)
+    first = pool.tensors()["first"]
+    assert not torch.isnan(first[0]) and torch.isnan(first[1])
+    assert not len(pool.tensors()["waiting"])
+
+
+@given(steps=st.lists(st.lists(st.integers(0, 3), unique=True), max_size=4), k=st.integers(1, 3))
+@settings(max_examples=30)
+def test_a_restored_pool_goes_on_to_the_same_bits(steps: list[list[int]], k: int) -> None:
+    pools = [["向量", "搜索", "天气", "怎么"], ["renew", "watch"], [], ["今天", "passport", "胡子"]]
+    source = source_of(["胡子 长得", "passport renew", "watch", "天气"], pools)
+    pool = NegativePool(source, k)
+    for seed, rows in enumerate(steps):
+        pool.observe(np.array(rows, dtype=np.int64))
+        if seed % 2 == 0:
+            pool.rescore(table(seed), framed, framed)
+    saved = {name: tensor.clone() for name, tensor in pool.tensors().items()}
+    other = NegativePool(source, k)
+    other.restore(saved)
+    for seed in range(10, 14):
+        for each in (pool, other):
+            each.observe(np.array([seed % 4, (seed + 1) % 4]))
+        counts = [each.rescore(table(seed), framed, framed) for each in (pool, other)]
+        assert counts[0] == counts[1]
+    left, right = pool.tensors(), other.tensors()
+    assert left.keys() == right.keys()
+    for name, tensor in left.items():
+        assert tensor.dtype == right[name].dtype
+        assert tensor.numpy().tobytes() == right[name].numpy().tobytes()
+
+
+def test_two_ranks_get_the_scores_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = source_of(
+        [f"胡子 {word}" for word in WORDS], [[other for other in WORDS if other != word] for word in WORDS]
+    )
+    learner = table(3)
+    learner.token_budget = 3
+    rows = np.arange(len(WORDS))
+    alone = NegativePool(source, 2)
+    alone.observe(rows)
+    alone.rescore(learner, framed, framed)
+    # What each of two ranks contributes adds up to what one has: no chunk is left out, none counted twice.
+    parts: list[list[torch.Tensor]] = [[], []]
+    for rank in range(2):
+        monkeypatch.setattr(World, "sum_", lambda self, tensor: parts[self.rank].append(tensor.clone()))
+        pool = NegativePool(source, 2)
+        pool.observe(rows)
+        pool.rescore(learner, framed, framed, world=World(rank, 2))
+    with torch.no_grad():
+        whole = learner.embed(framed(source.queries))
+    torch.testing.assert_close(parts[0][0] + parts[1][0], whole)
+    assert parts[0][0].any() and parts[1][0].any()
+    assert not (parts[0][0].any(dim=1) & parts[1][0].any(dim=1)).any()
+
+
+def test_a_checkpoint_of_other_data_is_refused() -> None:
+    pool = NegativePool(source_of(["胡子"], [["向量", "搜索"]]), 1)
+    other = NegativePool(source_of(["胡子", "passport"], [["向量", "搜索"], []]), 1)
+    with pytest.raises(InputError, match=r"source made: .* 1 negatives in use of 1 rows"):
+        other.restore(pool.tensors())
+
+
+def test_more_negatives_than_can_be_counted_are_refused() -> None:
+    source = source_of(["胡子"], [["向量"] * 40_000])
+    with pytest.raises(InputError, match="row 0 has 40,000 negatives"):
+        NegativePool(source, 1)
