@@ -16,8 +16,14 @@ if TYPE_CHECKING:
 def print_plan(name: str, plan: Plan) -> None:
     """Print what a run would take: the model, its data, its steps, memory and time."""
     console = Console(highlight=False)
-    for table in (_model(name, plan), _data(plan), _steps(plan), _memory(plan)):
+    for title, table in (
+        (f"Model {name}", _model(plan)),
+        ("Data", _data(plan)),
+        ("Steps", _steps(plan)),
+        ("Memory of each device, about, at the worst moment", _memory(plan)),
+    ):
         if table.row_count:
+            console.print(title, style="bold")
             console.print(table)
             console.print()
     seconds = sum(plan.estimate.seconds.values())
@@ -27,16 +33,16 @@ def print_plan(name: str, plan: Plan) -> None:
     )
 
 
-def _table(title: str, *columns: str) -> Table:
+def _table(*columns: str) -> Table:
     """A table whose first column is text and whose others are numbers."""
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
+    table = Table(box=None, padding=(0, 2, 0, 0))
     for number, column in enumerate(columns):
         table.add_column(column, justify="right" if number else "left", header_style="dim")
     return table
 
 
-def _model(name: str, plan: Plan) -> Table:
-    table = _table(name, "part", "parameters")
+def _model(plan: Plan) -> Table:
+    table = _table("part", "parameters")
     for part, count in plan.estimate.parameters.items():
         table.add_row(part, f"{count:,}")
     table.add_row("together", f"{sum(plan.estimate.parameters.values()):,}", style="bold")
@@ -44,7 +50,7 @@ def _model(name: str, plan: Plan) -> Table:
 
 
 def _data(plan: Plan) -> Table:
-    table = _table("Data", "source", "rows", "tokens asking", "answering", "with negatives")
+    table = _table("source", "rows", "tokens asking", "answering", "with negatives")
     for each in plan.found:
         asking, answering = plan.tokens[each.name, each.kind]
         share = each.with_negatives / each.rows
@@ -62,28 +68,30 @@ def _data(plan: Plan) -> Table:
 
 
 def _steps(plan: Plan) -> Table:
-    table = _table(
-        "Steps", "stage: task", "share", "batch", "rows", "steps/epoch", "epochs", "tokens/step", "s/step"
-    )
+    table = _table("task", "share", "batch", "steps/epoch", "epochs", "tokens/step", "s/step")
     for task in plan.estimate.tasks:
         table.add_row(
-            f"{task.stage}: {task.objective}",
+            f"{task.stage} {task.objective}",
             f"{task.share:.0%}",
             f"{task.batch:,}",
-            f"{task.rows:,}",
             f"{task.epoch:,}",
-            f"{task.times:.1f}",
+            f"{task.times:,.1f}",
             f"{task.tokens:,}",
             f"{task.seconds:.3g}",
         )
     for stage, seconds in plan.estimate.seconds.items():
-        table.add_row(f"{stage}: all", "", "", "", "", "", "", clock(seconds), style="bold")
+        table.add_row(f"{stage} in all", "", "", "", "", "", clock(seconds), style="bold")
     return table
 
 
 def _memory(plan: Plan) -> Table:
-    table = _table("Memory of each device, at most about", "what", "MiB")
+    table = _table("what", "MiB")
     for what, size in plan.estimate.memory.items():
-        table.add_row(what, f"{size / 2**20:,.0f}")
-    table.add_row("together", f"{sum(plan.estimate.memory.values()) / 2**20:,.0f}", style="bold")
+        table.add_row(what, _mebibytes(size))
+    table.add_row("together", _mebibytes(sum(plan.estimate.memory.values())), style="bold")
     return table
+
+
+def _mebibytes(size: int) -> str:
+    number = size / 2**20
+    return f"{number:,.0f}" if number >= 10 else f"{number:.1f}"

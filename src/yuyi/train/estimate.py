@@ -91,7 +91,7 @@ class TaskEstimate:
         stage: its stage.
         objective: what it does.
         share: how often it is drawn, 0 to 1.
-        batch: rows of a step.
+        batch: rows of a step, on average.
         rows: rows that it draws from.
         tokens: of a step, special tokens included, about.
         epoch: steps until every row has come once.
@@ -223,13 +223,20 @@ def estimate(course: Course, learner: Learner, data: Data, speed: Speed, ranks: 
             share = 1.0 if stage.balanced else task.share / total
             steps = stage.steps * share
             seconds[stage.name] += steps * each
-            epoch = max(1, round(drawn.rows / task.batch))
+            epoch = max(1, round(drawn.rows / drawn.batch))
             tasks.append(
                 TaskEstimate(
-                    stage.name, task.objective, share, task.batch, drawn.rows, round(drawn.tokens), epoch,
-                    steps / epoch, each + speed.step,
+                    stage=stage.name,
+                    objective=task.objective,
+                    share=share,
+                    batch=round(drawn.batch),
+                    rows=drawn.rows,
+                    tokens=round(drawn.tokens),
+                    epoch=epoch,
+                    times=steps / epoch,
+                    seconds=each + speed.step,
                 )
-            )  # fmt: skip
+            )
             budget = learner.token_budget or drawn.tokens
             activations = max(activations, min(budget, drawn.tokens / ranks) * speed.activations)
             scores = max(scores, _score_bytes(task, course, shape, drawn, data.hidden))
@@ -252,11 +259,13 @@ class _Drawn:
         rows: that there are in all.
         lengths: (sampled texts,) int64, of texts in the shares in which they come.
         texts: in a step.
+        batch: rows in a step: the task's, or all rows of a smaller source.
     """
 
     rows: int
     lengths: Integers
     texts: float
+    batch: float
 
     @property
     def tokens(self) -> float:
@@ -272,13 +281,15 @@ class _Drawn:
         specials = learner.frame.specials
         if task.objective in ("mlm", "retromae"):
             length = data.document_tokens // max(1, data.document_rows) + specials
-            return _Drawn(data.document_rows, np.full(1, length), task.batch)
+            batch = min(task.batch, data.document_rows)
+            return _Drawn(data.document_rows, np.full(1, length), batch, batch)
         sources = [source for source in data.sources if fits(task, source)]
         if not sources:
             raise RecipeError(
                 f"task {task.objective} {task.kinds}: no source has pairs for it. Drop it or add data."
             )
         rows = [data.rows[source.name, source.kind] for source in sources]
+        batches = [min(task.batch, count) for count in rows]
         # How often each source is drawn, as so many copies of its sample.
         shares = np.asarray([count**course.exponent for count in rows])
         copies = np.maximum(1, np.round(16 * shares / shares.max())).astype(int)
@@ -287,7 +298,8 @@ class _Drawn:
         return _Drawn(
             sum(rows),
             np.concatenate([np.tile(each, count) for each, count in zip(lengths, copies, strict=True)]),
-            task.batch * float(np.average(per_row, weights=shares)),
+            float(np.average(np.multiply(per_row, batches), weights=shares)),
+            float(np.average(batches, weights=shares)),
         )
 
 
@@ -348,7 +360,7 @@ def _seconds(
     if task.objective == "contrast":
         directions = {"forward": 1, "symmetric": 2, "improved": 4}[task.form]
         dims = sum(course.dims) or shape.dim
-        pairs = task.batch * (drawn.texts - task.batch)
+        pairs = drawn.batch * (drawn.texts - drawn.batch)
         blocks = _AGAIN if pairs > BLOCK_SCORES else _TRAINED
         work += 2.0 * blocks * directions * pairs * dims
     return work / speed.flops
@@ -360,7 +372,7 @@ def _score_bytes(task: Task, course: Course, shape: Shape, drawn: _Drawn, hidden
         guessed = min(1_024.0, drawn.tokens * hidden)
         return round(_BYTES * 3 * guessed * shape.vocabulary)
     vectors = drawn.texts * (2 * shape.dim + 3 * (sum(course.dims) or shape.dim))
-    scores = min(float(BLOCK_SCORES), task.batch * (drawn.texts - task.batch))
+    scores = min(float(BLOCK_SCORES), drawn.batch * (drawn.texts - drawn.batch))
     return round(_BYTES * (vectors + _SCORE_MATRICES * scores))
 
 

@@ -1,34 +1,49 @@
-"""`yuyi train plan`: what a run would take, found out on a sample of its data and for a second on its device."""
+"""What a run would take, found out on a sample of its data and in a second on its device."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from yuyi.text.tokenizer import BatchTokenizer
 from yuyi.train.checks import check_data, check_model
-from yuyi.train.corpus import read_sources
+from yuyi.train.corpus import read_sources, teacher_source
 from yuyi.train.estimate import Data, estimate, measure
 from yuyi.train.initial import encoder_config, new_encoder
 from yuyi.train.model_config import TokenizerConfig
 from yuyi.train.passages import read_texts
-from yuyi.train.routes import routed
-from yuyi.train.run import PRECISIONS, choose_device, new_table
-from yuyi.train.start import TextModel, open_start
-from yuyi.train.survey import Surveyed, survey, survey_documents
+from yuyi.train.routes import fits, routed
+from yuyi.train.run import PRECISIONS, choose_device
+from yuyi.train.start import open_start
+from yuyi.train.survey import survey, survey_documents
+from yuyi.train.table import Parts, TokenTable
+from yuyi.train.teacher import teacher_texts
 from yuyi.train.transformer import TransformerLearner
 from yuyi.train.vocabulary import learn_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from tokenizers import Tokenizer
+
     from yuyi.train.config import Course
     from yuyi.train.estimate import Estimate, Speed
     from yuyi.train.learner import Learner
     from yuyi.train.settings import TrainConfig
     from yuyi.train.sources import Source
+    from yuyi.train.survey import Surveyed
+
+    Group = tuple[str, str]
+
+
+_OF_DOCUMENTS = ("mlm", "retromae")
+# Documents of each file that a tokenizer is learned from.
+_DOCUMENTS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +85,26 @@ def plan_run(config: TrainConfig, ranks: int = 1) -> Plan:
     """
     device = choose_device(config)
     found = survey(config)
-    check_data(config, found)
-    learner, tokenizer, prompts = _open(config, found)
+    learner, tokenizer, prompts = _open(config, found, device)
     batches = BatchTokenizer(tokenizer)
     documents = survey_documents(config, batches) if config.documents else (0, 0)
     pairs = [pair for each in found for pair in each.sample]
     sources = read_sources(pairs, tokenizer, config.longest, smallest=1)
-    rows = {(each.name, each.kind): each.rows for each in found}
-    course = _with_shares(config, routed(config, sources, prompts), sources, rows)
+    rows: dict[Group, int] = {(each.name, each.kind): each.rows for each in found}
+    if config.teacher is not None:
+        texts = teacher_texts(pairs, config.teacher)
+        sources.append(teacher_source(texts, tokenizer, config.longest))
+        every = sum(2 * each.rows for each in found)
+        rows["teacher", "teacher"] = min(config.teacher.most, every)
+    course = _spelled_out(config, sources, prompts, rows)
+    for number, stage in enumerate(course.stages):
+        for place, task in enumerate(stage.tasks):
+            if task.objective not in _OF_DOCUMENTS:
+                check_data(f"stages.{number}.tasks.{place}", task, sources)
     data = Data(sources, rows, *documents, hidden=config.masking.share)
-    lengths = [np.concatenate([each.queries.tokens.lengths, each.documents.tokens.lengths]) for each in sources]
+    lengths = [
+        np.concatenate([each.queries.tokens.lengths, each.documents.tokens.lengths]) for each in sources
+    ]
     if not lengths:
         lengths = [np.full(8, documents[1] // max(1, documents[0]))]
     frame = learner.frame
@@ -99,3 +124,70 @@ def plan_run(config: TrainConfig, ranks: int = 1) -> Plan:
         speed=speed,
         estimate=estimate(course, learner, data, speed, ranks),
     )  # fmt: skip
+
+
+def _open(
+    config: TrainConfig, found: Sequence[Surveyed], device: torch.device
+) -> tuple[Learner, Tokenizer, Mapping[str, str]]:
+    """The model in training with its tokenizer and prompts, a new tokenizer being learned from the sample."""
+    if config.vocabulary is not None:
+        vocabulary = replace(config.vocabulary, smallest_count=1)
+        tokenizer = learn_tokenizer((pair for each in found for pair in each.sample), vocabulary)
+        pieces = list(tokenizer.get_vocab())
+        # The sample has not so many words as the whole.
+        pieces += [f"{number}" * 2 for number in range(len(pieces), config.vocabulary.size)]
+        parts = Parts.of(pieces)
+        noise = np.random.default_rng(config.seed).normal(size=(len(parts.owners), max(config.dims)))
+        return TokenTable(parts, noise.astype(np.float32)), tokenizer, {}
+    assert config.model is not None
+    wanted = config.model.tokenizer
+    learned = not config.model.folder and not (wanted and wanted.folder)
+    settings = config.model
+    if learned:
+        wanted = wanted or TokenizerConfig()
+        settings = replace(settings, tokenizer=replace(wanted, smallest_count=1))
+    model = open_start(settings, _texts(config, found), seed=config.seed)
+    check_model(config, model)
+    embedder = model.embedder
+    if learned:  # The sample has not so many pieces as the whole.
+        assert settings.tokenizer is not None
+        shape = encoder_config(settings, settings.tokenizer.pieces, 0, model.max_tokens)
+        embedder.encoder = new_encoder(shape, torch.Generator())
+        embedder.encoder.set_dropout(settings.dropout, settings.attention_dropout)
+    embedder.encoder.checkpointing = config.checkpointing
+    frame = BatchTokenizer(model.tokenizer).frame(model.max_tokens)
+    learner = TransformerLearner(
+        embedder.to(device), frame, config.token_budget, PRECISIONS[config.precision]
+    )
+    return learner, model.tokenizer, model.prompts
+
+
+def _texts(config: TrainConfig, found: Sequence[Surveyed]) -> Iterator[str]:
+    for each in found:
+        for pair in each.sample:
+            yield pair.text_a
+            yield pair.text_b
+    for path in config.documents:
+        yield from islice(read_texts(Path(path)), _DOCUMENTS)
+
+
+def _spelled_out(
+    config: TrainConfig, sources: Sequence[Source], prompts: Mapping[str, str], rows: Mapping[Group, int]
+) -> Course:
+    """The course with every task, those made from the data drawn in proportion to all of its rows."""
+    course = routed(config, sources, prompts)
+    stages = []
+    for stage, given in zip(course.stages, config.stages, strict=True):
+        if given.tasks:
+            stages.append(stage)
+            continue
+        tasks = []
+        for task in stage.tasks:
+            own = [source for source in sources if fits(task, source)]
+            of_sample, of_all = (
+                sum(count**config.exponent for count in counts)
+                for counts in (map(len, own), (rows[each.name, each.kind] for each in own))
+            )
+            tasks.append(replace(task, share=task.share * of_all / of_sample))
+        stages.append(replace(stage, tasks=tuple(tasks)))
+    return replace(course, stages=tuple(stages))

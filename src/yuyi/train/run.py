@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 
 from yuyi.artifacts import publish_folder
-from yuyi.errors import RecipeError
+from yuyi.errors import InputError, RecipeError
 from yuyi.extras import EXTRAS
 from yuyi.text.tokenizer import BatchTokenizer
 from yuyi.train.checks import check_data, check_model
@@ -98,6 +98,10 @@ def run_training(
             if run.model.exists():
                 return run.model
         if config.vocabulary is not None:
+            if world.size > 1:
+                raise InputError(
+                    f"WORLD_SIZE is {world.size}: a token table is trained by one process. Start without torchrun."
+                )
             assert write_table is not None
             _train_table(config, run, shown, facts, write_table)
             return run.model
@@ -120,10 +124,11 @@ def choose_device(config: TrainConfig) -> torch.device:
     Raises:
         RecipeError: there is no such device, or it does not compute in the precision that is asked for.
     """
-    if config.device == "cuda" and not torch.cuda.is_available():
+    there = torch.cuda.is_available()
+    if config.device == "cuda" and not there:
         raise RecipeError("device: cuda, and torch sees no GPU here. Choose cpu or auto.")
-    wanted = "cuda" if torch.cuda.is_available() else "cpu"
-    device = torch.device(wanted if config.device == "auto" and config.model else config.device)
+    on_gpu = there and config.device != "cpu" and config.model is not None
+    device = torch.device("cuda" if on_gpu else "cpu")
     if device.type == "cpu" and config.precision == "float16":
         raise RecipeError(
             "precision: float16 is for GPUs, and there is none here. Choose bfloat16 or float32."
@@ -163,7 +168,11 @@ class _Run:
             self._folder.make()
             save_model(self._folder.start, model)
         self._world.wait()
-        start = ModelConfig(folder=str(self._folder.start), dropout=config.model.dropout)
+        start = ModelConfig(
+            folder=str(self._folder.start),
+            dropout=config.model.dropout,
+            attention_dropout=config.model.attention_dropout,
+        )
         model = open_start(start)
         config = replace(config, dims=config.dims or {model.embedder.dim: 1.0})
         model.embedder.encoder.checkpointing = config.checkpointing

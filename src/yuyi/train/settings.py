@@ -202,6 +202,8 @@ class TrainConfig(Course):
         if self.vocabulary is not None:
             if not self.dims:
                 raise RecipeError("dims: empty. A token table needs at least one; write, say, dims: {256: 1}")
+            if self.device == "cuda":
+                raise RecipeError("device: cuda; a token table is trained on the processor. Leave it out.")
             if self.precision != "float32":
                 raise RecipeError(
                     f"precision: {self.precision}; a token table is trained in float32. Leave it out."
