@@ -232,6 +232,17 @@ def test_the_files_of_the_folder(tmp_path: Path) -> None:
         assert alone.encode(text).ids == model.tokenizer.encode(text).ids
 
 
+def test_how_the_tokenizer_was_used_last_is_not_written(tmp_path: Path) -> None:
+    model = open_start(ModelConfig(folder=str(TINY / "roberta")))
+    save_model(tmp_path / "model", model)
+    before = _files(tmp_path / "model")
+    model.tokenizer.enable_truncation(9)
+    model.tokenizer.enable_padding(length=9)
+    save_model(tmp_path / "model", model)
+    assert _files(tmp_path / "model") == before
+    assert len(model.tokenizer.encode("a").ids) == 9
+
+
 def test_the_card_says_what_it_is_told(tmp_path: Path) -> None:
     model = open_start(ModelConfig(folder=str(TINY / "bert-zh")))
     told = {"license": "apache-2.0", "language": ["zh", "en"], "base_model": 'a "quoted": name'}

@@ -137,7 +137,9 @@ def _write_transformer(folder: Path, model: TextModel, dims: Sequence[int], dtyp
 
 def _write_tokenizer(folder: Path, model: TextModel) -> None:
     tokenizer = model.tokenizer
-    (folder / "tokenizer.json").write_text(tokenizer.to_str(pretty=True), encoding="utf-8")
+    # How long texts are cut or padded is for whoever opens it to say.
+    whole = {**json.loads(tokenizer.to_str()), "truncation": None, "padding": None}
+    _write(folder / "tokenizer.json", whole)
     _write(folder / "special_tokens_map.json", model.specials)
     settings: dict[str, Any] = {
         "tokenizer_class": "PreTrainedTokenizerFast",
