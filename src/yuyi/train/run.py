@@ -100,7 +100,8 @@ def run_training(
         if config.vocabulary is not None:
             if world.size > 1:
                 raise InputError(
-                    f"WORLD_SIZE is {world.size}: a token table is trained by one process. Start without torchrun."
+                    f"WORLD_SIZE is {world.size}: a token table is trained by one process. Start without "
+                    "torchrun."
                 )
             assert write_table is not None
             _train_table(config, run, shown, facts, write_table)
