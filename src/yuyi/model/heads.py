@@ -52,6 +52,12 @@ class DenseHead(nn.Sequential):
         self.out_features = out_features
         self.activation = activation
 
+    def forward(self, vectors: Tensor) -> Tensor:
+        """(rows, out_features) from (rows, in_features), in float32 inside autocast too."""
+        with torch.autocast(vectors.device.type, enabled=False):
+            out: Tensor = self[1](self.linear(vectors))
+        return out
+
     @property
     def linear(self) -> nn.Linear:
         """The layer that holds the weights."""
