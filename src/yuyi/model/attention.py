@@ -90,8 +90,10 @@ def attention(
         return mixed
     # Split, not sliced: the gradient of a slice is as large as all texts together, that of a split is not.
     sizes = [run.rows * run.length for run in spans.runs]
-    texts = zip(*(x.split_with_sizes(sizes) for x in (q, k, v)), spans.runs, strict=True)
-    parts = [_attend_run(*qkv, run, window, dropout) for *qkv, run in texts]
+    queries, keys, values = (x.split_with_sizes(sizes) for x in (q, k, v))
+    parts = [
+        _attend_run(queries[i], keys[i], values[i], run, window, dropout) for i, run in enumerate(spans.runs)
+    ]
     return torch.cat(parts) if len(parts) != 1 else parts[0]
 
 

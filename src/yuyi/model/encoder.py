@@ -98,7 +98,8 @@ class TransformerEncoder(nn.Module):
             host_offsets, _BLOCK_TOKENS * max(2, torch.get_num_threads()) if on_cpu else len(ids)
         )
         sizes = np.diff(host_offsets[bounds]).tolist()
-        states, places = self.embeddings(ids, positions).split_with_sizes(sizes), positions.split(sizes)
+        states = self.embeddings(ids, positions).split_with_sizes(sizes)
+        places = positions.split_with_sizes(sizes)
         parts = [
             self._through_layers(states[block], places[block], find_spans(offsets[first : last + 1]))
             for block, (first, last) in enumerate(pairwise(bounds))
