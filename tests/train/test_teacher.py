@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,16 +9,11 @@ import pytest
 
 import yuyi
 from yuyi.encode.static_folder import read_static, save_sentence_transformers
-from yuyi.errors import RecipeError
+from yuyi.errors import InputError, RecipeError, YuyiWarning
 from yuyi.records import Pair
-from yuyi.train.teacher import (
-    TeacherConfig,
-    embed_with_teacher,
-    teacher_folder,
-    teacher_texts,
-    teacher_words,
-    translations,
-)
+from yuyi.train.asked import open_asked
+from yuyi.train.teacher import TeacherConfig, teacher_folder, teacher_texts, teacher_words, translations
+from yuyi.train.teacher_vectors import embed_with_teacher, read_vectors, teacher_vectors
 
 TINY = Path(__file__).parent.parent / "tiny" / "static"
 PAIRS = [
@@ -71,14 +67,96 @@ def test_vectors_keep_their_cosines_on_fewer_axes(folder: Path) -> None:
     whole = embed_with_teacher(folder, texts, 32, done.append)
     assert done == [100]
     expected = yuyi.load(TINY).encode(texts)
-    np.testing.assert_allclose(
-        whole @ whole.T, expected @ expected.T, atol=0.03
-    )  # The teacher runs in bfloat16.
+    np.testing.assert_allclose(whole @ whole.T, expected @ expected.T, atol=1e-5)
     assert not whole[3].any()
     cut = embed_with_teacher(folder, texts, 4)
     assert (cut.shape, cut.dtype) == ((100, 4), np.float32)
     # Four different texts lie in four dimensions: the leading axes hold them.
-    np.testing.assert_allclose(cut @ cut.T, expected @ expected.T, atol=0.03)
+    np.testing.assert_allclose(cut @ cut.T, expected @ expected.T, atol=1e-5)
+
+
+TEXTS = ["护照挂失怎么补办？", "renew my passport", "向量", "", "a walk in the park " * 40]
+
+
+@pytest.mark.parametrize("name", ["bert-zh", "bert-dense", "modernbert", "roberta", "gte-new", "xlm-roberta"])
+def test_a_transformer_is_asked_as_it_is_served(name: str) -> None:
+    with pytest.warns(YuyiWarning, match="1 of 5 texts was cut"):
+        expected = yuyi.load(TINY.parent / name).encode(TEXTS)
+    np.testing.assert_allclose(open_asked(TINY.parent / name).vectors(TEXTS), expected, atol=1e-5)
+
+
+def test_prompts_of_a_teacher() -> None:
+    served, plain = yuyi.load(TINY.parent / "bert-zh"), open_asked(TINY.parent / "bert-zh").vectors(TEXTS[:4])
+    found = open_asked(TINY.parent / "bert-zh", prompt="query").vectors(TEXTS[:4])
+    np.testing.assert_allclose(found, served.encode(TEXTS[:4], prompt_name="query"), atol=1e-5)
+    assert not np.allclose(found, plain, atol=1e-3)
+    with pytest.raises(InputError, match="no prompt of this name"):
+        open_asked(TINY.parent / "bert-zh", prompt="frage")
+
+
+def test_a_token_table_of_yuyi_is_asked_too(folder: Path) -> None:
+    np.testing.assert_allclose(open_asked(TINY).vectors(TEXTS), open_asked(folder).vectors(TEXTS), atol=1e-5)
+
+
+def test_vectors_are_computed_once_and_mapped(tmp_path: Path) -> None:
+    config = TeacherConfig(folder=str(TINY.parent / "bert-zh"), languages=("zh", "en"), words=False)
+    done: list[int] = []
+    texts, vectors = teacher_vectors(config, lambda: PAIRS, tmp_path, on_done=done.append)
+    assert isinstance(vectors, np.memmap)
+    assert (len(vectors), done) == (len(texts), [len(texts)])
+    own = open_asked(TINY.parent / "bert-zh").vectors(texts)
+    np.testing.assert_allclose(vectors @ vectors.T, own @ own.T, atol=1e-5)
+    again = teacher_vectors(config, lambda: PAIRS, tmp_path, on_done=done.append)
+    assert len(done) == 1
+    assert again[1].tobytes() == vectors.tobytes()
+    # Other texts, another width, the teacher's own space: other files.
+    short, cut = teacher_vectors(replace(config, languages=("zh",)), lambda: PAIRS, tmp_path, 4)
+    assert cut.shape == (len(short), 4)
+    _, kept = teacher_vectors(replace(config, turn=False), lambda: PAIRS, tmp_path, 4)
+    np.testing.assert_allclose(kept, own, atol=1e-6)
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_translations_and_words_of_a_teacher(folder: Path, tmp_path: Path) -> None:
+    config = TeacherConfig(folder=str(folder), translations=True)
+    texts, vectors = teacher_vectors(config, lambda: PAIRS, tmp_path)
+    assert texts[-1] == "护照"
+    np.testing.assert_array_equal(vectors[-1], vectors[texts.index("renew my passport")])
+    assert "the" in texts
+
+
+def test_vectors_from_a_file(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    given = np.random.default_rng(0).normal(size=(len(TEXTS), 6)).astype(np.float32)
+    pq.write_table(pa.table({"text": TEXTS, "embedding": given.tolist()}), tmp_path / "said.parquet")
+    np.save(tmp_path / "said.npy", given)
+    (tmp_path / "said.txt").write_text("\n".join(TEXTS) + "\n", encoding="utf-8")
+    unit = given / np.linalg.norm(given, axis=1, keepdims=True)
+    for name in ("said.parquet", "said.npy"):
+        config = TeacherConfig(vectors=str(tmp_path / name), turn=False)
+        texts, vectors = teacher_vectors(config, list, tmp_path)
+        assert texts == TEXTS
+        np.testing.assert_allclose(vectors, unit, atol=1e-6)
+    turned = teacher_vectors(replace(config, turn=True), list, tmp_path, 6)[1]
+    np.testing.assert_allclose(turned @ turned.T, unit @ unit.T, atol=1e-5)
+
+
+def test_a_file_of_vectors_that_cannot_be_used(tmp_path: Path) -> None:
+    np.save(tmp_path / "said.npy", np.zeros((3, 4), dtype=np.float32))
+    with pytest.raises(
+        InputError, match=r"said\.npy: cannot be read as vectors with their texts in said\.txt"
+    ):
+        read_vectors(tmp_path / "said.npy")
+    (tmp_path / "said.txt").write_text("一\n二\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"has the shape \(3, 4\), and said\.txt has 2 lines"):
+        read_vectors(tmp_path / "said.npy")
+    with pytest.raises(InputError, match=r"no text of the data is in one of them"):
+        teacher_vectors(
+            TeacherConfig(folder=str(TINY), languages=("fr",), words=False), lambda: PAIRS, tmp_path
+        )
+    assert {path.name for path in tmp_path.iterdir()} == {"said.npy", "said.txt"}
 
 
 def test_words_in_the_order_of_the_vocabulary(folder: Path, tmp_path: Path) -> None:

@@ -123,7 +123,7 @@ def run_recipe(
             digests["teacher weights"],
             asdict(recipe.teacher),
             max(recipe.table.dims),
-            hash_code("train/teacher.py"),
+            hash_code("train/asked.py", "train/teacher.py", "train/teacher_vectors.py"),
         ]
         digests["teacher"] = ledger.stage("teacher", key, run.teacher, lambda: _make_teacher(run))
     key = [digests, asdict(recipe.table), hash_code("train")]
@@ -198,7 +198,8 @@ def _teacher_folder(recipe: Recipe) -> Path:
 
 
 def _make_teacher(run: Run) -> None:
-    from yuyi.train.teacher import embed_with_teacher, teacher_texts, teacher_words, translations
+    from yuyi.train.teacher import teacher_texts, teacher_words, translations
+    from yuyi.train.teacher_vectors import embed_with_teacher
 
     config = run.recipe.teacher
     assert config is not None

@@ -6,21 +6,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from yuyi.artifacts import hash_file, hash_json, publish_file
-from yuyi.errors import InputError, RecipeError
+from yuyi.artifacts import hash_file, hash_json
+from yuyi.errors import RecipeError
 from yuyi.train.continual import replayed, with_replay
 from yuyi.train.corpus import Corpus, CorpusConfig, open_corpus, teacher_source
 from yuyi.train.passages import read_passages
 from yuyi.train.probe import Probe
 from yuyi.train.routes import routed
 from yuyi.train.survey import read_entries
-from yuyi.train.teacher import embed_with_teacher, teacher_folder, teacher_texts
+from yuyi.train.teacher_vectors import teacher_vectors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from yuyi.text.overflow import Frame
@@ -137,22 +136,9 @@ class Materials:
         config = self._config.teacher
         if config is None:
             raise RecipeError("align: there is no teacher to follow. Name one, or drop the task.")
-        texts = teacher_texts(read_entries(self._config), config)
-        if not texts:
-            raise InputError(
-                f"teacher.languages: {', '.join(config.languages)}; no text of the data is in one of them. "
-                "Name those of the data."
-            )
-        source = teacher_source(texts, self._model.tokenizer, self._config.longest)
-        stored = self._folder.path / "teacher.npy"
-        if not stored.exists():
-            vectors = embed_with_teacher(teacher_folder(config), texts)
-            with publish_file(stored) as temporary:
-                np.save(temporary, vectors)
-        vectors = np.load(stored, mmap_mode="r")
         own = self._model.embedder.dim
         projected = any(task.projection for _, _, task in self._config.tasks() if task.objective == "align")
-        if vectors.shape[1] > own and not projected:
-            vectors = np.array(vectors[:, :own])
-            vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.finfo(np.float32).tiny)
-        return source, vectors
+        texts, vectors = teacher_vectors(
+            config, lambda: read_entries(self._config), self._folder.path, None if projected else own
+        )
+        return teacher_source(texts, self._model.tokenizer, self._config.longest), vectors

@@ -1,13 +1,11 @@
-"""What a sentence encoder says of the English texts, as targets for a token table.
+"""Who teaches, and what the teacher is asked.
 
-The teacher is any sentence-transformers folder or installed package that holds one. Its vectors are rotated
-onto their principal axes, so that their leading values carry most and a Matryoshka cut of them still means
-something.
+The teacher is any model folder that yuyi opens, an installed package that holds one, or a file of vectors.
+What it answers is computed in `yuyi.train.teacher_vectors`.
 """
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,17 +17,14 @@ from tokenizers import Tokenizer
 
 from yuyi.config import REFUSE_UNKNOWN
 from yuyi.errors import RecipeError
-from yuyi.extras import require
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-
-    from numpy.typing import NDArray
+    from collections.abc import Iterable, Sequence
 
     from yuyi.records import Pair
 
-_BLOCK = 8_192
-_BATCH = 64
+# One of these is in every model folder.
+_MODEL_FILES = ("modules.json", "config.json", "yuyi.json")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +33,8 @@ class TeacherConfig:
 
     Attributes:
         package: an installed Python package with the model in its folder `model`; or
-        folder: a model folder. One of the two.
+        folder: a model folder; or
+        vectors: a file of texts and vectors, as `yuyi embed` writes it. One of the three.
         origin: where it comes from, for the card.
         licence: as its origin states it.
         languages: it is asked about texts of pairs in these languages.
@@ -46,12 +42,16 @@ class TeacherConfig:
         characters: a text is cut to this many, for teacher and student alike.
         words: also ask about the words of its own vocabulary.
         translations: also give a text's vector to its translation, where a pair holds both.
+        prompt: name of the teacher's prompt that stands before each text; empty for its default.
+        turn: whether its vectors are rotated onto their principal axes, as a student with fewer dimensions
+            or with Matryoshka cuts needs; false where the student is to live in the teacher's own space.
     """
 
     __pydantic_config__: ClassVar = REFUSE_UNKNOWN
 
     package: str = ""
     folder: str = ""
+    vectors: str = ""
     origin: str = "not stated"
     licence: str = "not stated"
     languages: tuple[str, ...] = ("en",)
@@ -59,6 +59,8 @@ class TeacherConfig:
     characters: PositiveInt = 300
     words: bool = True
     translations: bool = False
+    prompt: str = ""
+    turn: bool = True
 
 
 def teacher_folder(config: TeacherConfig) -> Path:
@@ -75,9 +77,9 @@ def teacher_folder(config: TeacherConfig) -> Path:
             )
         return Path(spec.origin).parent / "model"
     folder = Path(config.folder)
-    if not (folder / "modules.json").is_file():
+    if not any((folder / name).is_file() for name in _MODEL_FILES):
         raise RecipeError(
-            f"teacher.folder {folder}: holds no modules.json. Give a folder of sentence-transformers."
+            f"teacher.folder {folder}: holds none of {', '.join(_MODEL_FILES)}. Give a model folder."
         )
     return folder
 
@@ -128,53 +130,6 @@ def translations(
                 translated.append(pair.text_b)
                 originals.append(place)
     return translated, originals
-
-
-def embed_with_teacher(
-    folder: Path,
-    texts: Sequence[str],
-    dim: int | None = None,
-    on_done: Callable[[int], None] = lambda count: None,
-) -> NDArray[np.float32]:
-    """(texts, dim) float32 of unit length: the teacher's vectors on their principal axes, cut to `dim`.
-
-    The axes are those of the uncentred second moment: a rotation and a cut, so cosines survive.
-
-    Raises:
-        RecipeError: the teacher's vectors are shorter than `dim`.
-        MissingExtra: sentence-transformers is not installed.
-    """
-    require("distill")
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    import torch
-    from sentence_transformers import SentenceTransformer
-
-    model = SentenceTransformer(str(folder), device="cpu", model_kwargs={"dtype": torch.bfloat16})
-    if dim is not None and model.get_embedding_dimension() < dim:
-        raise RecipeError(
-            f"table.dims {dim}: more than the {model.get_embedding_dimension()} of the teacher {folder}. "
-            "Lower them, or choose another teacher."
-        )
-    # Short texts next to short ones: little is padded.
-    order = np.argsort([len(text) for text in texts], kind="stable")
-    vectors = np.zeros((len(texts), model.get_embedding_dimension()), dtype=np.float32)
-    for start in range(0, len(texts), _BLOCK):
-        block = order[start : start + _BLOCK]
-        vectors[block] = model.encode(
-            [texts[row] for row in block], batch_size=_BATCH, show_progress_bar=False
-        )
-        on_done(len(block))
-    vectors = _unit(vectors)
-    _, axes = np.linalg.eigh(vectors.T @ vectors)
-    turned: NDArray[np.float32] = vectors @ axes[:, ::-1][:, :dim]
-    return _unit(turned)
-
-
-def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Each row scaled to unit length; a text that says nothing to the teacher stays zero."""
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    unit: NDArray[np.float32] = vectors / np.maximum(norms, np.finfo(np.float32).tiny)
-    return unit
 
 
 def _cut(text: str, characters: int) -> str:
