@@ -54,7 +54,6 @@ def test_an_unknown_key_is_named(workplace: Workplace, path: str) -> None:
         ("table.stages.0.learning_rate", -0.1),
         ("table.stages.0.final_rate", 1.5),
         ("table.stages.0.warmup", -1),
-        ("table.stages.0.tasks", []),
         ("table.stages.0.tasks.0.batch", 0),
         ("table.stages.0.tasks.0.share", 0),
         ("table.stages.0.tasks.0.temperature", 0),

@@ -104,7 +104,7 @@ def _stage_line(stage: Stage) -> str:
     total = sum(task.share for task in stage.tasks)
     tasks = ", ".join(f"{task.objective} {100 * task.share / total:.0f} %" for task in stage.tasks)
     rate = f"Adam at {stage.learning_rate} falling linearly"
-    return f"- {stage.name}: {stage.steps:,} steps, {rate}; batches: {tasks}."
+    return f"- {stage.name}: {stage.steps:,} steps, {rate}; batches: {tasks or 'as the data has them'}."
 
 
 def _data(recipe: Recipe, pairs: Mapping[str, Any]) -> str:

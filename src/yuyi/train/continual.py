@@ -18,13 +18,11 @@ import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import torch
-
 from yuyi.errors import RecipeError
-from yuyi.text.plan import plan, select
 from yuyi.train.averaging import mean, put
 from yuyi.train.distributed import ALONE
 from yuyi.train.gradcache import join
+from yuyi.train.probe import embed_all
 from yuyi.train.routes import made_tasks, routed
 
 if TYPE_CHECKING:
@@ -39,6 +37,8 @@ if TYPE_CHECKING:
     from yuyi.types import TokenBatch
 
 _REPLAYED = "replayed: "
+# Objectives that draw from pairs; the others have sources of their own.
+_OF_PAIRS = ("contrast", "judged", "labels", "distil")
 
 
 class Previous:
@@ -50,16 +50,7 @@ class Previous:
 
     def __call__(self, columns: Sequence[TokenBatch], world: World = ALONE) -> Tensor:
         """(texts, dim), the embeddings of the texts of all columns one after another, without gradient."""
-        texts = join(columns)
-        vectors = self._model.zeros(len(texts))
-        tokens = int(texts.offsets[-1])
-        chunks = plan(texts.lengths, self._model.token_budget or max(1, tokens))
-        with self._model.resting():
-            for number in range(world.rank, len(chunks), world.size):
-                part = self._model.embed(select(texts, chunks[number]))
-                vectors[torch.from_numpy(chunks[number])] = part.to(vectors.dtype)
-        world.sum_(vectors)
-        return vectors
+        return embed_all(self._model, join(columns), world)
 
     def merge_into(self, learner: Learner, share: float) -> None:
         """Put the mean of the previous weights and the learner's into `learner`; `share` is the previous'."""
@@ -117,7 +108,10 @@ def _stage_with_replay(
     exponent: float,
 ) -> Stage:
     names = tuple(sorted({source.name for source in new}))
-    own = tuple(task if task.sources else replace(task, sources=names) for task in stage.tasks)
+    own = tuple(
+        replace(task, sources=names) if task.objective in _OF_PAIRS and not task.sources else task
+        for task in stage.tasks
+    )
     if not settings.replay:
         return replace(stage, tasks=own)
     again = made_tasks(old, {}, prompts, exponent)

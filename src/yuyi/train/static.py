@@ -9,6 +9,7 @@ import numpy as np
 from yuyi.text.tokenizer import SEPARATOR
 from yuyi.train.corpus import read_sources, teacher_source
 from yuyi.train.loop import Trainer
+from yuyi.train.routes import routed
 from yuyi.train.table import Parts, TokenTable, is_chinese_word
 from yuyi.train.tasks import EmbeddingRunner
 from yuyi.train.vocabulary import UNKNOWN
@@ -65,6 +66,7 @@ def train_table(
         _start_from_words(start, pieces, texts, vectors)
         sources.append(teacher_source(texts, tokenizer, config.longest))
     learner = TokenTable(parts, start)
+    config = routed(config, sources)
 
     def open_task(task: Task, seed: Sequence[int]) -> EmbeddingRunner:
         return EmbeddingRunner(task, learner, sources, config.dims, config.exponent, seed, vectors)
