@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from yuyi.errors import RecipeError
-from yuyi.train.routes import fits
+from yuyi.train.routes import check, fits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +27,10 @@ def check_data(where: str, task: Task, sources: Sequence[Source]) -> None:
     Raises:
         RecipeError: it names a source or kind that there is not, finds nothing that fits, or wants negatives
             that no row brings.
+        InputError: the labels of a source make no sense.
     """
+    for each in sources:
+        check(each)
     names, kinds = {each.name for each in sources}, {each.kind for each in sources}
     for key, asked, there in (
         ("sources", task.sources, names),

@@ -1,0 +1,268 @@
+"""From a settings file to a saved model: what a run leaves, how it goes on, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+
+import yuyi
+from yuyi.artifacts import hash_file
+from yuyi.errors import InputError, ModelError, RecipeError
+from yuyi.records import Pair, write_pairs
+from yuyi.train.run import run_training
+from yuyi.train.run_folder import RunFolder, run_facts
+from yuyi.train.settings import read_train_config
+
+from .settings_files import TINY, put, settings, table_settings, write
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from yuyi.train.monitor import Entry
+
+TEXTS = ["护照 办理 7？", "kettle descale 3", "图书馆 12 续借 借书证。"]
+
+
+class Stopped(Exception):
+    """The run is stopped as by Ctrl-C."""
+
+
+class Heard:
+    """Keeps what a run tells; stops it at a step, if asked to."""
+
+    def __init__(self, stop_at: int | None = None) -> None:
+        self.lines: list[str] = []
+        self.entries: list[Entry] = []
+        self._stop_at = stop_at
+
+    def say(self, line: str) -> None:
+        self.lines.append(line)
+
+    def log(self, entry: Entry) -> None:
+        self.entries.append(entry)
+        if entry["at"] == self._stop_at:
+            raise Stopped
+
+
+def run(file: Path, out: str = "out", heard: Heard | None = None, **options: Any) -> Path:
+    return run_training(read_train_config(file), file.parent / out, heard or Heard(), **options)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Heard]:
+    """A run from scratch through two stages."""
+    folder, heard = tmp_path_factory.mktemp("run"), Heard()
+    run(write(folder), heard=heard)
+    return folder / "out", heard
+
+
+def test_a_run_leaves_model_log_curves_and_checkpoints(finished: tuple[Path, Heard]) -> None:
+    folder, heard = finished
+    lines = [json.loads(line) for line in (folder / "training.jsonl").read_text("utf-8").splitlines()]
+    assert [(line["stage"], line["step"]) for line in lines] == [
+        ("words", 4), ("words", 6), ("pairs", 4), ("pairs", 6), ("pairs", 8), ("pairs", 12)
+    ]  # fmt: skip
+    assert lines == heard.entries
+    assert {"score", "manual/mrr", "judged/spearman"} <= lines[3]["probe"].keys()
+    assert sorted(path.name for path in (folder / "checkpoints").iterdir()) == ["step-1-12", "step-1-8"]
+    assert (folder / "curves.png").stat().st_size > 10_000
+    encoder = yuyi.load(folder / "tiny")
+    assert (encoder.dims, encoder.prompts["query"], encoder.max_tokens) == ((32, 16), "问：", 48)
+
+
+def test_the_card_says_how_the_model_was_made(finished: tuple[Path, Heard]) -> None:
+    card = (finished[0] / "tiny" / "README.md").read_text("utf-8")
+    assert 'license: "apache-2.0"' in card
+    assert 'language: ["zh", "en"]' in card
+    assert "- words: 6 steps at 0.002; mlm 100 % (batch 8)" in card
+    assert "- pairs: 12 steps at 0.002; contrast 50 % (batch 24), judged 50 % (batch 16)" in card
+    assert re.search(r"\| manual \| qa \| \d+ \|", card)
+
+
+def test_sentence_transformers_gives_equal_vectors(finished: tuple[Path, Heard]) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    folder = finished[0] / "tiny"
+    theirs = SentenceTransformer(str(folder), device="cpu").encode(TEXTS, prompt_name="query")
+    ours = yuyi.load(folder, dtype="float32").encode(TEXTS, prompt_name="query")
+    np.testing.assert_allclose(ours, theirs, atol=1e-6)
+
+
+def test_training_moved_the_model(finished: tuple[Path, Heard]) -> None:
+    folder, heard = finished
+    start, end = (yuyi.load(folder / name).encode(TEXTS) for name in ("start", "tiny"))
+    assert float(np.abs(start - end).max()) > 0.01
+    losses = [entry["loss"]["contrast"] for entry in heard.entries if "contrast" in entry["loss"]]
+    assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize("at", [4, 10])
+def test_a_stopped_run_goes_on_to_the_same_bytes(
+    finished: tuple[Path, Heard], tmp_path: Path, at: int
+) -> None:
+    file = write(tmp_path)
+    with pytest.raises(Stopped):
+        run(file, heard=Heard(at))
+    assert not (tmp_path / "out" / "tiny").exists()
+    with pytest.raises(InputError, match=r"an unfinished run is there. Go on with it by --resume"):
+        run(file)
+    model = run(file, resume=True)
+    assert hash_file(model / "model.safetensors") == hash_file(finished[0] / "tiny" / "model.safetensors")
+    lines = (tmp_path / "out" / "training.jsonl").read_text("utf-8").splitlines()
+    assert [json.loads(line)["loss"] for line in lines] == [entry["loss"] for entry in finished[1].entries]
+
+
+def test_a_finished_run_is_not_trained_again(finished: tuple[Path, Heard], tmp_path: Path) -> None:
+    folder = finished[0]
+    file = write(tmp_path)
+    config = read_train_config(file)
+    with pytest.raises(InputError, match=r"this run is finished; its model is .*tiny. Choose another place"):
+        run_training(config, folder, Heard())
+    heard = Heard()
+    assert run_training(config, folder, heard, resume=True) == folder / "tiny"
+    assert heard.entries == []
+    with pytest.raises(InputError, match=r"no run to go on with is there. Leave out --resume"):
+        run_training(config, tmp_path / "nothing", Heard(), resume=True)
+
+
+def test_another_run_is_not_gone_on_with(finished: tuple[Path, Heard], tmp_path: Path) -> None:
+    config = read_train_config(write(tmp_path), {"stages.1.learning_rate": 0.5})
+    with pytest.raises(RecipeError, match=r"saved with stages.1.learning_rate 0.002, and now it is 0.5"):
+        run_training(config, finished[0], Heard(), resume=True)
+    config = read_train_config(write(tmp_path))
+    with pytest.raises(RecipeError, match="saved with world size 1, and now it is 2"):
+        RunFolder(finished[0], "tiny").compare(run_facts(config, 2))
+    # What changes nothing may be changed.
+    config = read_train_config(write(tmp_path), {"checkpoint.keep": 9, "log.every": 1})
+    RunFolder(finished[0], "tiny").compare(run_facts(config, 1))
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("stages.1.tasks.0.kinds", ["qua"], "tasks.0.kinds: qua is not in the data. .* paraphrase, qa"),
+        ("stages.1.tasks.0.sources", ["manuel"], "stages.1.tasks.0.sources: manuel .* judged, manual"),
+        ("stages.1.tasks.1.emphasis", {"x": 2}, "stages.1.tasks.1.emphasis: x is not in the data"),
+        ("stages.1.tasks.1", {"objective": "labels"}, "stages.1.tasks.1.objective: no rows are for labels"),
+        ("stages.1.tasks.0.query_prompt", "frage", "query_prompt: 'frage' is no prompt of the model"),
+        ("stages.1.tasks.0.query_prompt", {"zh": "query"}, "en"),
+        ("dims", {64: 1, 16: 1}, "dims: 64, and the model gives 32 dimensions"),
+        ("passages", {"longest": 3, "shortest": 2}, "passages: rows of 2 to 3 tokens"),
+        ("model", {"folder": "nowhere"}, "nowhere"),
+        ("data.0.path", "gone.parquet", "gone.parquet: no such file"),
+        ("documents.0", "gone.parquet", "gone.parquet: no such file"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_refused_and_leaves_nothing(
+    tmp_path: Path, path: str, value: Any, message: str
+) -> None:
+    file = write(tmp_path, put(settings(), path, value))
+    with pytest.raises((RecipeError, InputError, ModelError), match=message):
+        run(file)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([], "holds no rows"),
+        ([Pair("one", "qa", "护照？", "办理。", None, "zh")], "no 2 rows of one collection and kind"),
+        ([Pair("bad", "qa", "护照？", "", None, "zh")] * 9, "its text_b is ''"),
+        ([Pair("bad", "nli", "护照", "水壶", 7.0, "zh")] * 9, "label 7"),
+        (
+            [Pair("some", "qa", f"护照{i}", "水壶", None, "zh") for i in range(40)],
+            "no row of some brings any",
+        ),
+    ],
+)
+def test_data_that_cannot_be_learned_from_is_refused(tmp_path: Path, rows: list[Pair], message: str) -> None:
+    tree = put(settings(), "stages.0.tasks", [{"objective": "contrast", "batch": 8, "negatives": 4}])
+    if rows and rows[0].kind == "nli":
+        put(tree, "stages.0.tasks.0", {"objective": "judged", "batch": 8})
+    tree["stages"] = tree["stages"][:1]
+    file = write(tmp_path, tree)
+    write_pairs(tmp_path / "pairs.parquet", rows)
+    with pytest.raises((RecipeError, InputError), match=message):
+        run(file)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_token_table_comes_out_of_the_same_command(tmp_path: Path) -> None:
+    file = write(tmp_path, table_settings())
+
+    def write_table(folder: Path, tokenizer: Any, table: Any) -> None:
+        (folder / "rows.npy").touch()
+        assert table.shape == (tokenizer.get_vocab_size(), 32)
+        assert np.isfinite(table).all()
+
+    heard = Heard()
+    assert run(file, heard=heard, write_table=write_table) == tmp_path / "out" / "tiny"
+    assert (tmp_path / "out" / "tiny" / "rows.npy").is_file()
+    assert heard.entries[-1]["step"] == 30
+
+
+def test_a_teacher_is_followed_and_asked_once(tmp_path: Path) -> None:
+    tree = put(settings(), "teacher", {"folder": str(TINY / "bert-zh"), "languages": ["zh"]})
+    put(tree, "stages", [{"name": "align", "steps": 30, "learning_rate": 0.01, "tasks": []}])
+    put(tree, "stages.0.tasks", [{"objective": "align", "batch": 16}])
+    put(tree, "documents", None)
+    heard = Heard()
+    run(write(tmp_path, tree), heard=heard)
+    losses = [entry["loss"]["align"] for entry in heard.entries]
+    assert losses[-1] < losses[0] - 0.05
+    assert len(list((tmp_path / "out").glob("teacher*.npy"))) == 1
+
+
+def test_a_teacher_of_another_dimension_needs_a_projection(tmp_path: Path) -> None:
+    tree = put(settings(), "teacher", {"folder": str(TINY / "bert-zh"), "languages": ["zh"]})
+    put(tree, "model.hidden", 64)
+    put(tree, "dims", {64: 1})
+    put(tree, "stages", [{"name": "align", "steps": 2, "tasks": [{"objective": "align", "batch": 16}]}])
+    with pytest.raises(RecipeError, match="the teacher's vectors have 32 dimensions and the model's 64"):
+        run(write(tmp_path, tree))
+    put(tree, "stages.0.tasks.0.projection", True)
+    assert run(write(tmp_path, tree), "projected").is_dir()
+
+
+def test_old_pairs_are_replayed_and_the_previous_model_merged(
+    finished: tuple[Path, Heard], tmp_path: Path
+) -> None:
+    previous = finished[0] / "tiny"
+    tree = put(settings(), "model", {"folder": str(previous)})
+    put(tree, "continual", {"previous": str(previous), "merge": 0.5})
+    put(tree, "replay", [{"path": "pairs.parquet"}])
+    put(tree, "data", [{"path": "new.parquet"}])
+    put(tree, "stages", [{"name": "new", "steps": 12, "learning_rate": 0.01, "probe": 12, "tasks": []}])
+    new = [Pair("new", "qa", f"驾照 {i}？", f"车管所 {i} 换领驾照。", None, "zh") for i in range(90)]
+    file = write(tmp_path, tree)
+    write_pairs(tmp_path / "new.parquet", new)
+    heard = Heard()
+    model = run(file, heard=heard)
+    assert {"new/mrr", "replayed: manual/mrr"} <= heard.entries[-1]["probe"].keys()
+    told = (model / "README.md").read_text("utf-8")
+    assert "replayed: manual" in told
+    assert float(np.abs(yuyi.load(model).encode(TEXTS) - yuyi.load(previous).encode(TEXTS)).max()) > 1e-3
+
+
+def test_a_loss_that_is_no_number_ends_the_run_with_its_batch(tmp_path: Path) -> None:
+    tree = put(settings(), "stages.1.learning_rate", 1e30)
+    put(tree, "stages.1.clip", 1e30)
+    with pytest.raises(RecipeError, match=r"Its batch is in .*bad-batch.json; the last good checkpoint is"):
+        run(write(tmp_path, tree))
+    batch = json.loads((tmp_path / "out" / "bad-batch.json").read_text("utf-8"))
+    assert batch["stage"] == "pairs"
+    assert not (tmp_path / "out" / "tiny").exists()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="device: cuda, and torch sees no GPU here"):
+        run(write(tmp_path, put(settings(), "device", "cuda")))
+    tree = put(put(settings(), "device", "auto"), "precision", "float16")
+    with pytest.raises(RecipeError, match="float16 is for GPUs, and there is none here"):
+        run(write(tmp_path, tree))
