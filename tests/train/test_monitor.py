@@ -9,9 +9,9 @@ import pytest
 
 from yuyi import extras
 from yuyi.errors import InputError, MissingExtra
+from yuyi.train.curves import draw_curves
 from yuyi.train.monitor import (
     Journal,
-    draw_curves,
     numbers_of,
     read_journal,
     tell,
@@ -138,7 +138,7 @@ def test_what_is_not_installed_is_named(tmp_path: Path, monkeypatch: pytest.Monk
 def test_curves_are_drawn(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "training.jsonl")
     for at in range(1, 60):
-        journal(entry(at, **({"probe": {"score": at / 60}} if at % 10 == 0 else {})))
+        journal(entry(at, "weak", **({"probe": {"score": at / 60}} if at % 10 == 0 else {})))
     draw_curves(tmp_path / "training.jsonl", tmp_path / "curves.png")
     content = (tmp_path / "curves.png").read_bytes()
     assert content.startswith(b"\x89PNG") and len(content) > 20_000

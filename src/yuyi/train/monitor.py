@@ -1,4 +1,4 @@
-"""Where a run's log lines go: always a file, other places when asked; and its curves at the end.
+"""Where a run's log lines go: always a file, other places when asked.
 
 A log line is a dictionary, as `StageRun.entry` makes it: `stage`, `step` of `of`, the same counted over all
 stages as `at` of `total`, `seconds` since this process began the stage and `seconds_left`, mean `loss` by
@@ -17,14 +17,11 @@ from yuyi.errors import InputError
 from yuyi.extras import require
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     Entry = dict[str, Any]
     Log = Callable[[Entry], None]
-
-_COLOURS = ("#23806a", "#b8612b", "#4a6fa5", "#8a5a9e", "#a3872a", "#667075")
-_INK = "#667075"
 
 
 class Journal:
@@ -150,70 +147,3 @@ def numbers_of(entry: Entry) -> dict[str, float]:
     for group in ("loss", "probe"):
         found |= {f"{group}/{name}": float(value) for name, value in entry.get(group, {}).items()}
     return found
-
-
-def draw_curves(journal: Path, path: Path) -> None:
-    """Write the curves of a journal as PNG: losses, learning rate, gradient, speed, and probes if any.
-
-    Raises:
-        InputError: the journal has no lines of training, or the file cannot be written.
-        MissingExtra: matplotlib is not installed.
-    """
-    require("report")
-    from matplotlib.figure import Figure
-
-    entries = [entry for entry in read_journal(journal) if "at" in entry]
-    if not entries:
-        raise InputError(f"{journal}: no steps were logged. Train first.")
-    panels = {
-        "Loss": _curves(entries, "loss/"),
-        "Probe": _curves(entries, "probe/"),
-        "Learning rate": _curves(entries, "rate"),
-        "Gradient norm": _curves(entries, "norm"),
-        "Tokens per second": _curves(entries, "tokens_per_second"),
-    }
-    drawn = {title: curves for title, curves in panels.items() if curves}
-    figure = Figure(figsize=(11, 2.4 * ((len(drawn) + 1) // 2)), layout="constrained")
-    grid = figure.subplots((len(drawn) + 1) // 2, 2, squeeze=False).ravel()
-    for axes, (title, curves) in zip(grid, drawn.items(), strict=False):
-        _draw(axes, title, curves, entries)
-    for axes in grid[len(drawn) :]:
-        axes.set_visible(False)
-    with publish_file(path) as temporary:
-        figure.savefig(temporary, dpi=150, format="png", metadata={"Software": None})
-
-
-def _curves(entries: Sequence[Entry], wanted: str) -> dict[str, tuple[list[int], list[float]]]:
-    """Steps and values of each number whose name is or begins with `wanted`."""
-    curves: dict[str, tuple[list[int], list[float]]] = {}
-    for entry in entries:
-        for name, value in numbers_of(entry).items():
-            if name.startswith(wanted):
-                steps, values = curves.setdefault(name.removeprefix(wanted), ([], []))
-                steps.append(entry["at"])
-                values.append(value)
-    return curves
-
-
-def _draw(
-    axes: Any, title: str, curves: dict[str, tuple[list[int], list[float]]], entries: Sequence[Entry]
-) -> None:
-    """One panel, with a thin line and the name where a stage begins."""
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color("#d5d9dc")
-    axes.tick_params(colors=_INK, length=0)
-    axes.grid(axis="y", color="#eceeef", linewidth=0.8)
-    axes.set_axisbelow(True)
-    for number, (name, (steps, values)) in enumerate(curves.items()):
-        colour = _COLOURS[number % len(_COLOURS)]
-        marker = "o" if len(steps) < 30 else None
-        axes.plot(steps, values, color=colour, linewidth=1.4, marker=marker, markersize=2.5, label=name)
-    starts = {entry["stage"]: entry["at"] - entry["step"] for entry in reversed(entries)}
-    for start in starts.values():
-        if start:
-            axes.axvline(start, color=_INK, linewidth=0.6, linestyle=":")
-    axes.set_xlim(0, max(entry["at"] for entry in entries))
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-    axes.set_title(title, loc="left", fontweight="bold", fontsize=10)
-    if list(curves) != [""]:
-        axes.legend(frameon=False, fontsize=8, labelcolor=_INK)

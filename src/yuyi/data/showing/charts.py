@@ -10,6 +10,7 @@ from yuyi.artifacts import publish_file
 from yuyi.data.showing.statistics import LENGTH_EDGES, find_statistics
 from yuyi.errors import InputError
 from yuyi.extras import require
+from yuyi.fonts import chart_fonts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,11 +22,6 @@ if TYPE_CHECKING:
 _KEPT, _LOST, _INK = "#23806a", "#d8cfc2", "#667075"
 # Names beyond these many are left to the page.
 _SHOWN = 40
-# The first of these that is installed draws Chinese names.
-_FONTS = (
-    *("Noto Sans CJK SC", "Noto Sans CJK JP", "Source Han Sans SC", "PingFang SC", "Microsoft YaHei"),
-    *("Noto Serif CJK SC", "SimHei", "WenQuanYi Micro Hei", "Arial Unicode MS"),
-)
 
 
 def write_charts(folder: DataFolder, statistics: Statistics | None = None) -> list[Path]:
@@ -93,7 +89,9 @@ def _bars(title: str, numbers: dict[str, tuple[int, int]], names: Sequence[str] 
         axes.annotate(
             f" {all_:,} · {some / max(all_, 1):.0%}", (all_, place), va="center", fontsize=8, color=_INK
         )
-    axes.set_yticks(places, [name.replace("$", r"\$") for name in shown], fontfamily=_fonts(), color="black")
+    axes.set_yticks(
+        places, [name.replace("$", r"\$") for name in shown], fontfamily=chart_fonts(), color="black"
+    )
     axes.set_ylim(len(shown) - 0.4, -0.6)
     axes.set_xlim(0, max(whole.max(initial=1), 1) * 1.15)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
@@ -119,10 +117,3 @@ def _lengths(statistics: Statistics) -> Any:
         each.set_title(f"Tokens of {side}", loc="left", fontweight="bold")
         each.legend(frameon=False)
     return figure
-
-
-def _fonts() -> list[str]:
-    from matplotlib.font_manager import fontManager
-
-    installed = {font.name for font in fontManager.ttflist}
-    return [*(name for name in _FONTS if name in installed), "DejaVu Sans"]
