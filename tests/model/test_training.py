@@ -10,12 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from yuyi.model import encoder as encoder_module
+from yuyi.model import products
 from yuyi.model.embedder import load_embedder
 from yuyi.pipeline import read_pipeline
 
 from .oracles import FOLDERS, TEXTS, TINY, flat, token_ids
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from torch import Tensor
 
     from yuyi.model.embedder import Embedder
@@ -186,3 +189,48 @@ def test_half_precision_is_close_to_float32(folder: str, dtype: torch.dtype) -> 
     assert torch.cosine_similarity(found[filled], wanted[filled]).min() > 0.999
     flat_others, flat_wanted = (torch.cat([each.flatten() for each in part]) for part in (others, gradients))
     assert torch.cosine_similarity(flat_others, flat_wanted, dim=0) > 0.99
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_products_by_onednn_are_those_of_torch(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, (ids, offsets) = _model(folder), _texts(folder)
+    asked = []
+    monkeypatch.setattr(products, "prefers_onednn", lambda: False)
+    wanted, gradients = _gradients(model, ids, offsets)
+    monkeypatch.setattr(products, "prefers_onednn", lambda: asked.append(0) or True)
+    found, others = _gradients(model, ids, offsets)
+    assert len(asked) == 4 * len(model.encoder.layers)
+    assert torch.allclose(found, wanted, atol=2e-5)
+    for one, other in zip(others, gradients, strict=True):
+        assert (one - other).norm() <= 1e-5 * other.norm() + 1e-5
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert (
+            model.encoder.layers[0].qkv(torch.zeros(3, model.encoder.config.hidden)).dtype == torch.bfloat16
+        )
+
+
+def test_rows_without_gradient_ask_for_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(products, "prefers_onednn", lambda: True)
+    linear, x = products.Linear(6, 4), torch.randn(5, 6)
+    linear.weight.requires_grad_(False)
+    linear(x).sum().backward()
+    assert linear.weight.grad is None
+    assert linear.bias.grad is not None and linear.bias.grad.tolist() == [5.0] * 4
+    assert linear(x[:0]).shape == (0, 4)
+
+
+@pytest.mark.parametrize(
+    "vendor, flags, preferred",
+    [
+        ("AuthenticAMD", "fpu avx2 avx512f", True),
+        ("AuthenticAMD", "fpu avx2", False),
+        ("GenuineIntel", "fpu avx2 avx512f", False),
+    ],
+)
+def test_the_processor_decides_on_the_library(
+    vendor: str, flags: str, preferred: bool, tmp_path: Path
+) -> None:
+    about = tmp_path / "cpuinfo"
+    about.write_text(f"processor\t: 0\nvendor_id\t: {vendor}\nflags\t\t: {flags}\n\nprocessor\t: 1\n")
+    assert products.prefers_onednn(about) == preferred
+    assert not products.prefers_onednn(tmp_path / "absent")

@@ -17,6 +17,7 @@ from torch.utils.checkpoint import checkpoint
 from yuyi.model.attention import attention, find_spans
 from yuyi.model.limits import check_batch
 from yuyi.model.positions import positions_of
+from yuyi.model.products import Linear
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -159,11 +160,11 @@ class EncoderLayer(nn.Module):
         self.pre_norm = config.pre_norm
         self.window = config.windows[index]
         self.activation = _ACTIVATIONS[config.activation]
-        self.qkv = nn.Linear(config.hidden, 3 * config.hidden, bias=config.attention_bias)
-        self.attention_out = nn.Linear(config.hidden, config.hidden, bias=config.attention_bias)
+        self.qkv = Linear(config.hidden, 3 * config.hidden, bias=config.attention_bias)
+        self.attention_out = Linear(config.hidden, config.hidden, bias=config.attention_bias)
         self.attention_norm = nn.Identity() if config.pre_norm and index == 0 else _norm(config)
-        self.up = nn.Linear(config.hidden, inner, bias=config.up_bias)
-        self.down = nn.Linear(config.intermediate, config.hidden, bias=config.down_bias)
+        self.up = Linear(config.hidden, inner, bias=config.up_bias)
+        self.down = Linear(config.intermediate, config.hidden, bias=config.down_bias)
         self.feed_forward_norm = _norm(config)
 
     def forward(self, states: Tensor, spans: Spans, turn: Rotation | None) -> Tensor:
