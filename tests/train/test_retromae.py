@@ -58,13 +58,13 @@ def open_learner(
     return learner
 
 
-def texts_of(folder: str = "bert-zh") -> tuple[TokenBatch, Masked]:
+def texts_of(folder: str = "bert-zh", texts: tuple[str, ...] = TEXTS) -> tuple[TokenBatch, Masked]:
     tokenizer = read_tokenizer(TINY / folder)
-    encodings = tokenizer.encode_batch(list(TEXTS))
+    encodings = tokenizer.encode_batch(list(texts))
     ids = np.array([token for encoding in encodings for token in encoding.ids], dtype=np.int32)
-    texts = TokenBatch(ids, np.cumsum([0, *map(len, encodings)]))
+    batch = TokenBatch(ids, np.cumsum([0, *map(len, encodings)]))
     begins = np.random.default_rng(0).random(len(ids)) < 0.7
-    return texts, mask(texts, begins, find_pieces(tokenizer), Masking(), np.random.default_rng(1))
+    return batch, mask(batch, begins, find_pieces(tokenizer), Masking(), np.random.default_rng(1))
 
 
 def parts_of(learner: TransformerLearner, spread: float = 0.3) -> tuple[TokenHead, Decoder]:
@@ -144,7 +144,7 @@ def test_decoder_is_that_of_a_literal_loop(seen: float) -> None:
 @pytest.mark.parametrize("folder", ["bert-zh", "gte-new"])
 def test_loss_is_that_of_the_encoder_and_of_the_literal_decoder(folder: str) -> None:
     learner = open_learner(folder)
-    texts, masked = texts_of(folder)
+    texts, masked = texts_of(folder, ("今天天气很好。", "I walk in the park?", "语义搜索把文字变成向量。"))
     head, decoder = parts_of(learner)
     decoding = Decoding(seen=0.4, weight=0.7)
     loss = retromae_backward(learner, head, decoder, texts, masked, decoding, seed=[3])
@@ -261,6 +261,26 @@ def test_the_encoders_part_is_masked_language_modelling() -> None:
             decoding = Decoding(weight=weight)
             losses.append(retromae_backward(learner, head, decoder, texts, masked, decoding, seed=[1]))
     assert losses[0] == pytest.approx(losses[1], rel=1e-9)
+
+
+@pytest.mark.parametrize("budget", [None, 40])
+def test_products_in_bfloat16_come_near(budget: int | None) -> None:
+    texts, masked = texts_of()
+    found = []
+    for precision in (torch.float32, torch.bfloat16):
+        learner = open_learner(budget=budget)
+        learner = TransformerLearner(learner.embedder, learner.frame, 1_000, precision)
+        learner.token_budget = budget
+        learner.begin(STAGE)
+        head, decoder = (part.float() for part in parts_of(learner, spread=0.05))
+        learner.embedder.float()
+        loss = retromae_backward(learner, head, decoder, texts, masked, Decoding(), seed=[5])
+        flat = torch.cat([value.flatten() for value in gradients(learner.embedder, head, decoder).values()])
+        assert flat.dtype == torch.float32
+        found.append((loss, flat))
+    (wanted, exact), (loss, near) = found
+    assert loss == pytest.approx(wanted, rel=0.01) and loss != wanted
+    assert functional.cosine_similarity(exact, near, dim=0) > 0.99
 
 
 def test_several_poolings_are_refused(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from yuyi.artifacts import hash_code, hash_file, hash_json, publish_folder
 from yuyi.config import REFUSE_UNKNOWN
 from yuyi.errors import InputError, RecipeError
 from yuyi.extras import require
-from yuyi.records import read_columns, read_rows
+from yuyi.records import read_batches, read_columns
 from yuyi.text.plan import gather, spans
 from yuyi.text.tokenizer import SEPARATOR
 from yuyi.train.masking import token_begins, token_places, word_begins
@@ -46,6 +46,7 @@ _SENTENCE = re.compile(r"[。！？；…!?][”’」』）)\"']*|\.[\"')]*(?=\
 # Characters that the tokenizer gets at a time, and the longest text that it gets whole.
 _BLOCK_CHARACTERS = 1 << 20
 _LONGEST_CHARACTERS = 1 << 16
+_ROWS = 256
 _FACTS = "passages.json"
 
 
@@ -105,17 +106,23 @@ def read_texts(path: Path) -> Iterator[str]:
     """
     names, _ = read_columns(path)
     if set(_DOCUMENT) <= set(names):
-        for row in read_rows(path, _DOCUMENT):
+        for row in _rows(path, _DOCUMENT):
             title, text = row["title"] or "", row["text"] or ""
             yield text if title in text[: len(title) + 100] else f"{title}\n\n{text}"
     elif set(_PAIR) <= set(names):
-        for row in read_rows(path, _PAIR):
+        for row in _rows(path, _PAIR):
             yield from (row[name] or "" for name in _PAIR)
     else:
         raise InputError(
             f"{path}: holds {', '.join(names)}: neither documents ({', '.join(_DOCUMENT)}) nor pairs "
             f"({', '.join(_PAIR)}). Name another file."
         )
+
+
+def _rows(path: Path, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+    # Few at a time, since a single document may have megabytes.
+    for batch in read_batches(path, columns, rows=_ROWS):
+        yield from batch.to_pylist()
 
 
 def read_passages(
@@ -126,6 +133,8 @@ def read_passages(
     on_done: Callable[[int], None] = lambda count: None,
 ) -> Passages:
     """The rows of all texts of these files, from `folder` where the same were written before.
+
+    Of several processes one calls this first, and the others when it is done.
 
     Args:
         paths: Parquet files of documents or pairs.
