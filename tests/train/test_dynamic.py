@@ -21,6 +21,8 @@ from yuyi.train.tokens import column_of
 from .test_corpus import TOKENIZER
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from yuyi.types import TokenBatch
 
 WORDS = ["胡子", "长得", "向量", "搜索", "passport", "renew", "watch", "今天", "天气", "怎么"]
@@ -212,28 +214,33 @@ def test_a_restored_pool_goes_on_to_the_same_bits(steps: list[list[int]], k: int
         assert tensor.numpy().tobytes() == right[name].numpy().tobytes()
 
 
-def test_two_ranks_get_the_scores_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    source = source_of(
-        [f"胡子 {word}" for word in WORDS], [[other for other in WORDS if other != word] for word in WORDS]
+def rescored(world: World) -> dict[str, torch.Tensor]:
+    others = [[other for other in WORDS if other != word] for word in WORDS]
+    pool = NegativePool(source_of([f"胡子 {word}" for word in WORDS], others), 2)
+    for seed in range(3):
+        learner = table(seed)
+        learner.token_budget = 5
+        pool.observe(np.arange(len(WORDS)))
+        pool.rescore(learner, framed, framed, world=world, rows_at_once=4)
+    return pool.tensors()
+
+
+def as_a_rank(rank: int, folder: Path) -> None:
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{folder / 'store'}", rank=rank, world_size=2
     )
-    learner = table(3)
-    learner.token_budget = 3
-    rows = np.arange(len(WORDS))
-    alone = NegativePool(source, 2)
-    alone.observe(rows)
-    alone.rescore(learner, framed, framed)
-    # What each of two ranks contributes adds up to what one has: no chunk is left out, none counted twice.
-    parts: list[list[torch.Tensor]] = [[], []]
+    torch.save(rescored(World(rank, 2)), folder / f"{rank}.pt")
+    torch.distributed.destroy_process_group()
+
+
+def test_two_ranks_get_the_bits_of_one(tmp_path: Path) -> None:
+    torch.multiprocessing.spawn(as_a_rank, (tmp_path,), nprocs=2)
+    alone = rescored(World())
+    assert (alone["next"] > 2).any()
     for rank in range(2):
-        monkeypatch.setattr(World, "sum_", lambda self, tensor: parts[self.rank].append(tensor.clone()))
-        pool = NegativePool(source, 2)
-        pool.observe(rows)
-        pool.rescore(learner, framed, framed, world=World(rank, 2))
-    with torch.no_grad():
-        whole = learner.embed(framed(source.queries))
-    torch.testing.assert_close(parts[0][0] + parts[1][0], whole)
-    assert parts[0][0].any() and parts[1][0].any()
-    assert not (parts[0][0].any(dim=1) & parts[1][0].any(dim=1)).any()
+        found = torch.load(tmp_path / f"{rank}.pt")
+        for name, tensor in alone.items():
+            assert tensor.numpy().tobytes() == found[name].numpy().tobytes()
 
 
 def test_a_checkpoint_of_other_data_is_refused() -> None:

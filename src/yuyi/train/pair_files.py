@@ -123,23 +123,19 @@ def blocks_of(pairs: Iterable[Pair]) -> Iterator[list[Row]]:
     """
     numbered = enumerate(pairs)
     while block := list(islice(numbered, _ROWS)):
-        yield [
-            _checked(
-                place_of(None, number),
-                Row(
-                    number=number,
-                    source=pair.source,
-                    kind=pair.kind,
-                    lang=pair.lang,
-                    text_a=pair.text_a,
-                    text_b=pair.text_b,
-                    label=math.nan if pair.label is None else pair.label,
-                    negatives=pair.negatives,
-                    scores=(),
-                ),
-            )
-            for number, pair in block
-        ]
+        yield [row for number, pair in block for row in _rows(None, number, _cells(pair))]
+
+
+def _cells(pair: Pair) -> dict[str, Any]:
+    return {
+        "source": pair.source,
+        "kind": pair.kind,
+        "lang": pair.lang,
+        "text_a": pair.text_a,
+        "text_b": pair.text_b,
+        "label": pair.label,
+        "negatives": list(pair.negatives),
+    }
 
 
 def _blocks(path: Path, wanted: set[int] | None = None) -> Iterator[list[tuple[int, dict[str, Any]]]]:
@@ -158,7 +154,10 @@ def _blocks(path: Path, wanted: set[int] | None = None) -> Iterator[list[tuple[i
         )
     names, _ = read_columns(path)
     columns = [name for name in names if _is_known(name)]
-    _check_names(path, "text_a", names)
+    try:
+        _check_names("text_a", names)
+    except ValueError as error:
+        raise InputError(f"{path}: {error}") from None
     first = 0
     for batch in read_batches(path, columns, rows=_ROWS):
         following = first + len(batch)
@@ -179,78 +178,84 @@ def _is_known(name: str) -> bool:
     )
 
 
-def _check_names(where: object, role: str, names: Iterable[str]) -> None:
+def _check_names(role: str, names: Iterable[str]) -> None:
     if not set(_NAMES[role]).intersection(names):
-        raise InputError(
-            f"{where}: has no {' or '.join(_NAMES[role])}; it has {', '.join(names)}. Name its columns so, "
-            "or make pairs of it with `yuyi data`."
+        raise ValueError(
+            f"has no {' or '.join(_NAMES[role])}; it has {', '.join(names)}. Name its columns so, or make "
+            "pairs of it with `yuyi data`."
         )
 
 
-def _rows(path: Path, number: int, cells: Mapping[str, Any]) -> Iterator[Row]:
-    """The rows of one row of a file: one for each of its positives."""
-    where = place_of(path, number)
+def _rows(path: Path | None, number: int, cells: Mapping[str, Any]) -> list[Row]:
+    """The rows of one row of a file, or of pairs at hand: one for each of its positives."""
+    try:
+        return list(_rows_of(path, number, cells))
+    except ValueError as error:
+        raise InputError(f"{place_of(path, number)}: {error}") from None
+
+
+def _rows_of(path: Path | None, number: int, cells: Mapping[str, Any]) -> Iterator[Row]:
     kind = cells.get("kind") or "pair"
-    for role in ("text_a",) if kind in SINGLE_TEXT_KINDS else ("text_a", "text_b"):
-        _check_names(where, role, cells)
-    query, answers, negatives = (_cell(cells, role) for role in _NAMES)
-    several = isinstance(answers, list)
-    documents = _texts(where, "positive", answers)
-    against = _texts(where, "negative", negatives) + [
-        text
-        for name in sorted(filter(_NUMBERED.fullmatch, cells), key=lambda name: int(name.rpartition("_")[2]))
-        for text in _texts(where, name, cells[name])
-    ]
-    if several and not documents:
-        raise InputError(f"{where}: has no positive, so {query!r:.60} has nothing to go with. Drop the row.")
+    query, answers, negatives = (_cell(cells, names) for names in _NAMES.values())
+    if query is None:
+        _check_names("text_a", cells)
+    if answers is None and kind not in SINGLE_TEXT_KINDS:
+        _check_names("text_b", cells)
+    documents = _texts("a positive", answers)
+    against = _texts("a negative", negatives)
+    if negatives is None:
+        for name in sorted(filter(_NUMBERED.fullmatch, cells), key=lambda name: int(name.rpartition("_")[2])):
+            against += _texts(name, cells[name])
+    if isinstance(answers, list) and not documents:
+        raise ValueError(f"has no positive, so {query!r:.60} has nothing to go with. Drop the row.")
+    label = _label(cells.get("label"))
     for place, document in enumerate(documents or [""]):
-        yield _checked(
-            where,
-            Row(
-                number=number,
-                source=cells.get("source") or path.stem,
-                kind=kind,
-                lang=cells.get("lang") or "",
-                text_a="".join(_texts(where, "query", query)),
-                text_b=document,
-                label=_label(where, cells.get("label")),
-                negatives=tuple(against),
-                scores=_scores(where, cells, place, len(documents), len(against)),
-            ),
+        row = Row(
+            number=number,
+            source=cells.get("source") or (path.stem if path else ""),
+            kind=kind,
+            lang=cells.get("lang") or "",
+            text_a="".join(_texts("a query", query)),
+            text_b=document,
+            label=label,
+            negatives=tuple(against),
+            scores=_scores(cells, place, len(documents), len(against)),
         )
+        _check(row)
+        yield row
 
 
-def _cell(cells: Mapping[str, Any], role: str) -> Any:
-    return next((cells[name] for name in _NAMES[role] if cells.get(name) is not None), None)
+def _cell(cells: Mapping[str, Any], names: tuple[str, ...]) -> Any:
+    for name in names:
+        found = cells.get(name)
+        if found is not None:
+            return found
+    return None
 
 
-def _texts(where: str, role: str, cell: Any) -> list[str]:
+def _texts(role: str, cell: Any) -> list[str]:
     texts = cell if isinstance(cell, list) else [] if cell is None else [cell]
-    wrong = next((text for text in texts if not isinstance(text, str)), None)
-    if wrong is not None or None in texts:
-        raise InputError(f"{where}: has {wrong!r:.60} as {role}, which is no text. Mend the row.")
-    return texts
+    for text in texts:
+        if not isinstance(text, str):
+            raise ValueError(f"has {text!r:.60} as {role}, which is no text. Mend the row.")
+    return texts.copy()
 
 
-def _label(where: str, cell: Any) -> float:
+def _label(cell: Any) -> float:
     """A label as a number; NaN where there is none, which Parquet may write as NaN itself."""
     if cell is None:
         return math.nan
     if isinstance(cell, (int, float)) and not math.isinf(cell):
         return float(cell)
-    raise InputError(f"{where}: label {cell!r:.60} is unknown; a label is a finite number. Mend the row.")
+    raise ValueError(f"label {cell!r:.60} is unknown; a label is a finite number. Mend the row.")
 
 
-def _scores(
-    where: str, cells: Mapping[str, Any], place: int, documents: int, negatives: int
-) -> tuple[float, ...]:
+def _scores(cells: Mapping[str, Any], place: int, documents: int, negatives: int) -> tuple[float, ...]:
     """A teacher's scores of the document number `place` and of the negatives."""
     if cells.get("pos_scores") is not None or cells.get("neg_scores") is not None:
         own, others = cells.get("pos_scores") or [], cells.get("neg_scores") or []
         if len(own) != documents:
-            raise InputError(
-                f"{where}: has {len(own)} pos_scores for {documents} positives. Give one score for each."
-            )
+            raise ValueError(f"has {len(own)} pos_scores for {documents} positives. Give one for each.")
         scores = [own[place], *others]
     elif cells.get("scores") is not None:
         scores = list(cells["scores"])
@@ -259,32 +264,27 @@ def _scores(
     else:
         return ()
     if len(scores) != 1 + negatives:
-        raise InputError(
-            f"{where}: has {len(scores)} scores for a document and {negatives} negatives. Give "
-            f"{1 + negatives}: the document's first, then one for each negative."
+        raise ValueError(
+            f"has {len(scores)} scores for a document and {negatives} negatives. Give {1 + negatives}: the "
+            "document's first, then one for each negative."
         )
-    wrong = next((score for score in scores if not _is_finite(score)), None)
-    if wrong is not None or None in scores:
-        raise InputError(f"{where}: score {wrong!r:.60} is no finite number. Mend the row.")
+    for score in scores:
+        if not isinstance(score, (int, float)) or not math.isfinite(score):
+            raise ValueError(f"score {score!r:.60} is no finite number. Mend the row.")
     return tuple(map(float, scores))
 
 
-def _is_finite(value: Any) -> bool:
-    return isinstance(value, (int, float)) and math.isfinite(value)
-
-
-def _checked(where: str, row: Row) -> Row:
-    """The row, if it has the texts and the label that its kind needs."""
+def _check(row: Row) -> None:
+    """Return when a row has the texts and the label that its kind needs."""
     if not row.text_a.strip():
-        raise InputError(f"{where}: its text_a is {row.text_a!r}. Drop the row.")
+        raise ValueError(f"its text_a is {row.text_a!r}. Drop the row.")
     single = row.kind in SINGLE_TEXT_KINDS
-    if not row.text_b.strip() and not single:
-        raise InputError(
-            f"{where}: its text_b is {row.text_b!r}, and rows of kind {row.kind!r} need a positive. Drop the "
-            f"row, or give it a label and one of the kinds {', '.join(SINGLE_TEXT_KINDS)}."
+    if not single and not row.text_b.strip():
+        raise ValueError(
+            f"its text_b is {row.text_b!r}, and rows of kind {row.kind!r} need a positive. Drop the row, or "
+            f"give it a label and one of the kinds {', '.join(SINGLE_TEXT_KINDS)}."
         )
     if single and math.isnan(row.label):
-        raise InputError(
-            f"{where}: has no label, and rows of kind {row.kind!r} need one. Give it one, or drop the row."
+        raise ValueError(
+            f"has no label, and rows of kind {row.kind!r} need one. Give it one, or drop the row."
         )
-    return row
