@@ -109,7 +109,8 @@ def learner(
     embedder = load_embedder(pipeline)
     embedder.encoder.set_dropout(dropout, dropout)
     frame = BatchTokenizer(read_tokenizer(TINY)).frame(48)
-    return TransformerLearner(embedder, frame, 90, precision, checkpointing=checkpointing)
+    embedder.encoder.checkpointing = checkpointing
+    return TransformerLearner(embedder, frame, 90, precision)
 
 
 class Training:

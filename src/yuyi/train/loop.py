@@ -103,13 +103,13 @@ class Trainer:
             while not stage.over:
                 try:
                     stage.advance()
+                    done += 1
+                    if log and (stage.step % log_every == 0 or stage.scored or stage.over):
+                        log(self._entry(stage, number))
+                    if checkpoints and (stage.step % every == 0 or stage.over or done == stop_after):
+                        self._save(checkpoints, stage, number, averaged)
                 except NotFinite as error:
                     raise self._refusal(error, stage, folder, checkpoints) from None
-                done += 1
-                if log and (stage.step % log_every == 0 or stage.scored or stage.over):
-                    log(self._entry(stage, number))
-                if checkpoints and (stage.step % every == 0 or stage.over or done == stop_after):
-                    self._save(checkpoints, stage, number, averaged)
                 if done == stop_after:
                     return False
             stage.finish()
@@ -164,6 +164,7 @@ class Trainer:
     def _save(
         self, checkpoints: Checkpoints, stage: StageRun, number: int, averaged: dict[str, Tensor]
     ) -> None:
+        stage.check_weights()
         if self._world.rank:
             return
         tensors, values = stage.state()

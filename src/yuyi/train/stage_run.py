@@ -140,6 +140,16 @@ class StageRun:
         if self.stage.probe and (self.step % self.stage.probe == 0 or self.step == self.stage.steps):
             self._score()
 
+    def check_weights(self) -> None:
+        """Return when the model's weights are numbers.
+
+        Raises:
+            NotFinite: some are not, so that they are no state to go on from.
+        """
+        for name, tensor in self._learner.model().items():
+            if not bool(tensor.isfinite().all()):
+                raise self._not_finite(f"{name} has values that are no numbers", range(len(self._runners)))
+
     def finish(self) -> None:
         """Put into the learner what the stage ends with: the best weights, the average, or the last."""
         put(self._learner.model(), self._patience.weights or self._average or self._learner.model())

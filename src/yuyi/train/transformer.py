@@ -38,8 +38,6 @@ class TransformerLearner:
         frame: Frame,
         token_budget: int = 16_384,
         precision: torch.dtype = torch.float32,
-        *,
-        checkpointing: bool = False,
     ) -> None:
         """Take the model, on the device where it is to be trained.
 
@@ -49,11 +47,8 @@ class TransformerLearner:
             token_budget: tokens whose activations fit in memory at once.
             precision: of the products; weights, pooling and losses stay as they are. In float16 losses are
                 multiplied by a scale that is found on the way, as small gradients would be lost.
-            checkpointing: layers are computed again in the backward pass and not kept: less memory for a
-                third more time, and the same gradients.
         """
         self.embedder = embedder.train()
-        embedder.encoder.checkpointing = checkpointing
         self.frame = frame
         self.token_budget: int | None = token_budget
         self.scale = 1.0
