@@ -182,6 +182,7 @@ class Continual:
         replay: share of the steps that draw from old sources.
         align: weight of the cosine to the previous model's own vectors of the replayed texts.
         merge: share of the previous weights in the final ones.
+        routes: tasks for old rows, by their kind, in place of the default ones; None leaves such rows out.
     """
 
     __pydantic_config__: ClassVar = REFUSE_UNKNOWN
@@ -190,6 +191,7 @@ class Continual:
     replay: Annotated[float, Field(ge=0, lt=1)] = 0.3
     align: NonNegativeFloat = 1.0
     merge: Share = 0.3
+    routes: dict[TaskKind, Task | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

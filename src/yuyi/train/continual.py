@@ -72,8 +72,9 @@ def with_replay(
 ) -> Course:
     """The course with tasks on old sources beside its own, which draw from new sources alone.
 
-    In each stage the tasks on old sources are those that their kinds of rows have by default, drawn in
-    `settings.replay` of the steps, and held to the previous model with the weight `settings.align`.
+    In each stage the tasks on old sources are those that their kinds of rows have by default or by
+    `settings.routes`, drawn in `settings.replay` of the steps, and held to the previous model with the weight
+    `settings.align`.
 
     Args:
         course: stages for the new data.
@@ -114,8 +115,13 @@ def _stage_with_replay(
     )
     if not settings.replay:
         return replace(stage, tasks=own)
-    again = made_tasks(old, {}, prompts, exponent)
+    again = made_tasks(old, settings.routes, prompts, exponent)
     share = sum(task.share for task in own) * settings.replay / (1 - settings.replay)
     whole = sum(task.share for task in again)
+    if not again:
+        raise RecipeError(
+            f"stage {stage.name}: continual.routes leaves nothing of the old sources to be replayed. Leave "
+            "a kind in, or set continual.replay to 0."
+        )
     kept = tuple(replace(task, share=task.share * share / whole, keep=settings.align) for task in again)
     return replace(stage, tasks=own + kept)
