@@ -115,13 +115,15 @@ def info_nce(
         hardness_on,
     )
     step = block or max(1, BLOCK_SCORES // max(1, len(batch.answers)))
+    partners = batch.answers[:rows]
     if step >= rows:
-        return batch.loss(0, rows) / rows
-    parts: list[Tensor] = [
-        checkpoint(batch.loss, start, min(start + step, rows), use_reentrant=False, preserve_rng_state=False)
-        for start in range(0, rows, step)
+        return batch.loss(own, batch.queries, partners) / rows
+    sides = (torch.split(side, step) for side in (own, batch.queries, partners))
+    losses: list[Tensor] = [
+        checkpoint(batch.loss, *each, use_reentrant=False, preserve_rng_state=False)
+        for each in zip(*sides, strict=True)
     ]
-    return torch.stack(parts).sum() / rows
+    return torch.stack(losses).sum() / rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,9 +165,9 @@ class _Batch:
     hardness: float
     hardness_on: HardnessOn
 
-    def loss(self, start: int, stop: int) -> Tensor:
-        """The losses of the rows from `start` to `stop`, summed."""
-        rows = self._rows(start, stop)
+    def loss(self, numbers: Tensor, queries: Tensor, documents: Tensor) -> Tensor:
+        """The losses of some rows, summed; `queries` and `documents` (b, dim) are those of unit length."""
+        rows = self._rows(numbers, queries, documents)
         groups = _GROUPS[self.form]
         total = self.queries.new_zeros(())
         for group in groups:
@@ -178,13 +180,11 @@ class _Batch:
             total = total + torch.stack(sums).logsumexp(dim=0).sum() / len(groups)
         return total
 
-    def _rows(self, start: int, stop: int) -> _Rows:
-        numbers = torch.arange(start, stop, device=self.queries.device)
-        queries, documents = self.queries[start:stop], self.answers[start:stop]
+    def _rows(self, numbers: Tensor, queries: Tensor, documents: Tensor) -> _Rows:
         limit = None
         if self.margin is not None:
             limit = ((queries * documents).sum(1).detach() + self.margin) / self.temperature
-        related = None if self.texts is None else self._related(self.texts, start, stop)
+        related = None if self.texts is None else self._related(self.texts, numbers)
         return _Rows(numbers, {"q": queries, "d": documents}, related, limit)
 
     def _scores(self, direction: str, rows: _Rows) -> Tensor:
@@ -227,15 +227,15 @@ class _Batch:
         }[self.hardness_on]
         return chosen * (self.hardness * self.temperature)
 
-    def _related(self, texts: Tensor, start: int, stop: int) -> Tensor:
+    def _related(self, texts: Tensor, numbers: Tensor) -> Tensor:
         """(b, texts) bool: the texts of every pair that shares one with the row's pair."""
         count = len(self.queries)
         queries, documents = texts[:count], texts[count : 2 * count]
-        shared = torch.zeros(stop - start, count, dtype=torch.bool, device=texts.device)
-        for own in (queries[start:stop, None], documents[start:stop, None]):
+        shared = torch.zeros(len(numbers), count, dtype=torch.bool, device=texts.device)
+        for own in (queries[numbers, None], documents[numbers, None]):
             shared |= (own == queries) | (own == documents)
         row, pair = shared.nonzero(as_tuple=True)
-        related = torch.zeros(stop - start, int(texts.max()) + 1, dtype=torch.bool, device=texts.device)
+        related = torch.zeros(len(numbers), int(texts.max()) + 1, dtype=torch.bool, device=texts.device)
         related[row, queries[pair]] = True
         related[row, documents[pair]] = True
         return related
