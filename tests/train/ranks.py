@@ -14,10 +14,13 @@ import numpy as np
 import torch
 
 from yuyi.train.config import Stage, Task
+from yuyi.train.continual import Previous
 from yuyi.train.distributed import World, open_world
 from yuyi.train.gradcache import backward
 from yuyi.train.losses import info_nce
 from yuyi.train.matryoshka import matryoshka
+from yuyi.train.sources import Column, Source
+from yuyi.train.tasks import EmbeddingRunner
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
@@ -28,6 +31,10 @@ if TYPE_CHECKING:
 
 STAGE = Stage(name="ranks", steps=3, tasks=(Task(objective="contrast"),), learning_rate=0.01, clip=0.5)
 ROWS, NEGATIVES = 6, 3
+TASKS = (
+    Task(objective="align", projection=True, align_by="distance", batch=ROWS),
+    Task(objective="contrast", temperature=0.1, batch=ROWS, refresh=2, keep=0.5, spread=0.1),
+)
 FORMS = (("forward", "twice"), ("symmetric", "twice"), ("improved", "twice"), ("improved", "once"))
 
 
@@ -55,7 +62,44 @@ def results(world: World) -> dict[str, torch.Tensor]:
             found[f"{form} {diagonal} {budget} losses"] = torch.tensor(losses)
             weights = torch.cat([tensor.flatten() for tensor in subject.weights().values()])
             found[f"{form} {diagonal} {budget} weights"] = weights
+    for task in TASKS:
+        found |= _learned(task, world)
     return found
+
+
+def _learned(task: Task, world: World) -> dict[str, torch.Tensor]:
+    """Losses and weights after some steps of a task: modules beside the model, a frozen copy, a pool."""
+    subject = learner(token_budget=40)
+    subject.begin(STAGE)
+    teacher = np.random.default_rng(9).normal(size=(ROWS, 48)).astype(np.float32)
+    previous = Previous(subject) if task.keep else None
+    runner = EmbeddingRunner(
+        task, subject, [_source(task)], {32: 1.0, 8: 0.5}, 0.5, [0, 0, 1], teacher, world, previous=previous
+    )
+    losses = []
+    for step in range(5):
+        losses.append(runner.run([0, step]))
+        subject.step(0.02, world)
+    weights = torch.cat([tensor.flatten() for tensor in subject.weights().values()])
+    return {f"{task.objective} losses": torch.tensor(losses), f"{task.objective} weights": weights}
+
+
+def _source(task: Task) -> Source:
+    sides = []
+    for seed, rows in enumerate((ROWS, ROWS, ROWS * NEGATIVES)):
+        tokens = texts(np.random.default_rng(seed).integers(1, 12, rows), seed)
+        sides.append(Column(tokens, np.arange(rows) + 1_000 * seed))
+    queries, documents, negatives = sides
+    return Source(
+        name="made",
+        kind="teacher" if task.objective == "align" else "qa",
+        queries=queries,
+        documents=documents,
+        labels=np.full(ROWS, np.nan, dtype=np.float32),
+        negatives=negatives,
+        negative_offsets=np.arange(ROWS + 1) * NEGATIVES,
+        scores=np.zeros(0, dtype=np.float32),
+    )
 
 
 def _objective(vectors: Sequence[torch.Tensor], form: str, diagonal: str) -> torch.Tensor:
