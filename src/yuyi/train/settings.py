@@ -295,7 +295,8 @@ def _relative_to(config: TrainConfig, base: Path) -> TrainConfig:
             tokenizer = replace(tokenizer, folder=_under(base, tokenizer.folder))
         changes["model"] = replace(model, folder=_under(base, model.folder), tokenizer=tokenizer)
     if config.teacher is not None:
-        changes["teacher"] = replace(config.teacher, folder=_under(base, config.teacher.folder))
+        folder, vectors = (_under(base, path) for path in (config.teacher.folder, config.teacher.vectors))
+        changes["teacher"] = replace(config.teacher, folder=folder, vectors=vectors)
     if config.continual is not None:
         changes["continual"] = replace(config.continual, previous=_under(base, config.continual.previous))
     return replace(config, **changes)
