@@ -52,7 +52,7 @@ def backward(
         world: the ranks that share the work.
     """
     texts = join(columns)
-    chunks = plan(texts.lengths, _budget(int(texts.offsets[-1]), learner.token_budget, world))
+    chunks = plan(texts.lengths, chunk_tokens(int(texts.offsets[-1]), learner.token_budget, world))
     own = range(world.rank, len(chunks), world.size)
     # A single chunk keeps its graph; more are embedded again.
     keeps = len(own) == 1
@@ -96,7 +96,7 @@ def replayed(seed: Sequence[int]) -> Iterator[None]:
         yield
 
 
-def _budget(tokens: int, budget: int | None, world: World) -> int:
+def chunk_tokens(tokens: int, budget: int | None, world: World) -> int:
     """Tokens in a chunk: as many as fit, and no more than give every rank its part."""
     share = max(1, -(-tokens // world.size))
     return share if budget is None else min(budget, share)

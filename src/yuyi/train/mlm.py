@@ -23,7 +23,7 @@ from yuyi.text.overflow import fit
 from yuyi.text.plan import plan, spans
 from yuyi.train.batches import Sampler
 from yuyi.train.distributed import ALONE
-from yuyi.train.gradcache import replayed
+from yuyi.train.gradcache import chunk_tokens, replayed
 from yuyi.train.initial import draw_weights
 from yuyi.train.masking import find_pieces, mask
 from yuyi.train.tasks import Size
@@ -156,8 +156,7 @@ def in_chunks(
         seed: names this step.
         world: the ranks that share the chunks.
     """
-    share = max(1, -(-len(masked.batch.ids) // world.size))
-    budget = share if learner.token_budget is None else min(learner.token_budget, share)
+    budget = chunk_tokens(len(masked.batch.ids), learner.token_budget, world)
     chunks = plan(masked.batch.lengths, budget)
     total = learner.embedder.encoder.embeddings.tokens.weight.new_zeros(())
     for number in range(world.rank, len(chunks), world.size):
