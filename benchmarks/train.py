@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from train_inputs import count_tokens, describe, read_pairs
-from train_peers import PEERS, REFERENCE, Turn
+from train_peers import BUDGET, PEERS, REFERENCE, Turn
 from train_report import publish
 
 HERE = Path(__file__).resolve().parent
@@ -44,7 +44,8 @@ class Case:
         steps: steps of a turn.
         cached: with gradient caching.
         bfloat16: autocast, in place of float32.
-        rates: by contender, pairs a second in each round.
+        rates: by contender, pairs a second in each round; none where memory did not suffice.
+        room: bytes of memory that were free.
         peaks: by contender, bytes of memory at most.
         difference: the largest between the contenders' losses at the same step.
         tokens: of a pair on average, without padding.
@@ -58,6 +59,7 @@ class Case:
     peaks: dict[str, int] = field(default_factory=dict)
     difference: float = 0.0
     tokens: float = 0.0
+    room: int = 0
 
     @property
     def name(self) -> str:
@@ -91,8 +93,8 @@ def main() -> None:
     notes = [
         describe(lengths, cases[0].batch),
         "" if len(dtypes) > 1 else "This processor has no bfloat16 instructions; bfloat16 was not measured.",
-        f"With gradient caching sentence-transformers embeds {options.mini_batch} texts at once, yuyi 16,384 "
-        "tokens."
+        f"With gradient caching sentence-transformers embeds {options.mini_batch} texts at once, yuyi "
+        f"{BUDGET:,} tokens."
         if options.cached
         else "",
     ]
@@ -156,7 +158,9 @@ def measure(case: Case, model: Path, pairs: Path, cores: list[int], options: arg
     Raises:
         RuntimeError: a contender failed, or their losses differ.
     """
+    case.room = case.room or available_memory()
     turn = Turn(
+        memory=case.room,
         model=str(model),
         pairs=str(pairs),
         batch=case.batch,
@@ -169,24 +173,38 @@ def measure(case: Case, model: Path, pairs: Path, cores: list[int], options: arg
     )
     losses = {}
     for name in PEERS:
-        answer = run(name, turn, cores)
+        rates = case.rates.setdefault(name, [])
+        try:
+            answer = run(name, turn, cores)
+        except MemoryError as error:
+            _say(f"  {name}: {error}")
+            continue
         # The first step warms up.
         seconds = statistics.median(answer["seconds"][1:] or answer["seconds"])
-        case.rates.setdefault(name, []).append(case.batch / seconds)
+        rates.append(case.batch / seconds)
         case.peaks[name] = max(case.peaks.get(name, 0), answer["peak"])
         losses[name] = answer["losses"]
         _say(f"  {name}: {case.batch / seconds:.2f} pairs/s, {answer['peak'] / 2**20:,.0f} MiB")
     for found in losses.values():
-        differences = [abs(one - other) for one, other in zip(found, losses[REFERENCE], strict=True)]
+        differences = [
+            abs(one - other) for one, other in zip(found, losses.get(REFERENCE, found), strict=True)
+        ]
         case.difference = max(case.difference, *differences)
     if case.difference > _TOLERANCE[case.bfloat16]:
         raise RuntimeError(f"{case.name}: losses differ by {case.difference:.2g}: {losses}")
+
+
+def available_memory() -> int:
+    """Bytes that a process can have without taking them from others."""
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
 
 
 def run(name: str, turn: Turn, cores: list[int]) -> Any:
     """What `train_peers.py` prints for a contender.
 
     Raises:
+        MemoryError: it needs more than `turn.memory`.
         RuntimeError: it failed, with the last line of what it said.
     """
     threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"), str(len(cores)))
@@ -201,6 +219,8 @@ def run(name: str, turn: Turn, cores: list[int]) -> Any:
     )
     if done.returncode:
         said = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+        if "can't allocate memory" in done.stderr or "MemoryError" in done.stderr:
+            raise MemoryError(f"does not fit in {turn.memory / 2**20:,.0f} MiB")
         raise RuntimeError(f"{name}: {said[-1][:300] if said else f'ended with {done.returncode}'}")
     return json.loads(done.stdout)
 

@@ -7,6 +7,7 @@ everything that belongs to it (tokenising, both passes, clipping, the update), a
 from __future__ import annotations
 
 import json
+import resource
 import sys
 import tempfile
 import time
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 RATE = 2e-5
 # The scale of cosines that sentence-transformers has by default.
 SCALE = 20.0
-# yuyi's default token budget, which bounds the chunks of a cached step.
-_BUDGET = 16_384
+# Tokens that yuyi embeds at once with gradient caching.
+BUDGET = 4096
 _UNBOUNDED = 1 << 30
 
 
@@ -43,6 +44,7 @@ class Turn:
         bfloat16: autocast, in place of float32.
         threads: of torch.
         processor_time: measure what the process computed instead of how long it took.
+        memory: bytes that the process may have; it fails at more, before the machine is short of memory.
     """
 
     model: str
@@ -54,6 +56,7 @@ class Turn:
     bfloat16: bool
     threads: int
     processor_time: bool
+    memory: int
 
 
 def train_yuyi(turn: Turn) -> tuple[list[float], list[float]]:
@@ -78,7 +81,7 @@ def train_yuyi(turn: Turn) -> tuple[list[float], list[float]]:
     for parameter in embedder.parameters():
         parameter.data = parameter.data.clone()  # not the mapped file
     precision = torch.bfloat16 if turn.bfloat16 else torch.float32
-    budget = _BUDGET if turn.cached else _UNBOUNDED
+    budget = BUDGET if turn.cached else _UNBOUNDED
     learner = TransformerLearner(embedder, tokenizer.frame(MAX_TOKENS), budget, precision)
     learner.begin(Stage(name="all", steps=turn.steps, learning_rate=RATE, weight_decay=0.0, clip=1.0))
     pairs = json.loads(Path(turn.pairs).read_text())
@@ -192,8 +195,10 @@ def _peak_memory() -> int:
 def main() -> None:
     """See the head of this file."""
     name, settings = sys.argv[1:]
+    turn = Turn(**json.loads(settings))
+    resource.setrlimit(resource.RLIMIT_DATA, (turn.memory, turn.memory))
     with redirect_stdout(sys.stderr):  # Trainers print.
-        losses, times = PEERS[name](Turn(**json.loads(settings)))
+        losses, times = PEERS[name](turn)
     seconds = [stop - start for start, stop in pairwise(times)]
     print(json.dumps({"losses": losses, "seconds": seconds, "peak": _peak_memory()}))
 

@@ -68,10 +68,10 @@ def _head(
     yield (
         "`python benchmarks/train.py`: all-MiniLM-L6-v2 trained on by yuyi and by sentence-transformers' "
         "trainer (`MultipleNegativesRankingLoss`, cached: `CachedMultipleNegativesRankingLoss`) from the "
-        "same weights on the same pairs in the same order, no dropout, AdamW, everything counted from texts to "
-        f"updated weights. {clock}contenders take turns, each turn a process of its own, medians of {rounds} "
-        f"round{'s' * (rounds > 1)}. In brackets: the ratio to sentence-transformers in the same round. "
-        "Tokens are those of the texts, without padding. Memory is the most that the whole process held. The "
+        "same weights on the same pairs in the same order, no dropout, AdamW, everything counted from texts "
+        f"to updated weights. {clock}contenders take turns, each turn a process of its own, medians of "
+        f"{rounds} round{'s' * (rounds > 1)}. In brackets: the ratio to sentence-transformers in the same "
+        "round. Tokens are those of the texts, without padding. Memory is the most that the whole process held. The "
         "difference is the largest between the two losses at the same step, updates in between included."
     )
     for note in filter(None, notes):
@@ -85,11 +85,14 @@ def _table(cases: Iterable[Case]) -> Iterable[str]:
     yield "| --- | --- | ---: | ---: | ---: | ---: | ---: |"
     for case in cases:
         for name, rates in case.rates.items():
-            ratio = statistics.median(
-                rate / other for rate, other in zip(rates, case.rates[REFERENCE], strict=True)
-            )
-            rate = statistics.median(rates)
+            if not rates:
+                yield f"| {case.name} | {name} | does not fit in memory | | > {case.room / 2**20:,.0f} | | |"
+                continue
+            rate, others = statistics.median(rates), case.rates[REFERENCE]
+            ratios = [own / other for own, other in zip(rates, others, strict=False)]
+            ratio = f" ({statistics.median(ratios):.2f}×)" if ratios else ""
             yield (
-                f"| {case.name} | {name} | {rate:.2f} ({ratio:.2f}×) | {rate * case.tokens:,.0f} "
-                f"| {case.peaks[name] / 2**20:,.0f} | {case.steps} | {case.difference:.1e} |"
+                f"| {case.name} | {name} | {rate:.2f}{ratio} | {rate * case.tokens:,.0f} "
+                f"| {case.peaks[name] / 2**20:,.0f} | {case.steps} "
+                f"| {f'{case.difference:.1e}' if ratios else ''} |"
             )

@@ -2,8 +2,8 @@
 
 torch takes MKL for float32 products, which on processors with AVX-512 that are not Intel's uses half of the
 vector width; oneDNN uses all of it. Elsewhere MKL is the faster one, by a tenth forwards and by a third for
-the gradient of the weights. The processor alone decides, never a measurement, so that a run and its resumption
-compute the same bits.
+the gradient of the weights. The processor alone decides, never a measurement, so that a run and its
+resumption compute the same bits.
 """
 
 from __future__ import annotations
