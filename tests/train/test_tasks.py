@@ -305,6 +305,8 @@ def test_a_teacher_of_another_dimension() -> None:
         runner_of(Task(objective="align", projection=True), made, wide)
     with pytest.raises(RecipeError, match="no teacher"):
         runner_of(Task(objective="align"), made)
+    with pytest.raises(RecipeError, match="source made has 4 texts, and the teacher 3 vectors"):
+        runner_of(Task(objective="align"), made, TEACHER[:3])
     # Similarities know no dimension.
     expected = relation(rows(pieces), torch.from_numpy(wide), temperature=0.1).item()
     found = loss_of(Task(objective="align", relation=1.0, temperature=0.1), made, wide)
@@ -366,6 +368,18 @@ def test_the_last_batch_can_be_looked_at() -> None:
     judged.run([0])
     assert sorted(judged.describe()["labels"]) == [0.0, 5.0]
     assert sorted(judged.describe()["tokens"][1]) == [[2], [3]]
+
+
+def test_rows_of_a_batch_may_be_of_one_length() -> None:
+    lengths = np.resize([1, 9], 32)
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    texts = Column(TokenBatch(np.zeros(offsets[-1], dtype=np.int32), offsets), np.arange(32))
+    others = Column(texts.tokens, np.arange(32, 64))
+    made = Source.of("uneven", "qa", texts, others)
+    for by_length in (False, True):
+        runner = runner_of(contrast(batch=8, by_length=by_length), made)
+        spread = [np.ptp(runner.draw().columns[0].lengths) for _ in range(4)]
+        assert (max(spread) == 0) == by_length
 
 
 def test_sources_weigh_by_size_and_emphasis() -> None:

@@ -46,6 +46,8 @@ class Task:
         sources: names of the collections that it draws from; empty for all.
         emphasis: factor on the sampling weight of a source, by its name or by its kind.
         batch: rows in a batch; all of them from one source.
+        by_length: whether the rows of a batch are of about one length, so that short texts make fast steps;
+            batches are a little less random for it.
         temperature: of InfoNCE, of the supervised contrast, or of the similarities in `align` and `distil`.
         form: which similarities InfoNCE normalises over (`yuyi.train.losses.info_nce`).
         diagonal: how often the `improved` form counts a pair's own similarity.
@@ -90,6 +92,7 @@ class Task:
     sources: tuple[str, ...] = ()
     emphasis: dict[str, PositiveFloat] = field(default_factory=dict)
     batch: PositiveInt = 2048
+    by_length: bool = False
     temperature: PositiveFloat = 0.05
     form: Form = "symmetric"
     diagonal: Diagonal = "twice"

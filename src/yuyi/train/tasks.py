@@ -153,13 +153,16 @@ class EmbeddingRunner:
             task.batch,
             seed,
             keys=_distinct(task, self.sources),
+            lengths=[source.lengths for source in self.sources] if task.by_length else None,
             least=max(1, task.batch // 2),
         )
         self._learner = learner
         self._world = world
         self._previous = previous
         self._setting = Setting(task, learner.frame, dims)
-        self._alignment = Alignment(task, learner, _given(teacher), seed) if _aligns(task) else None
+        self._alignment: Alignment | None = None
+        if task.objective == "align":
+            self._alignment = Alignment(task, learner, _given(teacher, self.sources), seed)
         self._pools = [NegativePool(source, task.negatives) for source in self.sources if task.refresh]
         self._draws = 0
         self._last: tuple[Source, NDArray[np.int64], Sequence[TokenBatch]] | None = None
@@ -257,10 +260,6 @@ class EmbeddingRunner:
                 pool.rescore(self._learner, self._setting.queries, self._setting.documents, world=self._world)
 
 
-def _aligns(task: Task) -> bool:
-    return task.objective == "align"
-
-
 def _distinct(task: Task, sources: Sequence[Source]) -> list[list[NDArray[np.int64]]] | None:
     """The keys of each source, where a batch must have no text twice: where texts tell each other apart."""
     if task.objective != "contrast":
@@ -282,9 +281,20 @@ def _ids(column: TokenBatch) -> list[list[int]]:
     return [column.ids[start:stop].tolist() for start, stop in pairwise(bounds)]
 
 
-def _given(teacher: NDArray[np.float32] | None) -> NDArray[np.float32]:
+def _given(teacher: NDArray[np.float32] | None, sources: Sequence[Source]) -> NDArray[np.float32]:
+    """The teacher's vectors, one for each row of the one source that there is.
+
+    Raises:
+        RecipeError: there are none, or not as many as rows.
+    """
     if teacher is None:
         raise RecipeError("align: there is no teacher to follow. Name one, or drop the task.")
+    for source in sources:
+        if len(source) != len(teacher):
+            raise RecipeError(
+                f"align: source {source.name} has {len(source):,} texts, and the teacher {len(teacher):,} "
+                "vectors. Ask the teacher about these texts."
+            )
     return teacher
 
 
