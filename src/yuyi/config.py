@@ -30,7 +30,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     try:
         values = yaml.safe_load(path.read_text("utf-8"))
     except FileNotFoundError as error:
-        raise RecipeError(f"{path}: no such recipe. Check the path.") from error
+        raise RecipeError(f"{path}: no such file. Check the path.") from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise RecipeError(f"{path}: cannot be read as YAML ({error}). Mend the file.") from error
     if values is None:

@@ -69,7 +69,7 @@ def test_a_recipe_gives_a_model_that_answers(yuyi: Run, tmp_path: Path) -> None:
 
 def test_misuse_is_one_clear_line(yuyi: Run, tmp_path: Path) -> None:
     path = write_recipe(tmp_path, 5)
-    assert "absent.yaml: no such recipe" in yuyi("run", "absent.yaml").error
+    assert "absent.yaml: no such file" in yuyi("run", "absent.yaml").error
     assert "nowhere" in yuyi("run", "recipe.yaml", "--data", "nowhere").error
     recipe = yaml.safe_load(path.read_text("utf-8"))
     recipe["documents"].append({"path": "gone.parquet", "origin": "x", "licence": "y"})

@@ -118,7 +118,7 @@ def test_a_file_that_is_no_recipe(tmp_path: Path, content: bytes) -> None:
 
 
 def test_an_absent_file(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match=r"absent\.yaml: no such recipe"):
+    with pytest.raises(RecipeError, match=r"absent\.yaml: no such file"):
         read_recipe(tmp_path / "absent.yaml")
     with pytest.raises(RecipeError, match="cannot be read"):
         read_recipe(tmp_path)

@@ -175,7 +175,7 @@ def test_what_does_not_fit_is_refused_and_leaves_nothing(
         ([Pair("bad", "qa", "护照？", "", None, "zh")] * 9, "its text_b is ''"),
         ([Pair("bad", "nli", "护照", "水壶", 7.0, "zh")] * 9, "label 7"),
         (
-            [Pair("some", "qa", f"护照{i}", "水壶", None, "zh") for i in range(40)],
+            [Pair("some", "qa", f"护照{i}", f"{i}号", None, "zh") for i in range(40)],
             "no row of some brings any",
         ),
     ],

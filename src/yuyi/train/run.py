@@ -16,12 +16,13 @@ from yuyi.extras import EXTRAS
 from yuyi.text.tokenizer import BatchTokenizer
 from yuyi.train.checks import check_data, check_model
 from yuyi.train.continual import Previous
+from yuyi.train.curves import draw_curves
 from yuyi.train.distributed import open_world
 from yuyi.train.loop import JOURNAL, Trainer
 from yuyi.train.materials import Materials
 from yuyi.train.mlm import MaskedRunner
 from yuyi.train.model_config import ModelConfig
-from yuyi.train.monitor import draw_curves, tell, tensorboard_log, trackio_log
+from yuyi.train.monitor import tell, tensorboard_log, trackio_log
 from yuyi.train.passages import read_texts
 from yuyi.train.retromae import RetroRunner
 from yuyi.train.run_folder import RunFolder, run_facts
