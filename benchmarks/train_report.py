@@ -71,8 +71,9 @@ def _head(
         "same weights on the same pairs in the same order, no dropout, AdamW, everything counted from texts "
         f"to updated weights. {clock}contenders take turns, each turn a process of its own, medians of "
         f"{rounds} round{'s' * (rounds > 1)}. In brackets: the ratio to sentence-transformers in the same "
-        "round. Tokens are those of the texts, without padding. Memory is the most that the whole process held. The "
-        "difference is the largest between the two losses at the same step, updates in between included."
+        "round. Tokens are those of the texts, without padding. Memory is the most that the whole process "
+        "held. The difference is the largest between the two losses at the same step, updates in between "
+        "included."
     )
     for note in filter(None, notes):
         yield ""
