@@ -66,8 +66,8 @@ def info_nce(
     batch of one row.
 
     Where a block is smaller than the batch its scores are computed again for the gradient; block sizes
-    change values and gradients by rounding only. With b rows a block, memory is that of 4 (b, n + m)
-    matrices or less, beside the embeddings.
+    change values and gradients by rounding only. With b rows a block, memory beside the embeddings is that of
+    a few (b, n + m) matrices for each direction.
 
     Source: van den Oord et al. 2018, arXiv 1807.03748; symmetric: CLIP, Radford et al. 2021, arXiv
     2103.00020; improved: GTE, Li et al. 2023, arXiv 2308.03281, section 3.3; margin of 0.1: Qwen3 Embedding,
