@@ -56,10 +56,10 @@ class Sampler:
                 for rows in random order.
             window: batches in such a window; the larger, the more even the lengths, the less random the
                 batches.
-            least: the last batches of an epoch hold what is left; those with fewer rows than this are left
-                out unless a source has no other, and their rows wait for the next epoch, whose order is
-                another. None for full batches alone; with 1 an epoch is every row, and a text that many rows
-                share makes many short batches, from which contrast learns little.
+            least: an epoch ends when fewer rows than this can be put together, unless a source has no other
+                batch; what is left waits for the next epoch, whose order is another. None for full batches
+                alone; with 1 an epoch is every row, and a text that many rows share makes many short
+                batches, from which contrast learns little.
         """
         total = float(sum(weights))
         self._sizes = list(sizes)
@@ -119,13 +119,14 @@ class Sampler:
         else:
             if source not in self._texts:
                 self._texts[source] = Texts(self._keys[source])
-            order, bounds = part(order, self._texts[source], self._batch)
-        sizes = np.diff(bounds)
-        numbers = np.flatnonzero(sizes >= min(self._least, sizes.max()))
-        if self._lengths is not None:
-            numbers = _shuffled(numbers, sizes, self._window, generator)
+            order, bounds = part(order, self._texts[source], self._batch, self._least)
+        if len(bounds) > 2 and bounds[-1] - bounds[-2] < self._least:
+            bounds = bounds[:-1]
+        if self._lengths is None:
+            return order, bounds
+        numbers = _shuffled(np.diff(bounds), self._window, generator)
         kept = [order[bounds[number] : bounds[number + 1]] for number in numbers]
-        return np.concatenate(kept), np.append(0, np.cumsum(sizes[numbers]))
+        return np.concatenate(kept), np.append(0, np.cumsum(np.diff(bounds)[numbers]))
 
 
 class Texts:
@@ -153,7 +154,7 @@ class Texts:
         return ({key for key in row if key != EMPTY_KEY} for row in zip(*columns, strict=True))
 
 
-def part(order: Integers, texts: Texts, batch: int) -> Epoch:
+def part(order: Integers, texts: Texts, batch: int, least: int) -> Epoch:
     """The rows in batches without a text in common, as near to `order` as that allows.
 
     A row that has a text of its batch waits for the first later batch that has room and none of its texts;
@@ -164,6 +165,7 @@ def part(order: Integers, texts: Texts, batch: int) -> Epoch:
         order: rows, each once.
         texts: of the source.
         batch: rows in a batch.
+        least: the first batch with fewer rows is the last.
 
     Returns:
         The rows batch by batch, and (batches + 1,) int64 bounds.
@@ -185,6 +187,8 @@ def part(order: Integers, texts: Texts, batch: int) -> Epoch:
             room -= len(block)
         rows.extend(chosen)
         bounds.append(bounds[-1] + batch - room)
+        if batch - room < least:
+            break
     return np.concatenate(rows), np.array(bounds)
 
 
@@ -239,9 +243,8 @@ def _wait(row: int, own: set[int], seen: set[int], waiting: dict[int, deque[tupl
     waiting.setdefault(min(own & seen), deque()).append((row, own))
 
 
-def _shuffled(numbers: Integers, sizes: Integers, window: int, generator: np.random.Generator) -> Integers:
-    """Batches in random order within windows; those that are not full stay at the end."""
-    full = sizes[numbers] == sizes.max()
-    first = numbers[full]
-    parts = [generator.permutation(first[start : start + window]) for start in range(0, len(first), window)]
-    return np.concatenate([*parts, numbers[~full]])
+def _shuffled(sizes: Integers, window: int, generator: np.random.Generator) -> Integers:
+    """Numbers of batches in random order within windows; those that are not full stay at the end."""
+    full = np.flatnonzero(sizes == sizes.max())
+    parts = [generator.permutation(full[start : start + window]) for start in range(0, len(full), window)]
+    return np.concatenate([*parts, np.flatnonzero(sizes < sizes.max())])
