@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 from yuyi.errors import InputError
 from yuyi.pipeline import read_pipeline
@@ -14,6 +15,8 @@ from yuyi.train.start import open_start
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from yuyi.train.start import TextModel
 
 
 def merge_folders(
@@ -38,6 +41,9 @@ def merge_folders(
     models = [open_start(ModelConfig(folder=str(folder))) for folder in folders]
     first = models[0]
     for folder, model in zip(folders[1:], models[1:], strict=True):
+        differing = _differing(_shape(first), _shape(model))
+        if differing:
+            raise InputError(f"{folder}: {differing} in {folders[0]}. Merge models of one shape.")
         if model.tokenizer.get_vocab() != first.tokenizer.get_vocab():
             raise InputError(
                 f"{folder}: its vocabulary is not that of {folders[0]}. Merge models that were trained from "
@@ -56,3 +62,22 @@ def merge_folders(
             for folder, share in zip(folders, shares, strict=True)
         },
     )
+
+
+def _shape(model: TextModel) -> dict[str, Any]:
+    """What the weights alone do not tell: how they are computed with."""
+    pooler = model.embedder.pooler
+    heads = [str(head) for head in pooler.heads]
+    return asdict(model.embedder.encoder.config) | {"pooling": pooler.pooling, "heads behind it": heads}
+
+
+def _differing(first: dict[str, Any], other: dict[str, Any]) -> str:
+    """The first key whose values differ, with both; empty where none does."""
+    for key, value in first.items():
+        if other[key] != value:
+            return f"{key.replace('_', ' ')} {_plain(other[key])}, and {_plain(value)}"
+    return ""
+
+
+def _plain(value: Any) -> str:
+    return ", ".join(map(str, value)) or "nothing" if isinstance(value, list | tuple) else str(value)
