@@ -69,7 +69,8 @@ def describe(lengths: NDArray[np.int64], batch: int) -> str:
     shares = (10, 25, 50, 75, 90)
     told = [
         f"`{name}` {column.mean():.0f} tokens on average "
-        f"({', '.join(f'{value:.0f}' for value in np.percentile(column, shares))} at {shares} %)"
+        f"({', '.join(f'{value:.0f}' for value in np.percentile(column, shares))} at "
+        f"{', '.join(map(str, shares))} %)"
         for name, column in zip(("text_a", "text_b"), lengths.T, strict=True)
     ]
     batches = np.split(lengths, range(batch, len(lengths), batch))
