@@ -7,8 +7,8 @@ a machine share one copy.
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
@@ -114,13 +114,14 @@ def open_corpus(
         **asdict(config),
     }
     place = folder / hash_json(facts)[:16]
-    with _one_at_a_time(folder):
-        try:
-            corpus = _map(place, tuple(files))
-        except InputError:  # Nothing there, or damaged: it is made again.
-            with publish_folder(place) as temporary:
-                build(temporary, [Feed.of_file(path) for path in files], batches, config, on_done)
-            corpus = _map(place, tuple(files))
+    corpus = _found(place, tuple(files))
+    if corpus is None:
+        with _one_at_a_time(folder):
+            corpus = _found(place, tuple(files))
+            if corpus is None:
+                with publish_folder(place) as temporary:
+                    build(temporary, [Feed.of_file(path) for path in files], batches, config, on_done)
+                corpus = _map(place, tuple(files))
     if not corpus.sources:
         raise InputError(
             f"{', '.join(map(str, files))}: hold no {config.smallest} rows of one collection and kind "
@@ -156,24 +157,30 @@ def teacher_source(texts: Sequence[str], tokenizer: Tokenizer, longest: int) -> 
     return Source.of("teacher", "teacher", column, column)
 
 
-@contextmanager
+@contextlib.contextmanager
 def _one_at_a_time(folder: Path) -> Iterator[None]:
     """A block that one process enters after another."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / ".lock").open("w")
+        with contextlib.suppress(ImportError):  # Windows has no such locks.
+            import fcntl
+
+            fcntl.flock(lock, fcntl.LOCK_EX)
     except OSError as error:
         raise InputError(
             f"{folder}: cannot be written ({error.strerror}). Choose another place or make room."
         ) from error
     with lock:
-        try:
-            import fcntl
-        except ImportError:  # Windows has no such locks.
-            pass
-        else:
-            fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def _found(folder: Path, files: tuple[Path, ...]) -> Corpus | None:
+    """What lies in the folder; None where it is not there or damaged, and is to be made again."""
+    try:
+        return _map(folder, files)
+    except InputError:
+        return None
 
 
 def _map(folder: Path, files: tuple[Path, ...] | None, *, mapped: bool = True) -> Corpus:

@@ -111,25 +111,22 @@ class NegativePool:
             world: the ranks that share the work; all of them get the same result.
             rows_at_once: rows whose vectors are in memory together.
         """
+
+        def embed(texts: TokenBatch) -> Tensor:
+            return _embed(learner, texts, world)
+
         waiting = np.flatnonzero(self._waiting)
         replaced = 0
         for start in range(0, len(waiting), rows_at_once):
             rows = waiting[start : start + rows_at_once]
+            asked = embed(queries(self._source.queries.take(rows)))
             places, owners = self._places(rows)
-            asked = _embed(learner, queries(self._source.queries.take(rows)), world)
-
-            def score(
-                which: Integers | slice, rows: Integers = rows, asked: Tensor = asked
-            ) -> NDArray[np.float32]:
-                numbers, owners = self.chosen(rows)
-                answers = documents(self._source.negatives.take(numbers[which]))
-                return _cosines(asked, owners[which], _embed(learner, answers, world))
-
-            now = score(slice(None))
+            now = _cosines(asked, owners, embed(documents(self._in_use(rows))))
             self._begin(places, now)
             fresh = self._replace(places, owners, now)
             if len(fresh):
-                self._begin(places[fresh], score(fresh))
+                answers = embed(documents(self._in_use(rows).take(fresh)))
+                self._begin(places[fresh], _cosines(asked, owners[fresh], answers))
             replaced += len(fresh)
         self._waiting[:] = False
         return replaced
@@ -161,6 +158,9 @@ class NegativePool:
         self._used, self._first, self._next = used.copy(), first.copy(), following.copy()
         self._waiting[:] = False
         self._waiting[waiting] = True
+
+    def _in_use(self, rows: Integers) -> Column:
+        return self._source.negatives.take(self.chosen(rows)[0])
 
     def _places(self, rows: Integers) -> tuple[Integers, Integers]:
         starts = self._offsets[rows]
