@@ -25,6 +25,7 @@ from yuyi.records import Document, write_documents
 from yuyi.text.tokenizer import BatchTokenizer
 from yuyi.text.tokenizer_folder import read_tokenizer
 from yuyi.train.config import Course, Stage, Task
+from yuyi.train.distributed import ALONE, open_world
 from yuyi.train.loop import Trainer
 from yuyi.train.masking import Masking
 from yuyi.train.mlm import MaskedRunner
@@ -38,6 +39,7 @@ from yuyi.types import TokenBatch
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from yuyi.train.distributed import World
     from yuyi.train.tasks import Runner
 
 TINY = Path(__file__).parent.parent / "tiny" / "bert-zh"
@@ -116,9 +118,12 @@ def learner(
 class Training:
     """The run, ready to go."""
 
-    def __init__(self, folder: Path, course: Course = COURSE) -> None:
+    def __init__(
+        self, folder: Path, course: Course = COURSE, world: World = ALONE, *, dropout: float = 0.1
+    ) -> None:
         """Put the corpus into `folder`, where it is not there yet."""
-        self.learner = learner()
+        folder.mkdir(exist_ok=True)
+        self.learner = learner(dropout=dropout)
         self.folder = folder / "run"
         tokenizer, found = read_tokenizer(TINY), sources()
         file = folder / "documents.parquet"
@@ -129,10 +134,10 @@ class Training:
 
         def open_task(task: Task, seed: Sequence[int]) -> Runner:
             if task.objective == "mlm":
-                return MaskedRunner(task, self.learner, passages, tokenizer, Masking(), seed)
-            return EmbeddingRunner(task, self.learner, found, course.dims, course.exponent, seed)
+                return MaskedRunner(task, self.learner, passages, tokenizer, Masking(), seed, world)
+            return EmbeddingRunner(task, self.learner, found, course.dims, course.exponent, seed, None, world)
 
-        self.trainer = Trainer(course, self.learner, open_task, probe=Probe(found[:1]), corpus="made")
+        self.trainer = Trainer(course, self.learner, open_task, world, probe=Probe(found[:1]), corpus="made")
 
     def run(self, **options: Any) -> str:
         """The digest of the weights that the run ends with, or was stopped with."""
@@ -159,3 +164,18 @@ def die_at(folder: Path, step: int, delay: float) -> None:
 
     result = Training(folder).run(every=2, log=log, log_every=1)
     (folder / "result").write_text(result)
+
+
+def run_rank(folder: Path, course: Course, rank: int, size: int, stop_after: int | None) -> None:
+    """Go on with the run in `folder` as one of several ranks; the weights go to the file `rank-<rank>.pt`."""
+    os.environ |= {
+        "RANK": str(rank),
+        "LOCAL_RANK": str(rank),
+        "WORLD_SIZE": str(size),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": (folder / "port").read_text(),
+    }
+    with open_world("cpu") as world:
+        training = Training(folder, course, world, dropout=0.0)
+        training.run(every=2, log_every=1, stop_after=stop_after)
+        torch.save(training.learner.model(), folder / f"rank-{rank}.pt")

@@ -4,18 +4,23 @@ import json
 import multiprocessing
 import os
 import signal
+import socket
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from train.runs import COURSE, STEPS, Training, die_at, learner
+from train.runs import COURSE, STEPS, Training, die_at, digest, learner, run_rank
 from yuyi.errors import RecipeError
+from yuyi.train.loop import JOURNAL
+from yuyi.train.monitor import read_journal
 
 TESTS = Path(__file__).parent.parent
+PRELOADED = ["train.runs", "torch._dynamo", "scipy.stats", "pyarrow.parquet"]
 KILLS = 20
 SHORT = replace(
     COURSE,
@@ -44,7 +49,7 @@ def test_a_run_killed_at_twenty_steps_ends_with_the_weights_of_one_never_killed(
     # Processes are forked from one that has imported everything, and so live for the training alone.
     monkeypatch.setenv("PYTHONPATH", str(TESTS))
     processes = multiprocessing.get_context("forkserver")
-    processes.set_forkserver_preload(["train.runs", "torch._dynamo", "scipy.stats", "pyarrow.parquet"])
+    processes.set_forkserver_preload(PRELOADED)
     generator = np.random.default_rng()
     steps = sorted((1 + generator.choice(STEPS - 1, KILLS, replace=False)).tolist())
     for step in steps:
@@ -97,6 +102,35 @@ def test_other_settings_are_refused_by_name(tmp_path: Path) -> None:
     again.trainer._corpus = "another"
     with pytest.raises(RecipeError, match=r'corpus "made", and now it is "another"'):
         again.run()
+
+
+def test_two_ranks_stop_and_go_on_with_equal_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(TESTS))
+    processes = multiprocessing.get_context("forkserver")
+    processes.set_forkserver_preload(PRELOADED)
+    Training(tmp_path, SHORT)  # Its corpus is written by one process.
+    for stop in (4, 6, None):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            (tmp_path / "port").write_text(str(free.getsockname()[1]))
+        ranks = [
+            processes.Process(target=run_rank, args=(tmp_path, SHORT, rank, 2, stop)) for rank in range(2)
+        ]
+        for rank in ranks:
+            rank.start()
+        for rank in ranks:
+            rank.join()
+        assert [rank.exitcode for rank in ranks] == [0, 0]
+    first, second = (torch.load(tmp_path / f"rank-{rank}.pt") for rank in range(2))
+    assert digest(first) == digest(second)
+    # One rank sees the same losses, without dropout, which falls otherwise where chunks are others.
+    alone = Training(tmp_path / "alone", SHORT, dropout=0.0)
+    alone.run(log_every=1)
+    both, one = read_journal(tmp_path / "run" / JOURNAL), read_journal(alone.folder / JOURNAL)
+    assert [entry["at"] for entry in both] == list(range(1, 9))
+    for found, expected in zip(both, one, strict=True):
+        assert found["loss"] == pytest.approx(expected["loss"], rel=1e-3)
+        assert found["norm"] == pytest.approx(expected["norm"], rel=1e-2)
 
 
 def test_another_number_of_ranks_is_refused(tmp_path: Path) -> None:

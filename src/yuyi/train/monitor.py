@@ -117,7 +117,9 @@ def tensorboard_log(folder: Path) -> Log:
 
 
 def trackio_log(project: str, name: str, settings: Entry | None = None) -> Log:
-    """A log that trackio shows: `trackio show --project PROJECT`. A run that goes on keeps its name.
+    """A log that trackio shows: `trackio show --project PROJECT`.
+
+    A run that goes on keeps its name; what a killed one did behind its last checkpoint is there twice.
 
     Args:
         project: of trackio.
