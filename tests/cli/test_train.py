@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from train.settings_files import put, settings, table_settings, write
+from train.settings_files import TINY, put, settings, table_settings, write
 
 import yuyi as library
 from yuyi.artifacts import hash_file
@@ -35,7 +35,7 @@ def test_a_file_gives_a_model_that_answers(yuyi: Run, tmp_path: Path) -> None:
     assert any(line.startswith("  pairs 12/12  ") and " probe 0." in line for line in lines)
     assert "examples/s" in lines[-1]
     info = json.loads(yuyi("info", "runs/tiny/tiny", "--json").out)
-    assert (info["dims"], info["license"], info["max_tokens"]) == ([32, 16], "apache-2.0", 48)
+    assert (info["dims"], info["max_tokens"]) == ([32, 16], 48)
     again = yuyi("train", "设置.yaml")
     assert "this run is finished; its model is runs/tiny/tiny." in again.error
     kept = yuyi("train", "设置.yaml", "--resume", "--quiet")
@@ -77,8 +77,8 @@ def test_misuse_is_one_clear_line_and_leaves_nothing(
         put(tree, "stages.1.tasks.0.negatives", 0)
         message = "stages.1.tasks.0.batch: 1; contrast compares the rows of a batch"
     write(tmp_path, tree)
-    assert message in yuyi("train", "run.yaml").error
-    assert not (tmp_path / "runs").exists()
+    assert message in yuyi("train", "run.yaml", "--quiet").error
+    assert not (tmp_path / "runs" / "tiny").exists()
 
 
 def test_bad_data_is_one_clear_line_and_leaves_nothing(yuyi: Run, tmp_path: Path) -> None:
@@ -91,8 +91,8 @@ def test_bad_data_is_one_clear_line_and_leaves_nothing(yuyi: Run, tmp_path: Path
         ([Pair("a", "qa", "护照？", "", None, "zh")] * 4, "need a positive. Drop the row"),
     ):
         write_pairs(tmp_path / "pairs.parquet", rows)
-        assert message in yuyi("train", "run.yaml").error
-        assert not (tmp_path / "runs").exists()
+        assert message in yuyi("train", "run.yaml", "--quiet").error
+        assert not (tmp_path / "runs" / "tiny").exists()
 
 
 def test_other_files_are_told_apart(yuyi: Run, tmp_path: Path) -> None:
@@ -190,30 +190,11 @@ def test_a_plan_says_what_a_run_takes_and_writes_nothing(yuyi: Run, tmp_path: Pa
 
 
 def test_models_are_merged(yuyi: Run, tmp_path: Path) -> None:
-    write(tmp_path)
-    for seed in (0, 1):
-        tree = put(settings(), "stages", settings()["stages"][1:])
-        put(put(tree, "seed", seed), "documents", None)
-        if seed:
-            put(tree, "model", {"folder": "run0/start"})
-        write(tmp_path, tree)
-        assert yuyi("train", "run.yaml", "-o", f"run{seed}", "--quiet").code == 0
-    one, two = "run0/tiny", "run1/tiny"
-    texts = ["护照 办理 7？", "kettle descale 3"]
-
-    def vectors(name: str) -> Any:
-        return library.load(tmp_path / name, dtype="float32").encode(texts)
-
-    for options in ((), ("--weights", "0.3,0.7"), ("--slerp", "0.5")):
-        out = f"merged{len(list(tmp_path.glob('merged*')))}"
-        done = yuyi("train", "merge", one, two, "-o", out, *options)
-        assert (done.code, done.out) == (0, f"{out}\n"), done.err
-        assert library.load(tmp_path / out).dims == (32, 16)
-        assert np.abs(vectors(out) - vectors(one)).max() > 1e-4
-    assert yuyi("train", "merge", one, two, "-o", "first", "--slerp", "0").code == 0
-    np.testing.assert_allclose(vectors("first"), vectors(one), atol=1e-6)
-    assert "merged0: is there already" in yuyi("train", "merge", one, two, "-o", "merged0").error
-    assert "nothing to merge" in yuyi("train", "merge", one, "-o", "x").error
-    assert "1 for 2 models" in yuyi("train", "merge", one, two, "-o", "x", "--weights", "1").error
-    assert "no numbers" in yuyi("train", "merge", one, two, "-o", "x", "--weights", "a,b").error
+    one = str(TINY / "bert-zh")
+    done = yuyi("train", "merge", one, one, "-o", "merged", "--weights", "0.3,0.7")
+    assert (done.code, done.out) == (0, "merged\n"), done.err
+    np.testing.assert_allclose(*(library.load(each).encode(["护照"]) for each in (tmp_path / "merged", one)))
+    assert "merged: is there already" in yuyi("train", "merge", one, one, "-o", "merged").error
+    assert "1 for 2 models" in yuyi("train", "merge", one, one, "-o", "x", "--weights", "1").error
+    assert "no numbers" in yuyi("train", "merge", one, one, "-o", "x", "--weights", "a,b").error
     assert "--slerp 0.5: is for two" in yuyi("train", "merge", *[one] * 3, "-o", "x", "--slerp", "0.5").error

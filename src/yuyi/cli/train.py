@@ -157,9 +157,10 @@ def merge(
       yuyi train merge old new -o halfway --slerp 0.5
     """
     _require()
+    shares = _shares(models, weights, slerp)
     from yuyi.train.merge import merge_folders
 
-    merge_folders(models, out, _shares(models, weights, slerp), along_arc=slerp is not None)
+    merge_folders(models, out, shares, along_arc=slerp is not None)
     if not quiet:
         typer.echo(str(out))
 

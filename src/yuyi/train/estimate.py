@@ -183,7 +183,7 @@ def measure(learner: Learner, lengths: Integers, stage: Stage) -> Speed:
     learner.begin(stage)
     shape = Shape.of(learner)
     texts = _texts(lengths, _TRIAL_TOKENS, shape.vocabulary)
-    held = _held_bytes(learner, texts)
+    activations = held_bytes(learner, texts) / len(texts.ids)
     _forward_and_back(learner, texts)  # The first time pays for what is made once.
     learner.step(0.0, ALONE)
     began, rounds, updating = _now(learner), 0, 0.0
@@ -195,7 +195,7 @@ def measure(learner: Learner, lengths: Integers, stage: Stage) -> Speed:
         rounds += 1
     seconds = _now(learner) - began - updating
     work = _TRAINED * shape.products(texts.lengths) * rounds
-    return Speed(work / seconds, updating / rounds, held / len(texts.ids))
+    return Speed(work / seconds, updating / rounds, activations)
 
 
 def estimate(course: Course, learner: Learner, data: Data, speed: Speed, ranks: int = 1) -> Estimate:
@@ -385,8 +385,8 @@ def _texts(lengths: Integers, tokens: int, vocabulary: int) -> TokenBatch:
     return TokenBatch(generator.integers(0, vocabulary, int(offsets[-1])).astype(np.int32), offsets)
 
 
-def _held_bytes(learner: Learner, texts: TokenBatch) -> int:
-    """What is kept between the forward and the backward pass, weights left out."""
+def held_bytes(learner: Learner, texts: TokenBatch) -> int:
+    """Bytes that are kept between the forward and the backward pass over texts, weights left out."""
     own = {tensor.untyped_storage().data_ptr() for tensor in learner.weights().values()}
     held: dict[int, int] = {}
 
