@@ -19,8 +19,9 @@ import torch
 from torch.nn import functional
 
 from yuyi.errors import InputError
-from yuyi.text.plan import plan, select, spans
+from yuyi.text.plan import spans
 from yuyi.train.distributed import ALONE
+from yuyi.train.probe import embed_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -38,10 +39,8 @@ if TYPE_CHECKING:
 
 _FALL = 1.15
 _HARD = 0.8
-# Rows whose vectors are held at once, and tokens of a chunk where the learner has no limit of its own; not of
-# the number of ranks, so that any number of them gets the same scores.
+# Rows whose vectors are held at once; not of the number of ranks, so that any number gets the same scores.
 _ROWS = 2_048
-_TOKENS = 1 << 14
 
 
 class NegativePool:
@@ -113,7 +112,7 @@ class NegativePool:
         """
 
         def embed(texts: TokenBatch) -> Tensor:
-            return _embed(learner, texts, world)
+            return embed_all(learner, texts, world)
 
         waiting = np.flatnonzero(self._waiting)
         replaced = 0
@@ -191,18 +190,6 @@ class NegativePool:
         self._first[places[easy]] = np.nan
         np.add.at(self._next, rows, 1)
         return easy
-
-
-def _embed(learner: Learner, texts: TokenBatch, world: World) -> Tensor:
-    """(rows, dim) of the texts, on every rank; each rank embeds some of the chunks."""
-    chunks = plan(texts.lengths, learner.token_budget or _TOKENS)
-    vectors = learner.zeros(len(texts))
-    with learner.resting():
-        for number in range(world.rank, len(chunks), world.size):
-            part = learner.embed(select(texts, chunks[number]))
-            vectors[torch.from_numpy(chunks[number])] = part.to(vectors)
-    world.sum_(vectors)
-    return vectors
 
 
 def _cosines(asked: Tensor, owners: Integers, answers: Tensor) -> NDArray[np.float32]:
