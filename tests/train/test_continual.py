@@ -179,7 +179,7 @@ def test_shares_of_old_and_new() -> None:
         ("replayed: made",),
         ("replayed: made",),
     ]
-    assert [task.keep for task in found.tasks] == [0.0, 0.0, 0.5, 0.5]
+    assert [task.keep * task.weight for task in found.tasks] == [0.0, 0.0, 0.5, 0.5]
     again = found.tasks[2:]
     assert {task.kinds for task in again} == {("qa",), ("sts",)}
     shares = [task.share for task in found.tasks]

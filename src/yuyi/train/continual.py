@@ -123,5 +123,8 @@ def _stage_with_replay(
             f"stage {stage.name}: continual.routes leaves nothing of the old sources to be replayed. Leave "
             "a kind in, or set continual.replay to 0."
         )
-    kept = tuple(replace(task, share=task.share * share / whole, keep=settings.align) for task in again)
+    # A task's weight is a factor on all of its loss; what is kept is to count the same in each.
+    kept = tuple(
+        replace(task, share=task.share * share / whole, keep=settings.align / task.weight) for task in again
+    )
     return replace(stage, tasks=own + kept)

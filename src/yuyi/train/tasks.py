@@ -163,7 +163,8 @@ class EmbeddingRunner:
         self._alignment: Alignment | None = None
         if task.objective == "align":
             self._alignment = Alignment(task, learner, _given(teacher, self.sources), seed)
-        self._pools = [NegativePool(source, task.negatives) for source in self.sources if task.refresh]
+        refreshed = self.sources if task.refresh and task.objective == "contrast" else []
+        self._pools = [NegativePool(source, task.negatives) for source in refreshed]
         self._draws = 0
         self._last: tuple[Source, NDArray[np.int64], Sequence[TokenBatch]] | None = None
 
