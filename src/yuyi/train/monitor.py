@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import json
 import os
+import sys
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Any
 
 from yuyi.artifacts import publish_file
@@ -132,12 +134,14 @@ def trackio_log(project: str, name: str, settings: Entry | None = None) -> Log:
     require("trackio")
     import trackio
 
-    trackio.init(project=project, name=name, config=settings, resume="allow")
+    with redirect_stdout(sys.stderr):  # It says where it can be seen.
+        trackio.init(project=project, name=name, config=settings, resume="allow")
 
     def log(entry: Entry) -> None:
-        trackio.log(numbers_of(entry), step=entry["at"])
-        if not entry["seconds_left"]:
-            trackio.finish()
+        with redirect_stdout(sys.stderr):
+            trackio.log(numbers_of(entry), step=entry["at"])
+            if not entry["seconds_left"]:
+                trackio.finish()
 
     return log
 
