@@ -6,6 +6,7 @@ import resource
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import safetensors.torch
 import torch
 
 from yuyi.errors import InputError, RecipeError, YuyiWarning
@@ -118,6 +119,22 @@ def test_a_full_disk_loses_nothing_that_was_saved(tmp_path: Path) -> None:
     assert {path: path.read_bytes() for path in before} == before
     saved = Checkpoints(tmp_path).newest()
     assert saved is not None and saved.values["at"] == [0, 5]
+
+
+def test_a_disk_that_changes_what_it_was_given_keeps_the_checkpoint_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoints = Checkpoints(tmp_path, keep=1)
+    write(checkpoints, (0, 5))
+    save = safetensors.torch.save_file
+
+    def save_otherwise(tensors: dict[str, torch.Tensor], path: Path) -> None:
+        save(tensors | {"moments/step": torch.tensor(4.0)}, path)
+
+    monkeypatch.setattr(safetensors.torch, "save_file", save_otherwise)
+    with pytest.raises(InputError, match=r"step-0-10: reads otherwise than it was written\. Check the disk"):
+        write(checkpoints, (0, 10))
+    assert names(tmp_path) == ["step-0-5"] and checkpoints.last == tmp_path / "step-0-5"
 
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:

@@ -104,9 +104,9 @@ class Checkpoints:
         whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         with publish_folder(path) as temporary:
             _fill(temporary, whole, values)
+            if not _holds(temporary, whole, values):
+                raise InputError(f"{path}: reads otherwise than it was written. Check the disk.")
         _sync(self._folder)
-        if not _same(_read(path).tensors, whole):
-            raise InputError(f"{path}: reads otherwise than it was written. Check the disk.")
         self.last = path
         others = [other for other in self._all() if other != path]
         # A later one than this was damaged, or the run would have begun there.
@@ -206,13 +206,25 @@ def _read(path: Path) -> Saved:
         raise InputError(f"{path}: damaged checkpoint ({error}).") from error
 
 
-def _same(read: Mapping[str, Tensor], written: Mapping[str, Tensor]) -> bool:
-    """Whether all tensors are equal, byte by byte."""
-    return read.keys() == written.keys() and all(
-        read[name].dtype == tensor.dtype
-        and read[name].shape == tensor.shape
-        and torch.equal(read[name].flatten().view(torch.uint8), tensor.flatten().view(torch.uint8))
-        for name, tensor in written.items()
+def _holds(path: Path, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> bool:
+    """Whether a checkpoint gives back these tensors, byte by byte, and these values."""
+    try:
+        with safetensors.safe_open(path / _TENSORS, "pt") as file:
+            if set(file.keys()) != tensors.keys():
+                return False
+            # One at a time, so that no second copy of a large model is in memory.
+            equal = all(_same(file.get_tensor(name), tensor) for name, tensor in tensors.items())
+        return equal and (path / _VALUES).read_text("utf-8") == json.dumps(values)
+    except (OSError, ValueError, safetensors.SafetensorError):
+        return False
+
+
+def _same(read: Tensor, written: Tensor) -> bool:
+    """Equal in type, shape and every byte; numbers that are none are equal, too."""
+    return (
+        read.dtype == written.dtype
+        and read.shape == written.shape
+        and torch.equal(read.flatten().view(torch.uint8), written.flatten().view(torch.uint8))
     )
 
 
