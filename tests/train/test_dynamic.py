@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from yuyi.errors import InputError
 from yuyi.text.overflow import Frame, fit
 from yuyi.text.tokenizer import BatchTokenizer
+from yuyi.text.tokenizer_folder import read_tokenizer
 from yuyi.train.distributed import World
 from yuyi.train.dynamic import NegativePool
 from yuyi.train.sources import Column, Source
@@ -19,6 +20,7 @@ from yuyi.train.table import Parts, TokenTable
 from yuyi.train.tokens import column_of
 
 from .test_corpus import TOKENIZER
+from .test_mlm import TINY, open_learner
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,16 +36,10 @@ def column(texts: list[str]) -> Column:
 
 
 def source_of(queries: list[str], pools: list[list[str]]) -> Source:
-    plain = Source.of("made", "qa", column(queries), column(queries))
-    return Source(
-        name=plain.name,
-        kind=plain.kind,
-        queries=plain.queries,
-        documents=plain.documents,
-        labels=plain.labels,
+    return replace(
+        Source.of("made", "qa", column(queries), column(queries)),
         negatives=column([text for pool in pools for text in pool]),
         negative_offsets=np.cumsum([0, *map(len, pools)]),
-        scores=plain.scores,
     )
 
 
@@ -241,6 +237,34 @@ def test_two_ranks_get_the_bits_of_one(tmp_path: Path) -> None:
         found = torch.load(tmp_path / f"{rank}.pt")
         for name, tensor in alone.items():
             assert tensor.numpy().tobytes() == found[name].numpy().tobytes()
+
+
+def test_a_transformer_is_asked_without_dropout() -> None:
+    learner = open_learner("bert-zh", budget=40)
+    learner.embedder.encoder.set_dropout(0.3, 0.3)
+    tokenizer = BatchTokenizer(read_tokenizer(TINY / "bert-zh"))
+    rows = [("胡子长得太快怎么办？", "How do I renew my passport?"), ("renew a passport", "今天天气怎么样")]
+    sides = [column_of([row[side] for row in rows], tokenizer, 32) for side in range(2)]
+    plain = Source.of("made", "qa", sides[0], sides[0])
+    source = replace(plain, negatives=sides[1], negative_offsets=np.arange(3))
+    pool = NegativePool(source, 1)
+    pool.observe(np.arange(2))
+
+    def with_specials(texts: Column) -> TokenBatch:
+        return fit(texts.tokens, learner.frame, "cut").batch
+
+    pool.rescore(learner, with_specials, with_specials)
+    assert learner.embedder.training
+    assert all(parameter.grad is None for parameter in learner.embedder.parameters())
+    with learner.resting():
+        one, other = (learner.embed(with_specials(side)) for side in sides)
+    expected = torch.nn.functional.cosine_similarity(one, other)
+    torch.testing.assert_close(pool.tensors()["first"], expected, atol=1e-5, rtol=1e-5)
+    with torch.no_grad():
+        dropped = torch.nn.functional.cosine_similarity(
+            *(learner.embed(with_specials(side)) for side in sides)
+        )
+    assert not torch.allclose(pool.tensors()["first"], dropped, atol=1e-4)
 
 
 def test_a_checkpoint_of_other_data_is_refused() -> None:
