@@ -465,6 +465,15 @@ def test_what_cannot_be_learned_from_is_refused(task: Task, made: Source, messag
         runner_of(task, made)
 
 
+def test_prompts_that_are_not_pooled_are_refused() -> None:
+    student = tiny_learner("bert-zh")
+    student.embedder.pooler.include_prompt = False
+    made = source("qa", [NAN] * 2, [0, 1], [2, 3])
+    EmbeddingRunner(contrast(), student, [made], DIMS, 0.5, [0])
+    with pytest.raises(RecipeError, match="has the prompt 'query', and the model leaves prompts out"):
+        EmbeddingRunner(contrast(query_prompt="query"), student, [made], DIMS, 0.5, [0])
+
+
 def test_rows_without_a_second_text_are_refused() -> None:
     empty = Column(
         TokenBatch(np.zeros(0, dtype=np.int32), np.zeros(3, dtype=np.int64)), np.array([EMPTY_KEY] * 2)

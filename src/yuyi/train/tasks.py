@@ -21,6 +21,7 @@ from yuyi.train.losses import alignment, spread_out
 from yuyi.train.matryoshka import matryoshka
 from yuyi.train.routes import check, fits, is_labelled
 from yuyi.train.teacher_task import Alignment, distil_batch
+from yuyi.train.transformer import TransformerLearner
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -139,6 +140,7 @@ class EmbeddingRunner:
                 f"task {task.objective}: keep is {task.keep}, and there is no previous model to keep to. "
                 "Give continual.previous, or set keep to 0."
             )
+        _check_prompts(task, learner)
         self.task = task
         self.size = Size()
         self.sources = [_prepared(task, source) for source in fitting]
@@ -297,6 +299,20 @@ def _given(teacher: NDArray[np.float32] | None, sources: Sequence[Source]) -> ND
                 "vectors. Ask the teacher about these texts."
             )
     return teacher
+
+
+def _check_prompts(task: Task, learner: Learner) -> None:
+    """Refuse prompts where the finished model would not pool their tokens, as training does.
+
+    Raises:
+        RecipeError: the task has a prompt, and the model leaves prompts out of pooling.
+    """
+    prompt = task.query_prompt or task.document_prompt
+    if prompt and isinstance(learner, TransformerLearner) and not learner.embedder.pooler.include_prompt:
+        raise RecipeError(
+            f"task {task.objective}: has the prompt {prompt!r}, and the model leaves prompts out of its "
+            "pooling, which training cannot. Set model.include_prompt: true, or drop the prompt."
+        )
 
 
 def _prepared(task: Task, source: Source) -> Source:
