@@ -192,6 +192,20 @@ def test_data_that_cannot_be_learned_from_is_refused(tmp_path: Path, rows: list[
     assert not (tmp_path / "out").exists()
 
 
+def test_a_file_is_given_a_name_and_a_kind(tmp_path: Path) -> None:
+    tree = put(settings(), "data", [{"path": "topics.jsonl", "name": "themen", "kind": "classification"}])
+    put(put(tree, "documents", None), "hold_out", 0)
+    put(tree, "stages", [{"name": "topics", "steps": 4, "learning_rate": 0.001, "tasks": []}])
+    lines = [
+        json.dumps({"text_a": f"{word} {i}", "label": i % 2}) for i, word in enumerate(["护照", "水壶"] * 20)
+    ]
+    (tmp_path / "topics.jsonl").write_text("\n".join(lines), "utf-8")
+    heard = Heard()
+    model = run(write(tmp_path, tree), heard=heard)
+    assert "| themen | classification | 40 |" in (model / "README.md").read_text("utf-8")
+    assert list(heard.entries[-1]["loss"]) == ["labels"]
+
+
 def test_a_token_table_comes_out_of_the_same_command(tmp_path: Path) -> None:
     file = write(tmp_path, table_settings())
 

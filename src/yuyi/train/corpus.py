@@ -85,6 +85,8 @@ def open_corpus(
     config: CorpusConfig,
     folder: Path,
     on_done: Callable[[int], None] = lambda count: None,
+    *,
+    given: Sequence[tuple[str, str]] = (),
 ) -> Corpus:
     """The rows of these files, mapped from `folder`, where they are written if they do not lie there yet.
 
@@ -96,6 +98,8 @@ def open_corpus(
         config: what is taken of them, and how.
         folder: keeps the arrays, in a folder of their own for each set of files, tokenizer and settings.
         on_done: called with the number of rows that were just read.
+        given: name of the collection and kind of the rows of each file, in place of what the rows say; an
+            empty one leaves that.
 
     Raises:
         InputError: a file cannot be read, is empty or has a row that cannot be used; nothing is left of all
@@ -104,10 +108,13 @@ def open_corpus(
         MissingExtra: a file is Parquet and pyarrow is not installed.
     """
     batches = BatchTokenizer(tokenizer)
+    given = list(given) or [("", "")] * len(files)
+    feeds = [Feed.of_file(path, *own) for path, own in zip(files, given, strict=True)]
     facts = {
         "files": [hash_file(path) if path.is_file() else str(path) for path in files],
         # A file's name is the name of its rows where they have no other.
         "names": [path.stem for path in files],
+        "given": given,
         "tokenizer": hash_json(tokenizer.to_str()),
         "library": tokenizers.__version__,
         "code": hash_code(*_CODE),
@@ -120,7 +127,7 @@ def open_corpus(
             corpus = _found(place, tuple(files))
             if corpus is None:
                 with publish_folder(place) as temporary:
-                    build(temporary, [Feed.of_file(path) for path in files], batches, config, on_done)
+                    build(temporary, feeds, batches, config, on_done)
                 corpus = _map(place, tuple(files))
     if not corpus.sources:
         raise InputError(

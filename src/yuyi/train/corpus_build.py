@@ -56,9 +56,9 @@ class Feed:
     blocks: Callable[[], Iterable[list[Row]]]
 
     @staticmethod
-    def of_file(path: Path) -> Feed:
-        """The rows of a file."""
-        return Feed(path, lambda: read_pair_file(path))
+    def of_file(path: Path, name: str = "", kind: str = "") -> Feed:
+        """The rows of a file, under this name and kind where they are given."""
+        return Feed(path, lambda: read_pair_file(path, name, kind))
 
 
 def build(

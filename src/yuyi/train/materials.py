@@ -124,7 +124,8 @@ class Materials:
         if not entries:
             return Corpus([], [])
         paths = [Path(entry.path) for entry in entries]
-        return open_corpus(paths, self._model.tokenizer, config, self._folder.corpus)
+        given = [(entry.name, entry.kind) for entry in entries]
+        return open_corpus(paths, self._model.tokenizer, config, self._folder.corpus, given=given)
 
     def _prompt(self, names: Prompt) -> Prompt:
         """The texts of prompts, by language where they were named so."""

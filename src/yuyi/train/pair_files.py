@@ -72,16 +72,22 @@ class Row:
     scores: tuple[float, ...]
 
 
-def read_pair_file(path: Path) -> Iterator[list[Row]]:
+def read_pair_file(path: Path, name: str = "", kind: str = "") -> Iterator[list[Row]]:
     """The rows of a file in blocks.
+
+    Args:
+        path: the file.
+        name: of their collection, in place of what the rows say.
+        kind: what their texts are to each other, likewise.
 
     Raises:
         InputError: the file is missing, damaged, empty or of an unknown kind, or a row has not what it needs.
         MissingExtra: it is Parquet and pyarrow is not installed.
     """
     empty = True
+    given = {key: value for key, value in (("source", name), ("kind", kind)) if value}
     for numbered in _blocks(path):
-        rows = [row for number, cells in numbered for row in _rows(path, number, cells)]
+        rows = [row for number, cells in numbered for row in _rows(path, number, {**cells, **given})]
         empty = False
         yield rows
     if empty:

@@ -52,7 +52,7 @@ def read_entries(config: TrainConfig) -> Iterator[Pair]:
         InputError: a file is missing, damaged or empty, or has a row that cannot be used.
     """
     for entry in (*config.data, *config.replay):
-        for rows in read_pair_file(Path(entry.path)):
+        for rows in read_pair_file(Path(entry.path), entry.name, entry.kind):
             for row in rows:
                 label = None if math.isnan(row.label) else row.label
                 yield Pair(
