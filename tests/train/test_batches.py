@@ -128,6 +128,16 @@ def test_rows_of_a_batch_are_of_about_one_length() -> None:
     assert not set(one) & set(other)
 
 
+@pytest.mark.parametrize("least", [None, 8])
+def test_no_row_is_left_out_for_its_length(least: int | None) -> None:
+    # Fifteen rows do not fill two batches of ten; two of them share a text.
+    keys = [np.array([1, 1, *range(2, 15)]), np.arange(100, 115)]
+    sampler = Sampler([15], [1.0], 10, [0], keys=[keys], lengths=[np.arange(15)], least=least)
+    counts = Counter(row for _ in range(200) for row in sampler.draw()[1].tolist())
+    assert min(counts.values()) > 0.5 * max(counts.values()) > 0
+    assert len(counts) == 15
+
+
 def test_epochs_differ_in_order() -> None:
     sampler = Sampler([8], [1.0], 8, [0])
     first, second = sampler.draw()[1].tolist(), sampler.draw()[1].tolist()

@@ -52,8 +52,8 @@ class Sampler:
                 cannot go into a batch for this goes into the next that it can. Empty texts do not count.
                 None for batches of any rows.
             lengths: for each source (rows,) its rows' tokens. The rows of a batch are then of about one
-                length: rows are sorted within windows, and the batches of a window come in random order. None
-                for rows in random order.
+                length: rows are sorted within windows, and the batches of a window come in random order; only
+                the last batch is of any lengths. None for rows in random order.
             window: batches in such a window; the larger, the more even the lengths, the less random the
                 batches.
             least: an epoch ends when fewer rows than this can be put together, unless a source has no other
@@ -113,7 +113,11 @@ class Sampler:
         generator = np.random.default_rng([*self._seed, source, epoch])
         order = generator.permutation(self._sizes[source])
         if self._lengths is not None:
-            order = sort_in_windows(order, self._lengths[source], self._batch * self._window)
+            # What may be left over at the end is a random part of the rows, and of two that share a text
+            # either may have to wait: nothing depends on what is longer.
+            whole = len(order) - len(order) % self._batch
+            even = sort_in_windows(order[:whole], self._lengths[source], self._batch * self._window)
+            order = np.concatenate([even[:: generator.choice([1, -1])], order[whole:]])
         if self._keys is None:
             bounds = np.append(np.arange(0, len(order), self._batch), len(order))
         else:
@@ -197,7 +201,7 @@ def sort_in_windows(order: Integers, lengths: Integers, window: int) -> Integers
 
     So a row that waits at the end of a window meets rows of its length at the start of the next.
     """
-    parts = []
+    parts = [order[:0]]
     for number, start in enumerate(range(0, len(order), window)):
         rows = order[start : start + window]
         rows = rows[np.argsort(lengths[rows], kind="stable")]
