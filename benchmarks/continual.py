@@ -4,8 +4,8 @@
         --new ../shared/data/train/pairs/classical_modern_zh.parquet --steps 250
 
 A tiny encoder from scratch learns Chinese documentation (question or title to passage), which is the old
-knowledge. Then it learns other pairs in several ways, each from the same weights, with equal steps on the new
-pairs where nothing is replayed and equal steps in all. Rows held out of both are probed: the mean reciprocal
+knowledge. Then it learns other pairs in several ways, each from the same weights and in the same number of
+steps, those that replay included. Rows held out of both are probed: the mean reciprocal
 rank of a query's own document among all held-out ones, in points of a hundred. `yuyi data make` makes the
 documentation pairs. Extra: pip install 'yuyi[train]'.
 """
