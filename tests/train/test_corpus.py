@@ -87,6 +87,14 @@ def test_a_long_text_has_the_first_tokens_of_the_whole(
         assert found == ids(text)[:longest]
 
 
+def test_a_text_of_few_tokens_is_read_to_its_end() -> None:
+    texts = ["天气", (" " * 300 + "胡子") * 40, "passport", (" " * 500 + "renew ") * 3 + "watch"]
+    batch = tokenize(texts, BatchTokenizer(TOKENIZER), 12)
+    parts = [batch.ids[start:end].tolist() for start, end in pairwise(batch.offsets)]
+    assert parts == [ids(text)[:12] for text in texts]
+    assert [len(part) for part in parts] == [len(ids("天气")), 12, 1, 4]
+
+
 def test_more_texts_than_fit_a_block() -> None:
     batch = tokenize(["胡子", "passport watch"] * 15_000, BatchTokenizer(TOKENIZER), 4)
     assert len(batch) == 30_000
