@@ -2,8 +2,8 @@
 
     python benchmarks/train_costs.py -o docs/train-costs.png --gflops 150
 
-Activations are measured on the model and products counted; `--gflops` is the speed of a device, and without it
-that of this machine is measured.
+Activations are measured on the model and products counted; `--gflops` is the speed of a device, and without
+it that of this machine is measured.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def main() -> None:
     speed = Speed(given.gflops * 1e9, 0.0, 0.0) if given.gflops else measure(cached, np.full(8, 64), stage)
     speed = replace(speed, activations=held(cached))
     figure = Figure(figsize=(11, 5.4), layout="constrained")
-    axes = figure.subplots(2, 3)
+    axes = figure.subplots(2, 3, sharey="row")
     for column, (name, steps) in enumerate(STEPS.items()):
         for colour, (label, learner) in zip(
             COLOURS, (("in chunks", cached), ("at once", plain)), strict=True

@@ -124,7 +124,7 @@ def test_an_absent_file(tmp_path: Path) -> None:
         read_recipe(tmp_path)
 
 
-@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("static-*.yaml")), ids=lambda path: path.stem)
 def test_the_shipped_recipes_are_sound(path: Path) -> None:
     recipe = read_recipe(path)
     assert recipe.name == path.stem

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,6 +11,7 @@ from yuyi.errors import RecipeError
 from yuyi.train.settings import TrainConfig, read_train_config
 
 from .settings_files import put, settings, table_settings, write
+from .settings_tables import CLASSES, PAGE, with_tables
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -131,3 +133,19 @@ def test_every_attribute_of_every_class_of_settings_is_documented() -> None:
         inherited = config.Course.__doc__ or ""
         for each in fields(kind):
             assert f"        {each.name}: " in told + (inherited if kind is TrainConfig else ""), each.name
+
+
+def test_the_page_has_the_tables_of_the_classes() -> None:
+    page = PAGE.read_text("utf-8")
+    assert page.count("<!-- settings ") == len(CLASSES)
+    assert with_tables(page) == page, "run: python tests/train/settings_tables.py"
+
+
+def test_the_files_that_the_page_shows_and_ships_can_be_read(tmp_path: Path) -> None:
+    shown = re.findall(r"^```yaml\n(.*?)^```", PAGE.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    assert len(shown) == 2
+    for number, text in enumerate(shown):
+        (tmp_path / f"{number}.yaml").write_text(text, "utf-8")
+        assert read_train_config(tmp_path / f"{number}.yaml").data
+    for path in (PAGE.parent.parent / "recipes").glob("*encoder*.yaml"):
+        assert read_train_config(path).name == path.stem

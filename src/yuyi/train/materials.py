@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from yuyi.artifacts import hash_file, hash_json
 from yuyi.errors import RecipeError
 from yuyi.train.continual import replayed, with_replay
@@ -19,7 +21,6 @@ from yuyi.train.teacher_vectors import teacher_vectors
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from yuyi.text.overflow import Frame
@@ -74,7 +75,8 @@ class Materials:
         tasks = [task for stage in course.stages for task in stage.tasks]
         first = next((task for task in tasks if task.objective not in (*_OF_DOCUMENTS, "align")), None)
         new, old = self._corpora(first)
-        return Probe([*new.probes, *replayed(old.probes)], self._config.longest)
+        held_out = [*new.probes, *replayed(old.probes)]
+        return Probe([source for source in held_out if _tells(source)], self._config.longest)
 
     def passages(self, frame: Frame) -> Passages:
         """The documents as rows of tokens, no longer than the model takes."""
@@ -143,3 +145,9 @@ class Materials:
             config, lambda: read_entries(self._config), self._folder.path, None if projected else own
         )
         return teacher_source(texts, self._model.tokenizer, self._config.longest), vectors
+
+
+def _tells(source: Source) -> bool:
+    """Whether held-out rows are enough to be scored; of a small source there may be one or none."""
+    labels = source.labels[~np.isnan(source.labels)]
+    return len(source) > 1 and (not len(labels) or len(np.unique(labels)) > 1)
