@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 from yuyi.text.plan import spans
 from yuyi.train.drawing import Drawn
@@ -30,14 +31,14 @@ def contrast_batch(
 ) -> Drawn:
     """Queries, documents and hard negatives, for `info_nce`; equal texts are never told apart.
 
-    The negatives are those that `pool` has in use, or without one the first of each row.
+    The negatives are those that `pool` has in use, or without one the first of each row. A pool learns how
+    similar to their queries they were in this step, which is the first score of those that are new.
     """
     queries, documents = source.queries.take(rows), source.documents.take(rows)
     if pool is None:
         numbers, owners = source.first_negatives(rows, setting.task.negatives)
     else:
         numbers, owners = pool.chosen(rows)
-        pool.observe(rows)
     negatives = source.negatives.take(numbers)
     columns = [setting.queries(queries), setting.documents(documents)]
     keys = [queries.keys, documents.keys]
@@ -46,6 +47,10 @@ def contrast_batch(
         keys.append(negatives.keys)
 
     def loss(vectors: Sequence[Tensor]) -> Tensor:
+        if pool is not None and len(numbers):
+            asked = vectors[0].detach()[torch.from_numpy(owners).to(vectors[0].device)]
+            scores = functional.cosine_similarity(asked, vectors[2].detach())
+            pool.observe(rows, scores.float().cpu().numpy())
         return contrast(setting, vectors, keys, owners if len(numbers) else None)
 
     return Drawn(columns, loss)
