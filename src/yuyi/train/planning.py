@@ -87,7 +87,9 @@ def plan_run(config: TrainConfig, ranks: int = 1) -> Plan:
     found = survey(config)
     learner, tokenizer, prompts = _open(config, found, device)
     batches = BatchTokenizer(tokenizer)
-    documents = survey_documents(config, batches) if config.documents else (0, 0)
+    frame = learner.frame
+    room = None if frame.max_tokens is None else frame.max_tokens - frame.specials
+    documents = survey_documents(config, batches, room) if config.documents else (0, 0)
     pairs = [pair for each in found for pair in each.sample]
     sources = read_sources(pairs, tokenizer, config.longest, smallest=1)
     rows: dict[Group, int] = {(each.name, each.kind): each.rows for each in found}
@@ -107,7 +109,6 @@ def plan_run(config: TrainConfig, ranks: int = 1) -> Plan:
     ]
     if not lengths:
         lengths = [np.full(8, documents[1] // max(1, documents[0]))]
-    frame = learner.frame
     fitted = np.minimum(np.concatenate(lengths) + frame.specials, frame.max_tokens or 1 << 30)
     speed = measure(learner, fitted, course.stages[0])
     return Plan(

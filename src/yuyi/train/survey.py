@@ -79,15 +79,23 @@ def survey(config: TrainConfig) -> list[Surveyed]:
     return [found[key] for key in sorted(found)]
 
 
-def survey_documents(config: TrainConfig, tokenizer: BatchTokenizer) -> tuple[int, int]:
+def survey_documents(
+    config: TrainConfig, tokenizer: BatchTokenizer, room: int | None = None
+) -> tuple[int, int]:
     """How many rows of tokens the documents of a run give, and how many tokens, about.
 
     Some documents of each file are tokenised; the others are taken to be as long.
+
+    Args:
+        config: names the files, and how long rows are.
+        tokenizer: cuts texts.
+        room: tokens that the model takes, special tokens not counted.
 
     Raises:
         InputError: a file is missing or damaged, or holds no texts.
     """
     rows = tokens = 0
+    longest = min(config.passages.longest, room or config.passages.longest)
     for path in map(Path, config.documents):
         texts = [text for text, _ in zip(read_texts(path), range(_DOCUMENTS), strict=False)]
         if not texts:
@@ -96,6 +104,6 @@ def survey_documents(config: TrainConfig, tokenizer: BatchTokenizer) -> tuple[in
         lengths = lengths[lengths >= config.passages.shortest]
         names, count = read_columns(path)
         share = max(1.0, count * (2 if "text_a" in names else 1) / len(texts))
-        rows += round(share * int((-(-lengths // config.passages.longest)).sum()))
+        rows += round(share * int((-(-lengths // longest)).sum()))
         tokens += round(share * int(lengths.sum()))
     return rows, tokens
