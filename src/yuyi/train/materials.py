@@ -19,7 +19,7 @@ from yuyi.train.survey import read_entries
 from yuyi.train.teacher_vectors import teacher_vectors
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -34,13 +34,19 @@ if TYPE_CHECKING:
     Prompt = str | dict[str, str]
 
 _OF_DOCUMENTS = ("mlm", "retromae")
+# Rows after which a line says how many were read.
+_TOLD = 100_000
 
 
 class Materials:
     """The data of a run, tokenised into its folder when first asked for."""
 
-    def __init__(self, config: TrainConfig, model: TextModel, folder: RunFolder) -> None:
-        """Take what says where the data lies and how it is read."""
+    def __init__(
+        self, config: TrainConfig, model: TextModel, folder: RunFolder, say: Callable[[str], None]
+    ) -> None:
+        """Take what says where the data lies and how it is read, and whom to tell while that takes long."""
+        self._say = say
+        self._read = 0
         self._config = config
         self._model = model
         self._folder = folder
@@ -127,7 +133,14 @@ class Materials:
             return Corpus([], [])
         paths = [Path(entry.path) for entry in entries]
         given = [(entry.name, entry.kind) for entry in entries]
-        return open_corpus(paths, self._model.tokenizer, config, self._folder.corpus, given=given)
+        return open_corpus(
+            paths, self._model.tokenizer, config, self._folder.corpus, self._count, given=given
+        )
+
+    def _count(self, rows: int) -> None:
+        before, self._read = self._read, self._read + rows
+        if before // _TOLD < self._read // _TOLD:
+            self._say(f"data: {self._read:,} rows read")
 
     def _prompt(self, names: Prompt) -> Prompt:
         """The texts of prompts, by language where they were named so."""

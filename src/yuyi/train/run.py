@@ -183,7 +183,7 @@ class _Run:
             model.embedder.to(self._device), frame, config.token_budget, PRECISIONS[config.precision]
         )
         self._shown.say("data: opening")
-        materials = Materials(config, model, self._folder)
+        materials = Materials(config, model, self._folder, self._shown.say)
         course = materials.course()
         if self._world.rank == 0 and config.documents:
             materials.passages(frame)  # The others find them written.
