@@ -26,20 +26,20 @@ import torch
 from yuyi.records import Pair, read_pairs, write_pairs
 from yuyi.text.tokenizer import BatchTokenizer
 from yuyi.train.config import Continual, Course, Stage, Task
-from yuyi.train.continual import Previous, replayed, with_replay
-from yuyi.train.corpus import CorpusConfig, open_corpus
 from yuyi.train.loop import Trainer
-from yuyi.train.model_config import ModelConfig, TokenizerConfig
-from yuyi.train.probe import Probe
-from yuyi.train.start import open_start
+from yuyi.train.reading.corpus import CorpusConfig, open_corpus
+from yuyi.train.running.probe import Probe
+from yuyi.train.starting.model_config import ModelConfig, TokenizerConfig
+from yuyi.train.starting.start import open_start
 from yuyi.train.tasks import EmbeddingRunner
+from yuyi.train.teaching.continual import Previous, replayed, with_replay
 from yuyi.train.transformer import TransformerLearner
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from yuyi.train.sources import Source
-    from yuyi.train.start import TextModel
+    from yuyi.train.reading.sources import Source
+    from yuyi.train.starting.start import TextModel
 
 KINDS = ("path_section", "title_lead", "question_answer")
 TASK = Task(objective="contrast", batch=128, temperature=0.05)

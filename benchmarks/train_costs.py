@@ -19,10 +19,10 @@ from matplotlib.figure import Figure
 from yuyi.model.embedder import Embedder, Pooler
 from yuyi.text.overflow import Frame
 from yuyi.train.config import Course, Stage, Task
-from yuyi.train.estimate import Data, Speed, estimate, held_bytes, measure
-from yuyi.train.initial import encoder_config, new_encoder
-from yuyi.train.model_config import ModelConfig
-from yuyi.train.sources import Column, Source
+from yuyi.train.planning.estimate import Data, Speed, estimate, held_bytes, measure
+from yuyi.train.reading.sources import Column, Source
+from yuyi.train.starting.initial import encoder_config, new_encoder
+from yuyi.train.starting.model_config import ModelConfig
 from yuyi.train.transformer import TransformerLearner
 from yuyi.types import TokenBatch
 

@@ -12,7 +12,7 @@ import numpy as np
 from texts import TEXTS
 
 from yuyi.encode.static_folder import StaticCard, save_static
-from yuyi.train.vocabulary import VocabularyConfig, build_tokenizer, count_words
+from yuyi.train.starting.vocabulary import VocabularyConfig, build_tokenizer, count_words
 
 
 def main() -> None:

@@ -14,13 +14,13 @@ import numpy as np
 import torch
 
 from yuyi.train.config import Stage, Task
-from yuyi.train.continual import Previous
 from yuyi.train.distributed import World, open_world
 from yuyi.train.gradcache import backward
 from yuyi.train.losses import info_nce
 from yuyi.train.matryoshka import matryoshka
-from yuyi.train.sources import Column, Source
+from yuyi.train.reading.sources import Column, Source
 from yuyi.train.tasks import EmbeddingRunner
+from yuyi.train.teaching.continual import Previous
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 

@@ -27,11 +27,11 @@ from yuyi.text.tokenizer_folder import read_tokenizer
 from yuyi.train.config import Course, Stage, Task
 from yuyi.train.distributed import ALONE, open_world
 from yuyi.train.loop import Trainer
-from yuyi.train.masking import Masking
 from yuyi.train.mlm import MaskedRunner
-from yuyi.train.passages import PassageConfig, read_passages
-from yuyi.train.probe import Probe
-from yuyi.train.sources import Column, Source, text_key
+from yuyi.train.reading.masking import Masking
+from yuyi.train.reading.passages import PassageConfig, read_passages
+from yuyi.train.reading.sources import Column, Source, text_key
+from yuyi.train.running.probe import Probe
 from yuyi.train.tasks import EmbeddingRunner
 from yuyi.train.transformer import TransformerLearner
 from yuyi.types import TokenBatch

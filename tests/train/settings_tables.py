@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from yuyi.train.config import Continual, Course, Stage, Task
-from yuyi.train.masking import Decoding, Masking
-from yuyi.train.model_config import DenseConfig, KeepVocabulary, ModelConfig, TokenizerConfig
-from yuyi.train.passages import PassageConfig
+from yuyi.train.reading.masking import Decoding, Masking
+from yuyi.train.reading.passages import PassageConfig
 from yuyi.train.settings import CheckpointConfig, DataEntry, LogConfig, TrainConfig
-from yuyi.train.teacher import TeacherConfig
-from yuyi.train.vocabulary import VocabularyConfig
+from yuyi.train.starting.model_config import DenseConfig, KeepVocabulary, ModelConfig, TokenizerConfig
+from yuyi.train.starting.vocabulary import VocabularyConfig
+from yuyi.train.teaching.teacher import TeacherConfig
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "train.md"
 CLASSES = (

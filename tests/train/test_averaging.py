@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from yuyi.errors import InputError
-from yuyi.train.averaging import add_share, follow, mean, put, slerp
+from yuyi.train.running.averaging import add_share, follow, mean, put, slerp
 
 SHARES = st.floats(0.05, 5)
 

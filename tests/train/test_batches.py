@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from yuyi.train.batches import Sampler
-from yuyi.train.sources import EMPTY_KEY
+from yuyi.train.reading.sources import EMPTY_KEY
 
 SIZES = st.lists(st.integers(1, 40), min_size=1, max_size=4)
 # Rows as (query, document); few texts, so that many are shared, and some rows without a document.

@@ -10,7 +10,7 @@ import safetensors.torch
 import torch
 
 from yuyi.errors import InputError, RecipeError, YuyiWarning
-from yuyi.train.checkpoint import Checkpoints, Saved, check_same_run
+from yuyi.train.running.checkpoint import Checkpoints, Saved, check_same_run
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,12 +14,12 @@ from train.tiny import learner as tiny_learner
 from train.tiny import texts
 from yuyi.errors import RecipeError
 from yuyi.train.config import Continual, Course, Stage, Task
-from yuyi.train.continual import Previous, replayed, with_replay
 from yuyi.train.loop import Trainer
 from yuyi.train.losses import alignment
-from yuyi.train.sources import Column, Source
+from yuyi.train.reading.sources import Column, Source
 from yuyi.train.table import Parts, TokenTable
 from yuyi.train.tasks import EmbeddingRunner
+from yuyi.train.teaching.continual import Previous, replayed, with_replay
 from yuyi.types import TokenBatch
 
 PIECES, TOPICS, DIM, ROWS = 96, 16, 12, 512

@@ -20,9 +20,9 @@ from tokenizers import Tokenizer
 from yuyi.errors import InputError, RecipeError
 from yuyi.records import Pair, write_pairs
 from yuyi.text.tokenizer import BatchTokenizer
-from yuyi.train.corpus import Corpus, CorpusConfig, open_corpus, read_sources, teacher_source
-from yuyi.train.sources import EMPTY_KEY, Column, Source, text_key
-from yuyi.train.tokens import tokenize
+from yuyi.train.reading.corpus import Corpus, CorpusConfig, open_corpus, read_sources, teacher_source
+from yuyi.train.reading.sources import EMPTY_KEY, Column, Source, text_key
+from yuyi.train.reading.tokens import tokenize
 
 TOKENIZER = Tokenizer.from_file(str(Path(__file__).parent.parent / "tiny" / "static" / "tokenizer.json"))
 WORDS = ["胡子", "长得", "向量", "搜索", "passport", "renew", "watch", "今天", "天气", "怎么", "the", "ü"]

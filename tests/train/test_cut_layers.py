@@ -15,7 +15,7 @@ from yuyi.errors import RecipeError
 from yuyi.model.config import read_config
 from yuyi.model.weights import load_encoder
 from yuyi.pipeline import read_pipeline
-from yuyi.train.cut_layers import cut_layers, spread
+from yuyi.train.starting.cut_layers import cut_layers, spread
 
 if TYPE_CHECKING:
     from yuyi.model.encoder import TransformerEncoder

@@ -18,8 +18,8 @@ from yuyi.errors import InputError, RecipeError
 from yuyi.model.config import read_config
 from yuyi.model.weights import load_encoder
 from yuyi.text.tokenizer_folder import read_tokenizer
-from yuyi.train.cut_vocabulary import choose_pieces, cut_tokenizer, cut_vocabulary
-from yuyi.train.model_config import KeepVocabulary
+from yuyi.train.starting.cut_vocabulary import choose_pieces, cut_tokenizer, cut_vocabulary
+from yuyi.train.starting.model_config import KeepVocabulary
 
 if TYPE_CHECKING:
     from yuyi.model.encoder import TransformerEncoder

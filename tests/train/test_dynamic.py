@@ -14,10 +14,10 @@ from yuyi.text.overflow import Frame, fit
 from yuyi.text.tokenizer import BatchTokenizer
 from yuyi.text.tokenizer_folder import read_tokenizer
 from yuyi.train.distributed import World
-from yuyi.train.dynamic import NegativePool
-from yuyi.train.sources import Column, Source
+from yuyi.train.drawing.dynamic import NegativePool
+from yuyi.train.reading.sources import Column, Source
+from yuyi.train.reading.tokens import column_of
 from yuyi.train.table import Parts, TokenTable
-from yuyi.train.tokens import column_of
 
 from .test_corpus import TOKENIZER
 from .test_mlm import TINY, open_learner

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from yuyi.train.estimate import Shape, held_bytes
-from yuyi.train.planning import plan_run
+from yuyi.train.planning.estimate import Shape, held_bytes
+from yuyi.train.planning.plan import plan_run
 from yuyi.train.settings import read_train_config
-from yuyi.train.start import open_start
+from yuyi.train.starting.start import open_start
 
 from .settings_files import put, settings, table_settings, write
 from .tiny import learner, texts

@@ -17,8 +17,8 @@ from yuyi.errors import InputError, RecipeError
 from yuyi.train.config import Course, Stage, Task
 from yuyi.train.distributed import ALONE
 from yuyi.train.loop import Trainer
-from yuyi.train.probe import Probe
-from yuyi.train.sources import Column, Source
+from yuyi.train.reading.sources import Column, Source
+from yuyi.train.running.probe import Probe
 from yuyi.train.table import Parts, TokenTable
 from yuyi.train.tasks import EmbeddingRunner
 from yuyi.types import TokenBatch

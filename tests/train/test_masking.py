@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from yuyi.errors import ModelError, RecipeError
-from yuyi.train.masking import Masking, Pieces, find_pieces, mask, token_begins, token_places, word_begins
+from yuyi.train.reading.masking import (
+    Masking,
+    Pieces,
+    find_pieces,
+    mask,
+    token_begins,
+    token_places,
+    word_begins,
+)
 from yuyi.types import TokenBatch
 
 TINY = Path(__file__).parent.parent / "tiny"

@@ -11,10 +11,10 @@ from safetensors.torch import load_file
 
 import yuyi
 from yuyi.errors import InputError
-from yuyi.train.merge import merge_folders
-from yuyi.train.model_config import ModelConfig
-from yuyi.train.save import save_model
-from yuyi.train.start import open_start
+from yuyi.train.starting.merge import merge_folders
+from yuyi.train.starting.model_config import ModelConfig
+from yuyi.train.starting.save import save_model
+from yuyi.train.starting.start import open_start
 
 from .settings_files import TINY
 

@@ -19,9 +19,9 @@ from yuyi.text.tokenizer_folder import read_tokenizer
 from yuyi.train import mlm
 from yuyi.train.config import Stage, Task
 from yuyi.train.distributed import World
-from yuyi.train.masking import Masked, Masking, find_pieces, mask
 from yuyi.train.mlm import MaskedRunner, TokenHead, masked_backward
-from yuyi.train.passages import PassageConfig, Passages, read_passages
+from yuyi.train.reading.masking import Masked, Masking, find_pieces, mask
+from yuyi.train.reading.passages import PassageConfig, Passages, read_passages
 from yuyi.train.transformer import TransformerLearner
 from yuyi.types import TokenBatch
 

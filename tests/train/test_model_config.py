@@ -11,8 +11,8 @@ from yuyi.config import check_settings
 from yuyi.errors import RecipeError
 from yuyi.known import find
 from yuyi.model.encoder import TransformerEncoder
-from yuyi.train.initial import encoder_config
-from yuyi.train.model_config import SHAPES, ModelConfig
+from yuyi.train.starting.initial import encoder_config
+from yuyi.train.starting.model_config import SHAPES, ModelConfig
 
 
 def _parameters(config: ModelConfig, vocabulary: int) -> int:

@@ -9,8 +9,8 @@ import pytest
 
 from yuyi import extras
 from yuyi.errors import InputError, MissingExtra
-from yuyi.train.curves import draw_curves
-from yuyi.train.monitor import (
+from yuyi.train.running.curves import draw_curves
+from yuyi.train.running.monitor import (
     Journal,
     numbers_of,
     read_journal,

@@ -11,8 +11,8 @@ from tokenizers import Tokenizer
 from yuyi.errors import InputError, RecipeError
 from yuyi.records import Document, Mark, Pair, write_documents, write_marks, write_pairs
 from yuyi.text.tokenizer import BatchTokenizer
-from yuyi.train import passages as module
-from yuyi.train.passages import PassageConfig, Passages, read_passages, read_texts, rows_of
+from yuyi.train.reading import passages as module
+from yuyi.train.reading.passages import PassageConfig, Passages, read_passages, read_texts, rows_of
 
 TINY = Path(__file__).parent.parent / "tiny"
 SMALL = PassageConfig(longest=16, shortest=4)

@@ -10,8 +10,8 @@ from scipy.stats import spearmanr
 from train.runs import column, learner, sources
 from yuyi.errors import RecipeError
 from yuyi.text.overflow import fit
-from yuyi.train.probe import Patience, Probe, embed_all
-from yuyi.train.sources import Column, Source
+from yuyi.train.reading.sources import Column, Source
+from yuyi.train.running.probe import Patience, Probe, embed_all
 from yuyi.train.table import Parts, TokenTable
 from yuyi.types import TokenBatch
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from train.runs import COURSE, STEPS, Training, die_at, digest, learner, run_rank
 from yuyi.errors import RecipeError
 from yuyi.train.loop import JOURNAL
-from yuyi.train.monitor import read_journal
+from yuyi.train.running.monitor import read_journal
 
 TESTS = Path(__file__).parent.parent
 PRELOADED = ["train.runs", "torch._dynamo", "scipy.stats", "pyarrow.parquet"]

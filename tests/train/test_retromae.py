@@ -19,9 +19,9 @@ from yuyi.text.tokenizer import BatchTokenizer
 from yuyi.text.tokenizer_folder import read_tokenizer
 from yuyi.train.config import Stage, Task
 from yuyi.train.distributed import World
-from yuyi.train.masking import Decoding, Masked, Masking, find_pieces, mask
 from yuyi.train.mlm import TokenHead, masked_backward
-from yuyi.train.passages import PassageConfig, Passages, read_passages
+from yuyi.train.reading.masking import Decoding, Masked, Masking, find_pieces, mask
+from yuyi.train.reading.passages import PassageConfig, Passages, read_passages
 from yuyi.train.retromae import Decoder, RetroRunner, draw_sight, retromae_backward
 from yuyi.train.transformer import TransformerLearner
 from yuyi.types import TokenBatch

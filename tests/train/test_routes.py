@@ -13,8 +13,8 @@ from yuyi.data.pairs import Rules
 from yuyi.errors import InputError, RecipeError
 from yuyi.records import read_batches
 from yuyi.train.config import Course, Stage, Task
+from yuyi.train.reading.sources import EMPTY_KEY, Column, Source
 from yuyi.train.routes import DEFAULTS, KINDS, check, fits, is_labelled, made_tasks, routed, task_kind
-from yuyi.train.sources import EMPTY_KEY, Column, Source
 from yuyi.types import TokenBatch
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from yuyi.artifacts import hash_file
 from yuyi.errors import InputError, ModelError, RecipeError
 from yuyi.records import Pair, write_pairs
 from yuyi.train.run import run_training
-from yuyi.train.run_folder import RunFolder, run_facts
+from yuyi.train.running.run_folder import RunFolder, run_facts
 from yuyi.train.settings import read_train_config
 
 from .settings_files import TINY, put, settings, table_settings, write
@@ -23,7 +23,7 @@ from .settings_files import TINY, put, settings, table_settings, write
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from yuyi.train.monitor import Entry
+    from yuyi.train.running.monitor import Entry
 
 TEXTS = ["护照 办理 7？", "kettle descale 3", "图书馆 12 续借 借书证。"]
 

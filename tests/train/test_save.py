@@ -22,9 +22,9 @@ from yuyi.errors import InputError
 from yuyi.model.embedder import load_embedder
 from yuyi.pipeline import POOLINGS, read_pipeline
 from yuyi.text.tokenizer_folder import read_specials, read_tokenizer
-from yuyi.train.model_config import DenseConfig, KeepVocabulary, ModelConfig, TokenizerConfig
-from yuyi.train.save import save_model
-from yuyi.train.start import TextModel, open_start
+from yuyi.train.starting.model_config import DenseConfig, KeepVocabulary, ModelConfig, TokenizerConfig
+from yuyi.train.starting.save import save_model
+from yuyi.train.starting.start import TextModel, open_start
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

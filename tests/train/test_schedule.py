@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from yuyi.train.config import Schedule, Stage, Task
-from yuyi.train.schedule import rate_at
+from yuyi.train.running.schedule import rate_at
 
 TASKS = (Task(objective="contrast"),)
 SCHEDULES: tuple[Schedule, ...] = ("linear", "cosine", "wsd")

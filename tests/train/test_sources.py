@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from yuyi.errors import InputError
 from yuyi.records import Pair
-from yuyi.train.corpus import read_sources
-from yuyi.train.sources import EMPTY_KEY, text_key
+from yuyi.train.reading.corpus import read_sources
+from yuyi.train.reading.sources import EMPTY_KEY, text_key
 
 from .test_corpus import PAIRS, TOKENIZER, jsonl, opened, parquet, texts_of
 

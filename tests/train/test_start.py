@@ -14,8 +14,8 @@ from yuyi.errors import InputError, ModelError, RecipeError
 from yuyi.model.embedder import load_embedder
 from yuyi.model.heads import DenseHead, UnitLength
 from yuyi.pipeline import read_pipeline
-from yuyi.train.model_config import DenseConfig, KeepVocabulary, ModelConfig, TokenizerConfig
-from yuyi.train.start import TextModel, open_start
+from yuyi.train.starting.model_config import DenseConfig, KeepVocabulary, ModelConfig, TokenizerConfig
+from yuyi.train.starting.start import TextModel, open_start
 
 if TYPE_CHECKING:
     from pathlib import Path

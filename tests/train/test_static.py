@@ -11,9 +11,9 @@ from yuyi.errors import RecipeError
 from yuyi.records import Pair
 from yuyi.text.tokenizer import SEPARATOR
 from yuyi.train.config import Course, Stage, Task
+from yuyi.train.starting.vocabulary import UNKNOWN
 from yuyi.train.static import first_vectors, train_table
 from yuyi.train.table import Parts
-from yuyi.train.vocabulary import UNKNOWN
 
 TOKENIZER = Tokenizer.from_file(str(Path(__file__).parent.parent / "tiny" / "static" / "tokenizer.json"))
 VOCABULARY: dict[str, int] = TOKENIZER.get_vocab()

@@ -13,10 +13,10 @@ from train.tiny import learner as tiny_learner
 from yuyi.errors import InputError, RecipeError
 from yuyi.text.overflow import Frame
 from yuyi.train.config import Stage, Task
-from yuyi.train.contrast_task import contrast_batch, grouped
 from yuyi.train.distributed import ALONE
-from yuyi.train.drawing import Setting
-from yuyi.train.labels_task import companions
+from yuyi.train.drawing.contrast_task import contrast_batch, grouped
+from yuyi.train.drawing.drawn import Setting
+from yuyi.train.drawing.labels_task import companions
 from yuyi.train.losses import (
     alignment,
     cosent,
@@ -29,7 +29,7 @@ from yuyi.train.losses import (
     squared_distance,
     tuple_contrast,
 )
-from yuyi.train.sources import EMPTY_KEY, Column, Source
+from yuyi.train.reading.sources import EMPTY_KEY, Column, Source
 from yuyi.train.table import Parts, TokenTable
 from yuyi.train.tasks import EmbeddingRunner, Size
 from yuyi.types import TokenBatch

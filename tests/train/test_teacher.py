@@ -11,9 +11,15 @@ import yuyi
 from yuyi.encode.static_folder import read_static, save_sentence_transformers
 from yuyi.errors import InputError, RecipeError, YuyiWarning
 from yuyi.records import Pair
-from yuyi.train.asked import open_asked
-from yuyi.train.teacher import TeacherConfig, teacher_folder, teacher_texts, teacher_words, translations
-from yuyi.train.teacher_vectors import embed_with_teacher, read_vectors, teacher_vectors
+from yuyi.train.teaching.asked import open_asked
+from yuyi.train.teaching.teacher import (
+    TeacherConfig,
+    teacher_folder,
+    teacher_texts,
+    teacher_words,
+    translations,
+)
+from yuyi.train.teaching.teacher_vectors import embed_with_teacher, read_vectors, teacher_vectors
 
 TINY = Path(__file__).parent.parent / "tiny" / "static"
 PAIRS = [

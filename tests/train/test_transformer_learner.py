@@ -17,8 +17,8 @@ from train.tiny import texts
 from yuyi.errors import RecipeError
 from yuyi.train.config import Stage, Task
 from yuyi.train.distributed import ALONE
-from yuyi.train.freezing import resting_steps
 from yuyi.train.gradcache import backward
+from yuyi.train.running.freezing import resting_steps
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from yuyi.text.tokenizer import SEPARATOR
-from yuyi.train.vocabulary import UNKNOWN, VocabularyConfig, blend, build_tokenizer, count_words
+from yuyi.train.starting.vocabulary import UNKNOWN, VocabularyConfig, blend, build_tokenizer, count_words
 
 TEXTS = (
     "胡子长得太快怎么办？胡子长得快怎么办？怎样使胡子不浓密！",

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 from yuyi.errors import InputError, RecipeError
-from yuyi.train.model_config import TokenizerConfig
-from yuyi.train.wordpieces import train_wordpieces
+from yuyi.train.starting.model_config import TokenizerConfig
+from yuyi.train.starting.wordpieces import train_wordpieces
 
 TINY = Path(__file__).parent.parent / "tiny"
 CORPUS = (
@@ -95,8 +95,8 @@ def test_texts_of_seen_characters_are_known(parts: list[str]) -> None:
 def test_the_same_corpus_gives_the_same_bytes_everywhere() -> None:
     code = (
         "import sys, hashlib, json\n"
-        "from yuyi.train.model_config import TokenizerConfig\n"
-        "from yuyi.train.wordpieces import train_wordpieces\n"
+        "from yuyi.train.starting.model_config import TokenizerConfig\n"
+        "from yuyi.train.starting.wordpieces import train_wordpieces\n"
         "made = train_wordpieces(json.load(sys.stdin), TokenizerConfig(pieces=200, smallest_count=1))\n"
         "print(hashlib.sha256(made.to_str().encode()).hexdigest())\n"
     )

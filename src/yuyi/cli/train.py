@@ -123,7 +123,7 @@ def plan(
       yuyi train plan encoder.yaml --ranks 8 --set token_budget=32768
     """
     chosen = _read(config, settings)
-    from yuyi.train.planning import plan_run
+    from yuyi.train.planning.plan import plan_run
 
     found = plan_run(chosen, ranks)
     if as_json:
@@ -158,7 +158,7 @@ def merge(
     """
     _require()
     shares = _shares(models, weights, slerp)
-    from yuyi.train.merge import merge_folders
+    from yuyi.train.starting.merge import merge_folders
 
     merge_folders(models, out, shares, along_arc=slerp is not None)
     if not quiet:

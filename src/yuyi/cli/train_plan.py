@@ -10,7 +10,7 @@ from rich.table import Table
 from yuyi.cli.train_view import clock
 
 if TYPE_CHECKING:
-    from yuyi.train.planning import Plan
+    from yuyi.train.planning.plan import Plan
 
 
 def print_plan(name: str, plan: Plan) -> None:

@@ -33,7 +33,7 @@ class View(Protocol):
         ...
 
     def log(self, entry: Entry) -> None:
-        """Show a log line, as `yuyi.train.monitor` describes it."""
+        """Show a log line, as `yuyi.train.running.monitor` describes it."""
         ...
 
 

@@ -112,7 +112,12 @@ def run_recipe(
     key: list[Any] = [documents, pairs, evaluation, asdict(recipe.prepare), made_by]
     digests["pairs"] = ledger.stage("pairs", key, run.pairs, lambda: _make_pairs(run))
     lexicon = _lexicon(recipe)
-    key = [digests["pairs"], asdict(recipe.vocabulary), hash_json(lexicon), hash_code("train/vocabulary.py")]
+    key = [
+        digests["pairs"],
+        asdict(recipe.vocabulary),
+        hash_json(lexicon),
+        hash_code("train/starting/vocabulary.py"),
+    ]
     digests["vocabulary"] = ledger.stage(
         "vocabulary", key, run.tokenizer, lambda: _make_vocabulary(run, lexicon)
     )
@@ -123,7 +128,9 @@ def run_recipe(
             digests["teacher weights"],
             asdict(recipe.teacher),
             max(recipe.table.dims),
-            hash_code("train/asked.py", "train/teacher.py", "train/teacher_vectors.py"),
+            hash_code(
+                "train/teaching/asked.py", "train/teaching/teacher.py", "train/teaching/teacher_vectors.py"
+            ),
         ]
         digests["teacher"] = ledger.stage("teacher", key, run.teacher, lambda: _make_teacher(run))
     key = [digests, asdict(recipe.table), hash_code("train")]
@@ -177,7 +184,7 @@ def _make_pairs(run: Run) -> None:
 
 
 def _make_vocabulary(run: Run, lexicon: list[str]) -> None:
-    from yuyi.train.vocabulary import learn_tokenizer
+    from yuyi.train.starting.vocabulary import learn_tokenizer
 
     tokenizer = learn_tokenizer(read_pairs(run.pairs), run.recipe.vocabulary, lexicon)
     with publish_file(run.tokenizer) as temporary:
@@ -185,21 +192,21 @@ def _make_vocabulary(run: Run, lexicon: list[str]) -> None:
 
 
 def _lexicon(recipe: Recipe) -> list[str]:
-    from yuyi.train.teacher import teacher_words
+    from yuyi.train.teaching.teacher import teacher_words
 
     return teacher_words(_teacher_folder(recipe)) if recipe.teacher and recipe.vocabulary.lexicon else []
 
 
 def _teacher_folder(recipe: Recipe) -> Path:
-    from yuyi.train.teacher import teacher_folder
+    from yuyi.train.teaching.teacher import teacher_folder
 
     assert recipe.teacher is not None
     return teacher_folder(recipe.teacher)
 
 
 def _make_teacher(run: Run) -> None:
-    from yuyi.train.teacher import teacher_texts, teacher_words, translations
-    from yuyi.train.teacher_vectors import embed_with_teacher
+    from yuyi.train.teaching.teacher import teacher_texts, teacher_words, translations
+    from yuyi.train.teaching.teacher_vectors import embed_with_teacher
 
     config = run.recipe.teacher
     assert config is not None

@@ -11,8 +11,8 @@ from yuyi.data.config import DataConfig
 from yuyi.errors import RecipeError
 from yuyi.extras import require
 from yuyi.train.config import Course  # noqa: TC001 (pydantic reads the annotation)
-from yuyi.train.teacher import TeacherConfig  # noqa: TC001 (pydantic reads the annotation)
-from yuyi.train.vocabulary import VocabularyConfig
+from yuyi.train.starting.vocabulary import VocabularyConfig
+from yuyi.train.teaching.teacher import TeacherConfig  # noqa: TC001 (pydantic reads the annotation)
 
 if TYPE_CHECKING:
     from pathlib import Path

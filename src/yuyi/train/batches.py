@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from yuyi.train.sources import EMPTY_KEY
+from yuyi.train.reading.sources import EMPTY_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from yuyi.train.config import Task
+    from yuyi.train.reading.sources import Source
     from yuyi.train.settings import TrainConfig
-    from yuyi.train.sources import Source
-    from yuyi.train.start import TextModel
+    from yuyi.train.starting.start import TextModel
 
 
 def check_data(where: str, task: Task, sources: Sequence[Source]) -> None:

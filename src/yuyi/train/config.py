@@ -53,8 +53,8 @@ class Task:
         diagonal: how often the `improved` form counts a pair's own similarity.
         negatives: hard negatives of a row that take part, at most; taken from those that the row brings.
         refresh: steps of this task after which the hard negatives of all rows drawn since are scored again,
-            and those that have become easy make room for the row's next (`yuyi.train.dynamic`); None keeps
-            the first `negatives` of each row.
+            and those that have become easy make room for the row's next (`yuyi.train.drawing.dynamic`); None
+            keeps the first `negatives` of each row.
         margin: a negative that is more similar to the query than its own document by more than this cosine
             is taken for an unmarked answer and left out; None keeps all.
         hardness: weight of negatives by their similarity; 0 for none.

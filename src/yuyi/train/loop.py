@@ -10,11 +10,11 @@ import torch
 
 from yuyi.artifacts import publish_file
 from yuyi.errors import RecipeError
-from yuyi.train.averaging import add_share, put
-from yuyi.train.checkpoint import Checkpoints, check_same_run
 from yuyi.train.config import Course
 from yuyi.train.distributed import ALONE
-from yuyi.train.monitor import Journal, tell
+from yuyi.train.running.averaging import add_share, put
+from yuyi.train.running.checkpoint import Checkpoints, check_same_run
+from yuyi.train.running.monitor import Journal, tell
 from yuyi.train.stage_run import NotFinite, StageRun, named
 
 if TYPE_CHECKING:
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from yuyi.train.checkpoint import Saved
     from yuyi.train.distributed import World
     from yuyi.train.learner import Learner
-    from yuyi.train.monitor import Log
-    from yuyi.train.probe import Probe
+    from yuyi.train.running.checkpoint import Saved
+    from yuyi.train.running.monitor import Log
+    from yuyi.train.running.probe import Probe
     from yuyi.train.stage_run import OpenTask
 
 CHECKPOINTS, JOURNAL, BAD_BATCH = "checkpoints", "training.jsonl", "bad-batch.json"
@@ -79,7 +79,8 @@ class Trainer:
             folder: where the run leaves `checkpoints`, from the newest of which it goes on, `training.jsonl`
                 and, when a loss is no number, `bad-batch.json`; made when it is missing. None leaves nothing.
             every: steps between checkpoints; there is one at the end of each stage, too.
-            log: called with each log line beside the file; see `yuyi.train.monitor`. By the first rank alone.
+            log: called with each log line beside the file; see `yuyi.train.running.monitor`. By the first
+                rank alone.
             keep: how many checkpoints stay.
             log_every: steps between log lines.
             stop_after: end early after this many steps in all, as if killed (for tests).

@@ -10,13 +10,13 @@ import numpy as np
 
 from yuyi.artifacts import hash_file, hash_json
 from yuyi.errors import RecipeError
-from yuyi.train.continual import replayed, with_replay
-from yuyi.train.corpus import Corpus, CorpusConfig, open_corpus, teacher_source
-from yuyi.train.passages import read_passages
-from yuyi.train.probe import Probe
+from yuyi.train.planning.survey import read_entries
+from yuyi.train.reading.corpus import Corpus, CorpusConfig, open_corpus, teacher_source
+from yuyi.train.reading.passages import read_passages
 from yuyi.train.routes import routed
-from yuyi.train.survey import read_entries
-from yuyi.train.teacher_vectors import teacher_vectors
+from yuyi.train.running.probe import Probe
+from yuyi.train.teaching.continual import replayed, with_replay
+from yuyi.train.teaching.teacher_vectors import teacher_vectors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
     from yuyi.text.overflow import Frame
     from yuyi.train.config import Course, Task
-    from yuyi.train.passages import Passages
-    from yuyi.train.run_folder import RunFolder
+    from yuyi.train.reading.passages import Passages
+    from yuyi.train.reading.sources import Source
+    from yuyi.train.running.run_folder import RunFolder
     from yuyi.train.settings import DataEntry, TrainConfig
-    from yuyi.train.sources import Source
-    from yuyi.train.start import TextModel
+    from yuyi.train.starting.start import TextModel
 
     Prompt = str | dict[str, str]
 

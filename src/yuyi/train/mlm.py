@@ -24,8 +24,8 @@ from yuyi.text.plan import plan, spans
 from yuyi.train.batches import Sampler
 from yuyi.train.distributed import ALONE
 from yuyi.train.gradcache import chunk_tokens, replayed
-from yuyi.train.initial import draw_weights
-from yuyi.train.masking import find_pieces, mask
+from yuyi.train.reading.masking import find_pieces, mask
+from yuyi.train.starting.initial import draw_weights
 from yuyi.train.tasks import Size
 
 if TYPE_CHECKING:
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from yuyi.text.overflow import Frame
     from yuyi.train.config import Task
     from yuyi.train.distributed import World
-    from yuyi.train.masking import Masked, Masking
-    from yuyi.train.passages import Passages
+    from yuyi.train.reading.masking import Masked, Masking
+    from yuyi.train.reading.passages import Passages
     from yuyi.train.transformer import TransformerLearner
     from yuyi.types import TokenBatch
 

@@ -22,7 +22,6 @@ from yuyi.model.attention import find_spans
 from yuyi.model.pooling import pool
 from yuyi.text.plan import gather, select
 from yuyi.train.distributed import ALONE
-from yuyi.train.initial import draw_weights
 from yuyi.train.mlm import (
     PassageRunner,
     TokenHead,
@@ -33,6 +32,7 @@ from yuyi.train.mlm import (
     score,
     tensors,
 )
+from yuyi.train.starting.initial import draw_weights
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,8 +45,8 @@ if TYPE_CHECKING:
     from yuyi.text.overflow import Frame
     from yuyi.train.config import Task
     from yuyi.train.distributed import World
-    from yuyi.train.masking import Decoding, Integers, Masked, Masking
-    from yuyi.train.passages import Passages
+    from yuyi.train.reading.masking import Decoding, Integers, Masked, Masking
+    from yuyi.train.reading.passages import Passages
     from yuyi.train.transformer import TransformerLearner
     from yuyi.types import TokenBatch
 

@@ -19,7 +19,7 @@ import numpy as np
 from yuyi.errors import InputError, RecipeError
 from yuyi.text.prompts import DOCUMENT, QUERY
 from yuyi.train.config import Task
-from yuyi.train.sources import EMPTY_KEY
+from yuyi.train.reading.sources import EMPTY_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from yuyi.train.config import Course, Stage, TaskKind
-    from yuyi.train.sources import Source
+    from yuyi.train.reading.sources import Source
 
 KINDS: dict[str, TaskKind] = {
     **dict.fromkeys(
@@ -119,7 +119,7 @@ def fits(task: Task, source: Source) -> bool:
     """Whether `task` draws from `source`.
 
     Judged rows are `contrast` rows only where the task names their kind, since without that they would go to
-    two tasks; the best of them are then pairs (`yuyi.train.contrast_task.grouped`).
+    two tasks; the best of them are then pairs (`yuyi.train.drawing.contrast_task.grouped`).
     """
     if task.kinds and source.kind not in task.kinds:
         return False

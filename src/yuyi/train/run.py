@@ -15,24 +15,24 @@ from yuyi.errors import InputError, RecipeError
 from yuyi.extras import EXTRAS
 from yuyi.text.tokenizer import BatchTokenizer
 from yuyi.train.checks import check_data, check_model
-from yuyi.train.continual import Previous
-from yuyi.train.curves import draw_curves
 from yuyi.train.distributed import open_world
 from yuyi.train.loop import JOURNAL, Trainer
 from yuyi.train.materials import Materials
 from yuyi.train.mlm import MaskedRunner
-from yuyi.train.model_config import ModelConfig
-from yuyi.train.monitor import tell, tensorboard_log, trackio_log
-from yuyi.train.passages import read_texts
+from yuyi.train.planning.survey import read_entries
+from yuyi.train.reading.passages import read_texts
 from yuyi.train.retromae import RetroRunner
-from yuyi.train.run_folder import RunFolder, run_facts
-from yuyi.train.save import save_model
-from yuyi.train.start import open_start
+from yuyi.train.running.curves import draw_curves
+from yuyi.train.running.monitor import tell, tensorboard_log, trackio_log
+from yuyi.train.running.run_folder import RunFolder, run_facts
+from yuyi.train.starting.model_config import ModelConfig
+from yuyi.train.starting.save import save_model
+from yuyi.train.starting.start import open_start
+from yuyi.train.starting.vocabulary import learn_tokenizer
 from yuyi.train.static import train_table
-from yuyi.train.survey import read_entries
 from yuyi.train.tasks import EmbeddingRunner
+from yuyi.train.teaching.continual import Previous
 from yuyi.train.transformer import TransformerLearner
-from yuyi.train.vocabulary import learn_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -42,9 +42,9 @@ if TYPE_CHECKING:
 
     from yuyi.train.config import Course, Task
     from yuyi.train.distributed import World
-    from yuyi.train.monitor import Entry, Log
+    from yuyi.train.reading.sources import Source
+    from yuyi.train.running.monitor import Entry, Log
     from yuyi.train.settings import TrainConfig
-    from yuyi.train.sources import Source
     from yuyi.train.tasks import Runner
 
     WriteTable = Callable[[Path, Tokenizer, NDArray[Any]], None]
@@ -60,7 +60,7 @@ class Shown(Protocol):
         ...
 
     def log(self, entry: Entry) -> None:
-        """Take a log line; see `yuyi.train.monitor`."""
+        """Take a log line; see `yuyi.train.running.monitor`."""
         ...
 
 

@@ -12,11 +12,11 @@ from pydantic import NonNegativeInt, PositiveFloat, PositiveInt  # noqa: TC002 (
 from yuyi.config import REFUSE_UNKNOWN, check_settings, read_yaml, with_settings
 from yuyi.errors import RecipeError
 from yuyi.train.config import Continual, Course, Stage, Task
-from yuyi.train.masking import Decoding, Masking
-from yuyi.train.model_config import ModelConfig  # noqa: TC001 (pydantic reads the annotation)
-from yuyi.train.passages import PassageConfig
-from yuyi.train.teacher import TeacherConfig  # noqa: TC001 (pydantic reads the annotation)
-from yuyi.train.vocabulary import VocabularyConfig  # noqa: TC001 (pydantic reads the annotation)
+from yuyi.train.reading.masking import Decoding, Masking
+from yuyi.train.reading.passages import PassageConfig
+from yuyi.train.starting.model_config import ModelConfig  # noqa: TC001 (pydantic reads the annotation)
+from yuyi.train.starting.vocabulary import VocabularyConfig  # noqa: TC001 (pydantic reads the annotation)
+from yuyi.train.teaching.teacher import TeacherConfig  # noqa: TC001 (pydantic reads the annotation)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -38,7 +38,7 @@ class DataEntry:
 
     Attributes:
         path: Parquet or JSONL file, as `yuyi data mix` writes it or as other tools train on
-            (`yuyi.train.pair_files`).
+            (`yuyi.train.reading.pair_files`).
         name: of the collection, in place of the rows' own `source`.
         kind: what the two texts of a pair are to each other, in place of the rows' own `kind`.
     """

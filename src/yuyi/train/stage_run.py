@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from yuyi.errors import RecipeError
-from yuyi.train.averaging import follow, put
-from yuyi.train.probe import Patience
-from yuyi.train.schedule import rate_at
+from yuyi.train.running.averaging import follow, put
+from yuyi.train.running.probe import Patience
+from yuyi.train.running.schedule import rate_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from yuyi.train.config import Stage, Task
     from yuyi.train.distributed import World
     from yuyi.train.learner import Learner
-    from yuyi.train.probe import Probe
+    from yuyi.train.running.probe import Probe
     from yuyi.train.tasks import Runner
 
     OpenTask = Callable[[Task, Sequence[int]], Runner]
@@ -155,7 +155,7 @@ class StageRun:
         put(self._learner.model(), self._patience.weights or self._average or self._learner.model())
 
     def entry(self) -> dict[str, Any]:
-        """What the log says of the steps since the last entry; see `yuyi.train.monitor`."""
+        """What the log says of the steps since the last entry; see `yuyi.train.running.monitor`."""
         seconds = time.perf_counter() - self._started
         busy = max(self._busy, 1e-9)
         entry = {

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from yuyi.text.tokenizer import SEPARATOR
-from yuyi.train.corpus import read_sources, teacher_source
 from yuyi.train.loop import Trainer
+from yuyi.train.reading.corpus import read_sources, teacher_source
 from yuyi.train.routes import routed
+from yuyi.train.starting.vocabulary import UNKNOWN
 from yuyi.train.table import Parts, TokenTable, is_chinese_word
 from yuyi.train.tasks import EmbeddingRunner
-from yuyi.train.vocabulary import UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from yuyi.records import Pair
     from yuyi.train.config import Course, Task
-    from yuyi.train.sources import Source
+    from yuyi.train.reading.sources import Source
 
     Teacher = tuple[Sequence[str], NDArray[np.float32]]
 

@@ -11,16 +11,16 @@ import torch
 
 from yuyi.errors import InputError, RecipeError
 from yuyi.train.batches import Sampler
-from yuyi.train.contrast_task import contrast_batch, grouped, judged_batch
 from yuyi.train.distributed import ALONE
-from yuyi.train.drawing import Setting
-from yuyi.train.dynamic import NegativePool
+from yuyi.train.drawing.contrast_task import contrast_batch, grouped, judged_batch
+from yuyi.train.drawing.drawn import Setting
+from yuyi.train.drawing.dynamic import NegativePool
+from yuyi.train.drawing.labels_task import label_negatives_batch, labels_batch
+from yuyi.train.drawing.teacher_task import Alignment, distil_batch
 from yuyi.train.gradcache import backward
-from yuyi.train.labels_task import label_negatives_batch, labels_batch
 from yuyi.train.losses import alignment, spread_out
 from yuyi.train.matryoshka import matryoshka
 from yuyi.train.routes import check, fits, is_labelled
-from yuyi.train.teacher_task import Alignment, distil_batch
 from yuyi.train.transformer import TransformerLearner
 
 if TYPE_CHECKING:
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from yuyi.train.config import Task
-    from yuyi.train.continual import Previous
     from yuyi.train.distributed import World
-    from yuyi.train.drawing import Drawn
+    from yuyi.train.drawing.drawn import Drawn
     from yuyi.train.learner import Learner
-    from yuyi.train.sources import Source
+    from yuyi.train.reading.sources import Source
+    from yuyi.train.teaching.continual import Previous
     from yuyi.types import TokenBatch
 
 # Rows of a batch that `describe` shows.

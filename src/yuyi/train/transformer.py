@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from yuyi.errors import RecipeError
-from yuyi.train.freezing import resting_steps
+from yuyi.train.running.freezing import resting_steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -21,7 +21,7 @@ from torch.nn import functional
 from yuyi.errors import InputError
 from yuyi.text.plan import spans
 from yuyi.train.distributed import ALONE
-from yuyi.train.probe import embed_all
+from yuyi.train.running.probe import embed_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from yuyi.train.distributed import World
     from yuyi.train.learner import Learner
-    from yuyi.train.sources import Column, Source
+    from yuyi.train.reading.sources import Column, Source
     from yuyi.types import TokenBatch
 
     Integers = NDArray[np.int64]

@@ -1,7 +1,7 @@
 """Who teaches, and what the teacher is asked.
 
 The teacher is any model folder that yuyi opens, an installed package that holds one, or a file of vectors.
-What it answers is computed in `yuyi.train.teacher_vectors`.
+What it answers is computed in `yuyi.train.teaching.teacher_vectors`.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from yuyi.model.embedder import Embedder
     from yuyi.train.config import Course, Stage, Task
     from yuyi.train.learner import Learner
-    from yuyi.train.sources import Source
+    from yuyi.train.reading.sources import Source
 
     Integers = NDArray[np.int64]
 

@@ -9,10 +9,10 @@ import torch
 from torch.nn import functional
 
 from yuyi.text.plan import spans
-from yuyi.train.drawing import Drawn
+from yuyi.train.drawing.drawn import Drawn
 from yuyi.train.losses import cosent, info_nce
 from yuyi.train.matryoshka import matryoshka
-from yuyi.train.sources import Source
+from yuyi.train.reading.sources import Source
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from yuyi.train.drawing import Setting
-    from yuyi.train.dynamic import NegativePool
+    from yuyi.train.drawing.drawn import Setting
+    from yuyi.train.drawing.dynamic import NegativePool
 
     Integers = NDArray[np.int64]
 

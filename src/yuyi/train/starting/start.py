@@ -15,11 +15,11 @@ from yuyi.model.embedder import Embedder, Pooler, load_embedder
 from yuyi.model.heads import DenseHead, UnitLength
 from yuyi.pipeline import Dense, Normalize, read_pipeline
 from yuyi.text.tokenizer_folder import BERT_SPECIALS, read_specials, read_tokenizer
-from yuyi.train.cut_layers import cut_layers
-from yuyi.train.cut_vocabulary import cut_vocabulary
-from yuyi.train.initial import draw_weights, encoder_config, new_encoder
-from yuyi.train.model_config import TokenizerConfig
-from yuyi.train.wordpieces import train_wordpieces
+from yuyi.train.starting.cut_layers import cut_layers
+from yuyi.train.starting.cut_vocabulary import cut_vocabulary
+from yuyi.train.starting.initial import draw_weights, encoder_config, new_encoder
+from yuyi.train.starting.model_config import TokenizerConfig
+from yuyi.train.starting.wordpieces import train_wordpieces
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
     from yuyi.pipeline import Pipeline
-    from yuyi.train.model_config import DenseConfig, ModelConfig
+    from yuyi.train.starting.model_config import DenseConfig, ModelConfig
 
 # Tokens that a model from scratch has positions for, where nothing is said.
 _POSITIONS = 512

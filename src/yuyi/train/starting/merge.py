@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from yuyi.errors import InputError
 from yuyi.pipeline import read_pipeline
-from yuyi.train.averaging import mean, put, slerp
-from yuyi.train.model_config import ModelConfig
-from yuyi.train.save import save_model
-from yuyi.train.start import open_start
+from yuyi.train.running.averaging import mean, put, slerp
+from yuyi.train.starting.model_config import ModelConfig
+from yuyi.train.starting.save import save_model
+from yuyi.train.starting.start import open_start
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from yuyi.train.start import TextModel
+    from yuyi.train.starting.start import TextModel
 
 
 def merge_folders(

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from yuyi.text.overflow import Frame
     from yuyi.train.config import Task
-    from yuyi.train.sources import Column
+    from yuyi.train.reading.sources import Column
     from yuyi.types import TokenBatch
 
 

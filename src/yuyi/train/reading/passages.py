@@ -25,7 +25,7 @@ from yuyi.extras import require
 from yuyi.records import read_batches, read_columns
 from yuyi.text.plan import gather, spans
 from yuyi.text.tokenizer import SEPARATOR
-from yuyi.train.masking import token_begins, token_places, word_begins
+from yuyi.train.reading.masking import token_begins, token_places, word_begins
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -155,7 +155,7 @@ def read_passages(
         "files": [hash_file(path) if path.is_file() else str(path) for path in paths],
         "tokenizer": hash_json(tokenizer.to_str()),
         "segmenter": version("rjieba"),
-        "code": hash_code("train/passages.py", "train/masking.py"),
+        "code": hash_code("train/reading/passages.py", "train/reading/masking.py"),
         **asdict(config),
     }
     place = folder / hash_json(facts)[:16]

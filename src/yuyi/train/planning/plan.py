@@ -12,19 +12,19 @@ import torch
 
 from yuyi.text.tokenizer import BatchTokenizer
 from yuyi.train.checks import check_data, check_model
-from yuyi.train.corpus import read_sources, teacher_source
-from yuyi.train.estimate import Data, estimate, measure
-from yuyi.train.initial import encoder_config, new_encoder
-from yuyi.train.model_config import TokenizerConfig
-from yuyi.train.passages import read_texts
+from yuyi.train.planning.estimate import Data, estimate, measure
+from yuyi.train.planning.survey import survey, survey_documents
+from yuyi.train.reading.corpus import read_sources, teacher_source
+from yuyi.train.reading.passages import read_texts
 from yuyi.train.routes import fits, routed
 from yuyi.train.run import PRECISIONS, choose_device
-from yuyi.train.start import open_start
-from yuyi.train.survey import survey, survey_documents
+from yuyi.train.starting.initial import encoder_config, new_encoder
+from yuyi.train.starting.model_config import TokenizerConfig
+from yuyi.train.starting.start import open_start
+from yuyi.train.starting.vocabulary import learn_tokenizer
 from yuyi.train.table import Parts, TokenTable
-from yuyi.train.teacher import teacher_texts
+from yuyi.train.teaching.teacher import teacher_texts
 from yuyi.train.transformer import TransformerLearner
-from yuyi.train.vocabulary import learn_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
     from yuyi.train.config import Course
-    from yuyi.train.estimate import Estimate, Speed
     from yuyi.train.learner import Learner
+    from yuyi.train.planning.estimate import Estimate, Speed
+    from yuyi.train.planning.survey import Surveyed
+    from yuyi.train.reading.sources import Source
     from yuyi.train.settings import TrainConfig
-    from yuyi.train.sources import Source
-    from yuyi.train.survey import Surveyed
 
     Group = tuple[str, str]
 

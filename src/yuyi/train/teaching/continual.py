@@ -19,11 +19,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from yuyi.errors import RecipeError
-from yuyi.train.averaging import mean, put
 from yuyi.train.distributed import ALONE
 from yuyi.train.gradcache import join
-from yuyi.train.probe import embed_all
 from yuyi.train.routes import made_tasks, routed
+from yuyi.train.running.averaging import mean, put
+from yuyi.train.running.probe import embed_all
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from yuyi.train.config import Continual, Course, Stage
     from yuyi.train.distributed import World
     from yuyi.train.learner import Learner
-    from yuyi.train.sources import Source
+    from yuyi.train.reading.sources import Source
     from yuyi.types import TokenBatch
 
 _REPLAYED = "replayed: "

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from yuyi.text.plan import gather, select
-from yuyi.train.sources import Column, text_key
+from yuyi.train.reading.sources import Column, text_key
 from yuyi.types import TokenBatch
 
 if TYPE_CHECKING:

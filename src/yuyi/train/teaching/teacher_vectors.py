@@ -16,8 +16,8 @@ import numpy as np
 from yuyi.artifacts import hash_code, hash_input, hash_json, publish_file
 from yuyi.errors import InputError, RecipeError
 from yuyi.records import read_batches
-from yuyi.train.asked import open_asked
-from yuyi.train.teacher import teacher_folder, teacher_texts, teacher_words, translations
+from yuyi.train.teaching.asked import open_asked
+from yuyi.train.teaching.teacher import teacher_folder, teacher_texts, teacher_words, translations
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -25,11 +25,17 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from yuyi.records import Pair
-    from yuyi.train.asked import Asked
-    from yuyi.train.teacher import TeacherConfig
+    from yuyi.train.teaching.asked import Asked
+    from yuyi.train.teaching.teacher import TeacherConfig
 
 _BLOCK = 8_192
-_CODE = ("train/asked.py", "train/teacher.py", "train/teacher_vectors.py", "model", "text")
+_CODE = (
+    "train/teaching/asked.py",
+    "train/teaching/teacher.py",
+    "train/teaching/teacher_vectors.py",
+    "model",
+    "text",
+)
 
 
 def embed_with_teacher(

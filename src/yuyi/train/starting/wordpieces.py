@@ -20,7 +20,7 @@ from yuyi.text.tokenizer_folder import BERT_SPECIALS, bert_tokenizer
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from yuyi.train.model_config import TokenizerConfig
+    from yuyi.train.starting.model_config import TokenizerConfig
 
 _INNER = "##"
 # BERT gives up on longer words.

@@ -11,8 +11,8 @@ import numpy as np
 
 from yuyi.errors import InputError
 from yuyi.records import Pair, read_columns
-from yuyi.train.pair_files import read_pair_file
-from yuyi.train.passages import read_texts
+from yuyi.train.reading.pair_files import read_pair_file
+from yuyi.train.reading.passages import read_texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

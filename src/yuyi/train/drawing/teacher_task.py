@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional
 
 from yuyi.errors import RecipeError
-from yuyi.train.drawing import Drawn
+from yuyi.train.drawing.drawn import Drawn
 from yuyi.train.gradcache import replayed
 from yuyi.train.losses import alignment, margin_mse, relation, score_kl, squared_distance
 from yuyi.train.matryoshka import matryoshka
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from yuyi.train.config import Task
-    from yuyi.train.drawing import Setting
+    from yuyi.train.drawing.drawn import Setting
     from yuyi.train.learner import Learner
-    from yuyi.train.sources import Source
+    from yuyi.train.reading.sources import Source
 
     Integers = NDArray[np.int64]
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from yuyi.model.embedder import Pooler
-    from yuyi.train.start import TextModel
+    from yuyi.train.starting.start import TextModel
 
 SavedType = Literal["float32", "bfloat16", "float16"]
 

@@ -20,11 +20,11 @@ from yuyi.artifacts import hash_code, hash_file, hash_json, publish_folder
 from yuyi.config import REFUSE_UNKNOWN
 from yuyi.errors import InputError
 from yuyi.text.tokenizer import BatchTokenizer
-from yuyi.train.array_folder import read_arrays
-from yuyi.train.corpus_build import ARRAYS, SIDES, Feed, build
-from yuyi.train.pair_files import blocks_of
-from yuyi.train.sources import Column, Origins, Source
-from yuyi.train.tokens import column_of
+from yuyi.train.reading.array_folder import read_arrays
+from yuyi.train.reading.corpus_build import ARRAYS, SIDES, Feed, build
+from yuyi.train.reading.pair_files import blocks_of
+from yuyi.train.reading.sources import Column, Origins, Source
+from yuyi.train.reading.tokens import column_of
 from yuyi.types import TokenBatch
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from yuyi.records import Pair
 
 _CODE = tuple(
-    f"train/{name}.py"
+    f"train/reading/{name}.py"
     for name in ("array_folder", "corpus", "corpus_build", "held_out", "pair_files", "sources", "tokens")
 )
 
@@ -93,7 +93,7 @@ def open_corpus(
     Several processes may call this at once: one of them writes, and the others wait for it.
 
     Args:
-        files: Parquet or JSONL files of rows (`yuyi.train.pair_files`).
+        files: Parquet or JSONL files of rows (`yuyi.train.reading.pair_files`).
         tokenizer: cuts texts into tokens.
         config: what is taken of them, and how.
         folder: keeps the arrays, in a folder of their own for each set of files, tokenizer and settings.

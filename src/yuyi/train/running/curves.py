@@ -9,13 +9,13 @@ from yuyi.artifacts import publish_file
 from yuyi.errors import InputError
 from yuyi.extras import require
 from yuyi.fonts import chart_fonts
-from yuyi.train.monitor import numbers_of, read_journal
+from yuyi.train.running.monitor import numbers_of, read_journal
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
-    from yuyi.train.monitor import Entry
+    from yuyi.train.running.monitor import Entry
 
     Curve = tuple[list[int], list[float]]
 

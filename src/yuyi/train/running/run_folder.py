@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from yuyi.artifacts import publish_file
 from yuyi.errors import InputError
-from yuyi.train.checkpoint import Saved, check_same_run
+from yuyi.train.running.checkpoint import Saved, check_same_run
 
 if TYPE_CHECKING:
     from pathlib import Path

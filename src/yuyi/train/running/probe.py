@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from yuyi.train.distributed import World
     from yuyi.train.learner import Learner
-    from yuyi.train.sources import Column, Source
+    from yuyi.train.reading.sources import Column, Source
     from yuyi.types import TokenBatch
 
     Weights = Mapping[str, Tensor]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from yuyi.train.sources import EMPTY_KEY
+from yuyi.train.reading.sources import EMPTY_KEY
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from yuyi.train.model_config import KeepVocabulary
+    from yuyi.train.starting.model_config import KeepVocabulary
 
 # Texts that are tokenised at a time.
 _BLOCK = 1024

@@ -11,7 +11,7 @@ from yuyi.model.config import EncoderConfig, Rope
 from yuyi.model.encoder import TransformerEncoder
 
 if TYPE_CHECKING:
-    from yuyi.train.model_config import ModelConfig
+    from yuyi.train.starting.model_config import ModelConfig
 
 # Standard deviation of new weights, as transformers draws BERT's.
 _SPREAD = 0.02

@@ -10,7 +10,7 @@ import numpy as np
 
 from yuyi.errors import InputError
 from yuyi.text.plan import select, spans
-from yuyi.train.pair_files import place_of, read_again
+from yuyi.train.reading.pair_files import place_of, read_again
 from yuyi.types import TokenBatch
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ import numpy as np
 
 from yuyi.errors import InputError, RecipeError
 from yuyi.text.plan import spans
-from yuyi.train.array_folder import ArrayWriter
-from yuyi.train.held_out import HeldOut
-from yuyi.train.pair_files import place_of, read_pair_file
-from yuyi.train.tokens import column_of, keys_of
+from yuyi.train.reading.array_folder import ArrayWriter
+from yuyi.train.reading.held_out import HeldOut
+from yuyi.train.reading.pair_files import place_of, read_pair_file
+from yuyi.train.reading.tokens import column_of, keys_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from yuyi.text.tokenizer import BatchTokenizer
-    from yuyi.train.corpus import CorpusConfig
-    from yuyi.train.pair_files import Row
-    from yuyi.train.sources import Column
+    from yuyi.train.reading.corpus import CorpusConfig
+    from yuyi.train.reading.pair_files import Row
+    from yuyi.train.reading.sources import Column
 
     Integers = NDArray[np.int64]
     Group = tuple[str, str]

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 
 from yuyi.text.plan import spans
-from yuyi.train.drawing import Drawn
+from yuyi.train.drawing.drawn import Drawn
 from yuyi.train.losses import label_contrast, tuple_contrast
 from yuyi.train.matryoshka import matryoshka
-from yuyi.train.sources import EMPTY_KEY
+from yuyi.train.reading.sources import EMPTY_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from yuyi.train.drawing import Setting
-    from yuyi.train.sources import Source
+    from yuyi.train.drawing.drawn import Setting
+    from yuyi.train.reading.sources import Source
 
     Integers = NDArray[np.int64]
 

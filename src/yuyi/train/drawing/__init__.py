@@ -1,0 +1,1 @@
+"""From drawn rows to texts and a loss, for each family of objectives."""

@@ -1,0 +1,1 @@
+"""What training reads: pairs and documents as tokens on disk, held-out rows, hidden words."""

@@ -1,0 +1,1 @@
+"""What a run keeps and tells: checkpoints, averages, schedules, probes, the log and its curves."""

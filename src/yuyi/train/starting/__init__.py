@@ -1,0 +1,1 @@
+"""What training starts from and what it leaves: models from a folder, cut down or from scratch; saved."""
