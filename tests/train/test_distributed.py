@@ -4,8 +4,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from yuyi.errors import InputError
 from yuyi.train.distributed import ALONE, World, open_world
@@ -28,6 +31,25 @@ def test_many_ranks_learn_what_one_learns(tmp_path: Path) -> None:
         for name, tensor in expected.items():
             assert tensor.abs().max() > 1e-3, name
             assert (found[name] - tensor).norm() <= 1e-9 * tensor.norm(), name
+
+
+@given(
+    lengths=st.lists(st.integers(0, 40), min_size=1, max_size=60),
+    ranks=st.integers(1, 5),
+    budget=st.none() | st.integers(1, 80),
+)
+def test_ranks_share_the_tokens(lengths: list[int], ranks: int, budget: int | None) -> None:
+    tokens = np.array(lengths, dtype=np.int64)
+    shares = [World(rank, ranks).chunks(tokens, budget) for rank in range(ranks)]
+    chunks = [chunk for share in shares for chunk in share]
+    assert sorted(np.concatenate([rows for _, rows in chunks]).tolist()) == list(range(len(tokens)))
+    assert len({number for number, _ in chunks}) == len(chunks)
+    own = [sum(int(tokens[rows].sum()) for _, rows in share) for share in shares]
+    assert max(own) - min(own) <= tokens.max()
+    if budget is None:
+        assert all(len(share) <= 1 for share in shares)
+    else:
+        assert all(len(rows) == 1 or tokens[rows].sum() <= budget for _, rows in chunks)
 
 
 def test_alone_there_is_nothing_to_sum() -> None:

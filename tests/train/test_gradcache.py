@@ -135,7 +135,7 @@ def test_dropout_is_the_same_the_second_time() -> None:
 def test_chunks_drop_out_differently_and_steps_too() -> None:
     draws = []
     for seed in ([0, 1, 0], [0, 1, 1], [0, 2, 0], [0, 1, 0]):
-        with replayed(seed):
+        with replayed(seed, torch.device("cpu")):
             draws.append(torch.rand(8))
     assert torch.equal(draws[0], draws[3])
     assert not any(torch.equal(draws[0], other) for other in draws[1:3])
@@ -145,7 +145,7 @@ def test_random_numbers_outside_go_on_as_before() -> None:
     torch.manual_seed(7)
     expected = torch.rand(2)
     torch.manual_seed(7)
-    with replayed([1]):
+    with replayed([1], torch.device("cpu")):
         torch.rand(100)
     assert torch.equal(torch.rand(2), expected)
 

@@ -5,16 +5,27 @@ from __future__ import annotations
 import os
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch.distributed
 
 from yuyi.errors import InputError
+from yuyi.text.plan import plan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
+    from numpy.typing import NDArray
     from torch import Tensor
+
+    Integers = NDArray[np.int64]
+
+# Numbers that travel together.
+_BUCKET = 1 << 23
+# The others wait while one rank reads a corpus, which may take hours.
+_PATIENCE = timedelta(days=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +43,36 @@ class World:
     local: int = 0
 
     def sum_(self, *tensors: Tensor) -> None:
-        """Put into each of these tensors its sum over all ranks; many small ones travel as one."""
-        if self.size == 1 or not tensors:
+        """Put into each of these tensors its sum over all ranks; small ones travel together."""
+        if self.size == 1:
             return
-        if len(tensors) == 1:
-            torch.distributed.all_reduce(tensors[0])
-            return
-        whole = torch.cat([tensor.flatten() for tensor in tensors])
-        torch.distributed.all_reduce(whole)
-        for tensor, part in zip(tensors, torch.split(whole, [each.numel() for each in tensors]), strict=True):
-            tensor.copy_(part.view_as(tensor))
+        for bucket in _buckets(tensors):
+            if len(bucket) == 1:
+                torch.distributed.all_reduce(bucket[0])
+                continue
+            whole = torch.cat([tensor.flatten() for tensor in bucket])
+            torch.distributed.all_reduce(whole)
+            for tensor, part in zip(
+                bucket, torch.split(whole, [each.numel() for each in bucket]), strict=True
+            ):
+                tensor.copy_(part.view_as(tensor))
+
+    def chunks(self, lengths: Integers, token_budget: int | None) -> list[tuple[int, Integers]]:
+        """The rows that this rank takes, in chunks under the budget, each with a number of its own.
+
+        Every rank gets about the same number of tokens: rows are dealt out from the longest to the shortest,
+        forth and back.
+
+        Args:
+            lengths: (rows,) tokens of each row, the same on every rank.
+            token_budget: the most tokens in a chunk; None for one chunk.
+        """
+        order = np.argsort(-lengths, kind="stable")
+        turn = np.arange(len(order)) % (2 * self.size)
+        own = order[np.minimum(turn, 2 * self.size - 1 - turn) == self.rank]
+        budget = max(1, int(lengths[own].sum())) if token_budget is None else token_budget
+        planned = plan(lengths[own], budget) if len(own) else []
+        return [(self.rank + self.size * number, own[rows]) for number, rows in enumerate(planned)]
 
     def wait(self) -> None:
         """Return when every rank has come here."""
@@ -60,7 +91,7 @@ def open_world(device: str) -> Iterator[World]:
         device: kind of device that each process trains on; it decides how they talk.
 
     Raises:
-        InputError: the environment names a place among ranks that there are not.
+        InputError: the environment names a place among ranks that there are not, or a device.
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
@@ -73,9 +104,28 @@ def open_world(device: str) -> Iterator[World]:
             f"WORLD_SIZE is {size}, and RANK or LOCAL_RANK is missing or no number. Start with torchrun."
         ) from error
     if device == "cuda":
+        if world.local >= torch.cuda.device_count():
+            raise InputError(
+                f"LOCAL_RANK is {world.local}, and this machine has {torch.cuda.device_count()} GPUs. Start "
+                "as many processes as there are GPUs."
+            )
         torch.cuda.set_device(world.local)
-    torch.distributed.init_process_group("nccl" if device == "cuda" else "gloo")
+    torch.distributed.init_process_group("nccl" if device == "cuda" else "gloo", timeout=_PATIENCE)
     try:
         yield world
     finally:
         torch.distributed.destroy_process_group()
+
+
+def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
+    """The tensors in their order, as many together as travel at once; a larger one by itself."""
+    bucket: list[Tensor] = []
+    numbers = 0
+    for tensor in tensors:
+        if bucket and numbers + tensor.numel() > _BUCKET:
+            yield bucket
+            bucket, numbers = [], 0
+        bucket.append(tensor)
+        numbers += tensor.numel()
+    if bucket:
+        yield bucket

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from yuyi.text.plan import plan, select
+from yuyi.text.plan import select
 from yuyi.train.distributed import ALONE
 from yuyi.types import TokenBatch
 
@@ -52,16 +52,15 @@ def backward(
         world: the ranks that share the work.
     """
     texts = join(columns)
-    chunks = plan(texts.lengths, chunk_tokens(int(texts.offsets[-1]), learner.token_budget, world))
-    own = range(world.rank, len(chunks), world.size)
+    own = world.chunks(texts.lengths, learner.token_budget)
     # A single chunk keeps its graph; more are embedded again.
     keeps = len(own) == 1
     parts: dict[int, Tensor] = {}
     vectors = learner.zeros(len(texts))
-    for number in own:
-        with torch.set_grad_enabled(keeps), replayed((*seed, number)):
-            part = learner.embed(select(texts, chunks[number]))
-        vectors[torch.from_numpy(chunks[number])] = part.detach()
+    for number, rows in own:
+        with torch.set_grad_enabled(keeps), replayed((*seed, number), vectors.device):
+            part = learner.embed(select(texts, rows))
+        vectors[torch.from_numpy(rows)] = part.detach()
         if keeps:
             parts[number] = part
     world.sum_(vectors)
@@ -69,13 +68,13 @@ def backward(
     loss = objective(torch.split(vectors, [len(column) for column in columns]))
     (loss * learner.scale).backward()  # type: ignore[no-untyped-call]
     if vectors.grad is not None:
-        for number in own:
-            gradient = vectors.grad[torch.from_numpy(chunks[number])]
+        for number, rows in own:
+            gradient = vectors.grad[torch.from_numpy(rows)]
             if number in parts:
                 part = parts[number]
             else:
-                with replayed((*seed, number)):
-                    part = learner.embed(select(texts, chunks[number]))
+                with replayed((*seed, number), vectors.device):
+                    part = learner.embed(select(texts, rows))
             part.backward(gradient)  # type: ignore[no-untyped-call]
     return loss.item()
 
@@ -88,15 +87,13 @@ def join(columns: Sequence[TokenBatch]) -> TokenBatch:
 
 
 @contextmanager
-def replayed(seed: Sequence[int]) -> Iterator[None]:
-    """Torch's random numbers start from `seed` inside the block, and go on as before behind it."""
-    state = int(np.random.SeedSequence([abs(number) for number in seed]).generate_state(1, np.uint64)[0])
-    with torch.random.fork_rng():
-        torch.manual_seed(state >> 1)
+def replayed(seed: Sequence[int], device: torch.device) -> Iterator[None]:
+    """Random numbers of torch on `device` start from `seed` inside the block, and go on as before behind it."""
+    state = int(np.random.SeedSequence(list(seed)).generate_state(1, np.uint64)[0]) >> 1
+    on_gpu = device.type == "cuda"
+    with torch.random.fork_rng([device] if on_gpu else []):
+        # Not `torch.manual_seed`, which would touch every GPU of the machine.
+        torch.default_generator.manual_seed(state)
+        if on_gpu:
+            torch.cuda.manual_seed(state)
         yield
-
-
-def chunk_tokens(tokens: int, budget: int | None, world: World) -> int:
-    """Tokens in a chunk: as many as fit, and no more than give every rank its part."""
-    share = max(1, -(-tokens // world.size))
-    return share if budget is None else min(budget, share)

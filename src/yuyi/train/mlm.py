@@ -20,10 +20,10 @@ from torch.nn import functional
 
 from yuyi.errors import RecipeError
 from yuyi.text.overflow import fit
-from yuyi.text.plan import plan, spans
+from yuyi.text.plan import spans
 from yuyi.train.batches import Sampler
 from yuyi.train.distributed import ALONE
-from yuyi.train.gradcache import chunk_tokens, replayed
+from yuyi.train.gradcache import replayed
 from yuyi.train.reading.masking import find_pieces, mask
 from yuyi.train.starting.initial import draw_weights
 from yuyi.train.tasks import Size
@@ -156,12 +156,10 @@ def in_chunks(
         seed: names this step.
         world: the ranks that share the chunks.
     """
-    budget = chunk_tokens(len(masked.batch.ids), learner.token_budget, world)
-    chunks = plan(masked.batch.lengths, budget)
     total = learner.embedder.encoder.embeddings.tokens.weight.new_zeros(())
-    for number in range(world.rank, len(chunks), world.size):
-        with replayed((*seed, number)):
-            loss = one(masked.select(chunks[number]), chunks[number])
+    for number, rows in world.chunks(masked.batch.lengths, learner.token_budget):
+        with replayed((*seed, number), total.device):
+            loss = one(masked.select(rows), rows)
         total += loss
     world.sum_(total)
     return total.item()

@@ -129,7 +129,7 @@ class Alignment:
 
 def _projection(own: int, wanted: int, seed: Sequence[int]) -> nn.Linear:
     """A layer with fresh weights that keep lengths on average; torch's own generator is not touched."""
-    with replayed(seed):
+    with replayed(seed, torch.device("cpu")):
         layer = nn.Linear(own, wanted)
         nn.init.normal_(layer.weight, std=wanted**-0.5)
     nn.init.zeros_(layer.bias)

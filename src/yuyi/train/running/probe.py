@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from yuyi.errors import RecipeError
 from yuyi.text.overflow import fit
-from yuyi.text.plan import plan, select
+from yuyi.text.plan import select
 from yuyi.train.distributed import ALONE
 
 if TYPE_CHECKING:
@@ -98,13 +98,10 @@ def embed_all(learner: Learner, texts: TokenBatch, world: World = ALONE) -> Tens
         texts: with special tokens.
         world: the ranks that share the work.
     """
-    tokens = max(1, int(texts.offsets[-1]))
-    chunks = plan(texts.lengths, learner.token_budget or tokens)
     vectors = learner.zeros(len(texts))
     with learner.resting():
-        for chunk in chunks[world.rank :: world.size]:
-            rows = torch.from_numpy(chunk).to(vectors.device)
-            vectors[rows] = learner.embed(select(texts, chunk)).to(vectors.dtype)
+        for _, rows in world.chunks(texts.lengths, learner.token_budget):
+            vectors[torch.from_numpy(rows)] = learner.embed(select(texts, rows)).to(vectors.dtype)
     world.sum_(vectors)
     return vectors
 
