@@ -88,7 +88,7 @@ def join(columns: Sequence[TokenBatch]) -> TokenBatch:
 
 @contextmanager
 def replayed(seed: Sequence[int], device: torch.device) -> Iterator[None]:
-    """Random numbers of torch on `device` start from `seed` inside the block, and go on as before behind it."""
+    """Torch's random numbers on `device` start from `seed` in the block, and go on as before behind it."""
     state = int(np.random.SeedSequence(list(seed)).generate_state(1, np.uint64)[0]) >> 1
     on_gpu = device.type == "cuda"
     with torch.random.fork_rng([device] if on_gpu else []):
