@@ -6,6 +6,8 @@ other tools train on: `anchor`, `positive` and `negative` (or `negative_1`, `neg
 scores: `scores`, of the document and then of each negative; or `score`, of the document of a row without
 negatives; or `pos_scores` and `neg_scores`. Where nobody says otherwise rows are of kind `pair`, and of the
 collection that the file is named after.
+
+A negative that is empty or the row's own document teaches nothing; it is left out, and its score with it.
 """
 
 from __future__ import annotations
@@ -94,8 +96,13 @@ def read_pair_file(path: Path, name: str = "", kind: str = "") -> Iterator[list[
         raise InputError(f"{path}: holds no rows, so there is nothing to train on. Name another file.")
 
 
-def read_again(path: Path, numbers: NDArray[np.int64]) -> dict[int, list[dict[str, Any]]]:
+def read_again(path: Path, numbers: NDArray[np.int64], kind: str = "") -> dict[int, list[dict[str, Any]]]:
     """The texts of some rows of a file by number: `text_a`, `text_b` and `negatives` of each row there.
+
+    Args:
+        path: the file.
+        numbers: of the rows.
+        kind: what their texts are to each other, in place of what the rows say.
 
     Raises:
         InputError: as `read_pair_file`.
@@ -107,7 +114,7 @@ def read_again(path: Path, numbers: NDArray[np.int64]) -> dict[int, list[dict[st
         for number, cells in block:
             found[number] = [
                 {"text_a": row.text_a, "text_b": row.text_b, "negatives": list(row.negatives)}
-                for row in _rows(path, number, cells)
+                for row in _rows(path, number, {**cells, "kind": kind} if kind else cells)
             ]
         if last in found:
             break
@@ -201,7 +208,8 @@ def _rows(path: Path | None, number: int, cells: Mapping[str, Any]) -> list[Row]
 
 
 def _rows_of(path: Path | None, number: int, cells: Mapping[str, Any]) -> Iterator[Row]:
-    kind = cells.get("kind") or "pair"
+    source, kind, lang = (_word(name, cells.get(name)) for name in ("source", "kind", "lang"))
+    kind = kind or "pair"
     query, answers, negatives = (_cell(cells, names) for names in _NAMES.values())
     if query is None:
         _check_names("text_a", cells)
@@ -215,17 +223,22 @@ def _rows_of(path: Path | None, number: int, cells: Mapping[str, Any]) -> Iterat
     if isinstance(answers, list) and not documents:
         raise ValueError(f"has no positive, so {query!r:.60} has nothing to go with. Drop the row.")
     label = _label(cells.get("label"))
+    asked = _texts("a query", query)
+    if len(asked) > 1:
+        raise ValueError(f"has {len(asked)} queries, the first is {asked[0]!r:.60}. Make a row of each.")
     for place, document in enumerate(documents or [""]):
+        scores = _scores(cells, place, len(documents), len(against))
+        kept = [n for n, text in enumerate(against) if text.strip() and text.strip() != document.strip()]
         row = Row(
             number=number,
-            source=cells.get("source") or (path.stem if path else ""),
+            source=source or (path.stem if path else ""),
             kind=kind,
-            lang=cells.get("lang") or "",
-            text_a="".join(_texts("a query", query)),
+            lang=lang,
+            text_a="".join(asked),
             text_b=document,
             label=label,
-            negatives=tuple(against),
-            scores=_scores(cells, place, len(documents), len(against)),
+            negatives=tuple(against[n] for n in kept),
+            scores=(scores[0], *(scores[1 + n] for n in kept)) if scores else (),
         )
         _check(row)
         yield row
@@ -240,11 +253,17 @@ def _cell(cells: Mapping[str, Any], names: tuple[str, ...]) -> Any:
 
 
 def _texts(role: str, cell: Any) -> list[str]:
-    texts = cell if isinstance(cell, list) else [] if cell is None else [cell]
+    texts = _several(cell)
     for text in texts:
         if not isinstance(text, str):
             raise ValueError(f"has {text!r:.60} as {role}, which is no text. Mend the row.")
     return texts.copy()
+
+
+def _word(name: str, cell: Any) -> str:
+    if cell is None or isinstance(cell, str):
+        return cell or ""
+    raise ValueError(f"{name} {cell!r:.60} is no text. Mend the row.")
 
 
 def _label(cell: Any) -> float:
@@ -259,14 +278,14 @@ def _label(cell: Any) -> float:
 def _scores(cells: Mapping[str, Any], place: int, documents: int, negatives: int) -> tuple[float, ...]:
     """A teacher's scores of the document number `place` and of the negatives."""
     if cells.get("pos_scores") is not None or cells.get("neg_scores") is not None:
-        own, others = cells.get("pos_scores") or [], cells.get("neg_scores") or []
+        own, others = _several(cells.get("pos_scores")), _several(cells.get("neg_scores"))
         if len(own) != documents:
             raise ValueError(f"has {len(own)} pos_scores for {documents} positives. Give one for each.")
         scores = [own[place], *others]
     elif cells.get("scores") is not None:
-        scores = list(cells["scores"])
+        scores = _several(cells["scores"])
     elif cells.get("score") is not None:
-        scores = [cells["score"]]
+        scores = _several(cells["score"])
     else:
         return ()
     if len(scores) != 1 + negatives:
@@ -278,6 +297,11 @@ def _scores(cells: Mapping[str, Any], place: int, documents: int, negatives: int
         if not isinstance(score, (int, float)) or not math.isfinite(score):
             raise ValueError(f"score {score!r:.60} is no finite number. Mend the row.")
     return tuple(map(float, scores))
+
+
+def _several(cell: Any) -> list[Any]:
+    """A cell as a list; a value by itself is one of it."""
+    return cell if isinstance(cell, list) else [] if cell is None else [cell]
 
 
 def _check(row: Row) -> None:
