@@ -7,17 +7,15 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
+from yuyi.train.losses.blocks import over_blocks, row_numbers
 from yuyi.train.losses.cosines import unit
+from yuyi.train.losses.related import Related
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from yuyi.train.config import Diagonal, Form, HardnessOn
-
-BLOCK_SCORES = 2**22
-"""Scores of one direction that are held at once: 16 MiB in float32."""
 
 # What each row is compared with, from what to what: queries (q), documents and negatives (d). The directions
 # of one group share a softmax; the loss is the mean over groups.
@@ -37,7 +35,7 @@ def info_nce(
     form: Form = "symmetric",
     diagonal: Diagonal = "twice",
     owners: Tensor | None = None,
-    keys: Sequence[Tensor] | None = None,
+    keys: Sequence[Tensor] | Related | None = None,
     margin: float | None = None,
     hardness: float = 0.0,
     hardness_on: HardnessOn = "hard_negatives",
@@ -85,20 +83,23 @@ def info_nce(
         owners: (m,) int64, the row that each negative was mined for, or None where they are nobody's. A
             row's own negatives are none of its document's (d -> d).
         keys: int64, equal where texts are equal whatever the side: (n,) of the queries, (n,) of the documents
-            and, where there are negatives, (m,) of them. None leaves nothing out.
+            and, where there are negatives, (m,) of them; or what `Related` has found in these, on the device
+            of the embeddings, where several cuts share it. None leaves nothing out.
         margin: in cosine units, or None to leave nothing out.
         hardness: 0 for none.
         hardness_on: `hard_negatives`: those that the row owns; `in_batch_negatives`: other rows' documents
             and negatives; `all_negatives`: both.
-        block: rows whose scores are held at once; None for as many as have `BLOCK_SCORES` scores.
+        block: rows whose scores are held at once; None for as many as have `blocks.BLOCK_SCORES` scores.
 
     Raises:
         ValueError: `owners` or `keys` do not tell what another argument needs.
     """
     if hardness and hardness_on == "hard_negatives" and negatives is not None and owners is None:
         raise ValueError("hardness on hard negatives needs owners: which row each negative belongs to")
-    if keys is not None and len(keys) != (2 if negatives is None else 3):
-        raise ValueError(f"{len(keys)} keys: give those of queries, of documents and of negatives, if any")
+    if keys is not None and not isinstance(keys, Related):
+        if len(keys) != (2 if negatives is None else 3):
+            raise ValueError(f"{len(keys)} keys: give those of queries, of documents and of negatives, if any")
+        keys = Related.of([each.cpu().numpy() for each in keys], queries.device)
     rows = len(queries)
     own = torch.arange(rows, device=queries.device)
     further = own.new_full((0 if negatives is None else len(negatives),), -1) if owners is None else owners
@@ -106,7 +107,7 @@ def info_nce(
         unit(queries),
         unit(documents if negatives is None else torch.cat([documents, negatives])),
         torch.cat([own, further]),
-        None if keys is None else torch.unique(torch.cat(list(keys)), return_inverse=True)[1],
+        keys,
         temperature,
         form,
         diagonal,
@@ -114,16 +115,8 @@ def info_nce(
         hardness,
         hardness_on,
     )
-    step = block or max(1, BLOCK_SCORES // max(1, len(batch.answers)))
-    partners = batch.answers[:rows]
-    if step >= rows:
-        return batch.loss(own, batch.queries, partners) / rows
-    sides = (torch.split(side, step) for side in (own, batch.queries, partners))
-    losses: list[Tensor] = [
-        checkpoint(batch.loss, *each, use_reentrant=False, preserve_rng_state=False)
-        for each in zip(*sides, strict=True)
-    ]
-    return torch.stack(losses).sum() / rows
+    sides = batch.queries, batch.answers[:rows]
+    return over_blocks(batch.loss, *sides, columns=len(batch.answers), block=block) / rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,15 +124,15 @@ class _Rows:
     """Rows of a batch whose scores are held at once.
 
     Attributes:
-        numbers: (b,) their places in the batch.
+        first: the place of the first in the batch.
+        numbers: (b,) the places of all.
         anchors: (b, dim) of unit length, their queries (q) and their documents (d).
-        related: (b, texts) bool, the texts that are no negatives of them; or None.
         limit: (b,) the highest score that is no unmarked answer; or None.
     """
 
+    first: int
     numbers: Tensor
     anchors: dict[str, Tensor]
-    related: Tensor | None
     limit: Tensor | None
 
 
@@ -151,13 +144,13 @@ class _Batch:
         queries: (n, dim) of unit length.
         answers: (n + m, dim) of unit length, the documents and then the negatives.
         owners: (n + m,) the row of each answer, -1 for nobody's.
-        texts: (n + n + m,) number of the text of each query and answer, from 0; or None.
+        related: the queries and answers that are no negatives of a row; or None.
     """
 
     queries: Tensor
     answers: Tensor
     owners: Tensor
-    texts: Tensor | None
+    related: Related | None
     temperature: float
     form: Form
     diagonal: Diagonal
@@ -165,9 +158,9 @@ class _Batch:
     hardness: float
     hardness_on: HardnessOn
 
-    def loss(self, numbers: Tensor, queries: Tensor, documents: Tensor) -> Tensor:
-        """The losses of some rows, summed; `queries` and `documents` (b, dim) are those of unit length."""
-        rows = self._rows(numbers, queries, documents)
+    def loss(self, first: int, queries: Tensor, documents: Tensor) -> Tensor:
+        """The losses of the rows from `first`, summed; their `queries` and `documents` have unit length."""
+        rows = self._rows(first, queries, documents)
         groups = _GROUPS[self.form]
         total = self.queries.new_zeros(())
         for group in groups:
@@ -180,12 +173,11 @@ class _Batch:
             total = total + torch.stack(sums).logsumexp(dim=0).sum() / len(groups)
         return total
 
-    def _rows(self, numbers: Tensor, queries: Tensor, documents: Tensor) -> _Rows:
+    def _rows(self, first: int, queries: Tensor, documents: Tensor) -> _Rows:
         limit = None
         if self.margin is not None:
             limit = ((queries * documents).sum(1).detach() + self.margin) / self.temperature
-        related = None if self.texts is None else self._related(self.texts, numbers)
-        return _Rows(numbers, {"q": queries, "d": documents}, related, limit)
+        return _Rows(first, row_numbers(first, queries), {"q": queries, "d": documents}, limit)
 
     def _scores(self, direction: str, rows: _Rows) -> Tensor:
         """(b, candidates) scores in one direction; those left out are so low that they add nothing."""
@@ -206,9 +198,8 @@ class _Batch:
             hidden = own == self.owners[: scores.shape[1]]
         else:
             hidden = torch.zeros_like(scores, dtype=torch.bool)
-        if rows.related is not None and self.texts is not None:
-            count = len(self.queries)
-            hidden |= rows.related[:, self.texts[:count] if target == "q" else self.texts[count:]]
+        if self.related is not None:
+            (self.related.queries if target == "q" else self.related.answers).mark(hidden, rows.first)
         if rows.limit is not None:
             hidden |= scores > rows.limit[:, None]
         if source != target:
@@ -226,16 +217,3 @@ class _Batch:
             "all_negatives": ~own | mined,
         }[self.hardness_on]
         return chosen * (self.hardness * self.temperature)
-
-    def _related(self, texts: Tensor, numbers: Tensor) -> Tensor:
-        """(b, texts) bool: the texts of every pair that shares one with the row's pair."""
-        count = len(self.queries)
-        queries, documents = texts[:count], texts[count : 2 * count]
-        shared = torch.zeros(len(numbers), count, dtype=torch.bool, device=texts.device)
-        for own in (queries[numbers, None], documents[numbers, None]):
-            shared |= (own == queries) | (own == documents)
-        row, pair = shared.nonzero(as_tuple=True)
-        related = torch.zeros(len(numbers), int(texts.max()) + 1, dtype=torch.bool, device=texts.device)
-        related[row, queries[pair]] = True
-        related[row, documents[pair]] = True
-        return related

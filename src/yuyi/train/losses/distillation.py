@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from yuyi.train.losses.cosines import cosines, paired_cosines, row_logsumexp
+from yuyi.train.losses.blocks import over_blocks, row_numbers
+from yuyi.train.losses.cosines import paired_cosines, row_logsumexp, unit
 
 
 def alignment(student: Tensor, teacher: Tensor) -> Tensor:
@@ -28,11 +29,11 @@ def squared_distance(student: Tensor, teacher: Tensor) -> Tensor:
     return (student.to(precise) - teacher.to(precise)).square().sum(1).mean()
 
 
-def relation(student: Tensor, teacher: Tensor, *, temperature: float) -> Tensor:
+def relation(student: Tensor, teacher: Tensor, *, temperature: float, block: int | None = None) -> Tensor:
     """KL divergence between the in-batch similarity distributions of teacher and student.
 
     For each text, the softmax over the other texts of cosine/temperature. Zero for a batch of one or two
-    rows. Holds a few (n, n) matrices.
+    rows. With b rows a block, holds a few (b, n) matrices.
 
     Source: Tejankar et al. 2021 (ISD), arXiv 2012.09259; the dimensions of the two may differ.
 
@@ -40,11 +41,20 @@ def relation(student: Tensor, teacher: Tensor, *, temperature: float) -> Tensor:
         student: (n, student dim).
         teacher: (n, teacher dim).
         temperature: cosines of both are divided by it.
+        block: rows whose scores are held at once; None for as many as have `blocks.BLOCK_SCORES` scores.
     """
-    itself = torch.eye(len(student), dtype=torch.bool, device=student.device)
-    wanted = cosines(teacher, teacher, temperature).masked_fill(itself, -1e4).log_softmax(dim=1)
-    found = cosines(student, student, temperature).masked_fill(itself, -1e4).log_softmax(dim=1)
-    return F.kl_div(found, wanted, reduction="batchmean", log_target=True)
+    followers, leaders = unit(student), unit(teacher)
+
+    def divergences(first: int, own: Tensor, wanted: Tensor) -> Tensor:
+        """Those of some rows, summed."""
+        itself = row_numbers(first, own)[:, None]
+
+        def shares(rows: Tensor, others: Tensor) -> Tensor:
+            return ((rows / temperature) @ others.T).scatter(1, itself, -1e4).log_softmax(dim=1)
+
+        return F.kl_div(shares(own, followers), shares(wanted, leaders), reduction="sum", log_target=True)
+
+    return over_blocks(divergences, followers, leaders, columns=len(student), block=block) / len(student)
 
 
 def margin_mse(
@@ -73,6 +83,7 @@ def margin_mse(
     """
     own, others = _candidates(queries, documents, negatives, owners)
     margins = scale * (own[owners] - others)
+    scores = scores.to(own.dtype)
     wanted = scores[: len(own)][owners] - scores[len(own) :]
     return (margins - wanted).square().sum() / max(1, len(margins))
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from yuyi.train.losses.cosines import cosines, paired_cosines, row_logsumexp
+from yuyi.train.losses.blocks import over_blocks, row_numbers
+from yuyi.train.losses.cosines import paired_cosines, row_logsumexp, unit
 
 
 def cosent(left: Tensor, right: Tensor, labels: Tensor, *, scale: float) -> Tensor:
     """CoSENT: log(1 + sum of exp(scale * (cos_j - cos_i))) over all i, j with label_i > label_j.
 
-    Zero where no two labels differ, as in a batch of one row. Holds a few (n, n) matrices.
+    Zero where no two labels differ, as in a batch of one row. In order of label, the sum over j is a running
+    sum, so that time and memory grow with n and not with its square.
 
     Source: Su 2022, kexue.fm/archives/8847.
 
@@ -22,19 +23,29 @@ def cosent(left: Tensor, right: Tensor, labels: Tensor, *, scale: float) -> Tens
         labels: (n,) judgments on any scale; only their order counts.
         scale: the inverse of a temperature.
     """
-    similarity = paired_cosines(left, right) * scale
-    gaps = similarity[None, :] - similarity[:, None]
-    ordered = labels[:, None] > labels[None, :]
-    gaps = gaps.masked_fill(~ordered, float("-inf")).flatten()
+    labels, order = labels.sort()
+    similarity = (paired_cosines(left, right) * scale)[order]
+    # For each number of rows from 0 on, log of the sum over these first rows.
+    nothing = similarity.new_full((1,), torch.finfo(similarity.dtype).min / 2)
+    first_rows = torch.cat([nothing, similarity.logcumsumexp(dim=0)])
+    lower = torch.searchsorted(labels, labels)
+    gaps = first_rows[lower] - similarity
     return torch.logsumexp(torch.cat([gaps.new_zeros(1), gaps]), dim=0)
 
 
-def label_contrast(embeddings: Tensor, labels: Tensor, *, temperature: float) -> Tensor:
+def label_contrast(
+    embeddings: Tensor,
+    labels: Tensor,
+    *,
+    temperature: float,
+    keys: Tensor | None = None,
+    block: int | None = None,
+) -> Tensor:
     """Supervised contrastive loss: each text against all others, those of its own label being the partners.
 
     For a text i with partners P(i): the mean over p in P(i) of -log(exp s(i, p) / sum_{j != i} exp s(i, j)),
     s = cosine/temperature. Texts without a partner are left out; zero where none has one, as in a batch of
-    one row. Holds a few (n, n) matrices.
+    one row. With b rows a block, holds a few (b, n) matrices.
 
     Source: Khosla et al. 2020, arXiv 2004.11362, equation 2.
 
@@ -42,17 +53,27 @@ def label_contrast(embeddings: Tensor, labels: Tensor, *, temperature: float) ->
         embeddings: (n, dim).
         labels: (n,) class of each text.
         temperature: cosines are divided by it.
+        keys: (n,) int64, equal where texts are equal: such are no others of one another, whatever their
+            labels. None where all differ.
+        block: rows whose scores are held at once; None for as many as have `blocks.BLOCK_SCORES` scores.
     """
-    scores = cosines(embeddings, embeddings, temperature)
-    itself = torch.eye(len(labels), dtype=torch.bool, device=scores.device)
-    log_share = F.log_softmax(scores.masked_fill(itself, float("-inf")), dim=1)
-    partners = (labels[:, None] == labels[None, :]) & ~itself
-    has_partner = partners.any(dim=1)
-    if not has_partner.any():
-        return embeddings.sum() * 0
-    partners = partners[has_partner]
-    own = log_share[has_partner].masked_fill(~partners, 0.0).sum(1) / partners.sum(1)
-    return -own.mean()
+    directions = unit(embeddings)
+    keys = row_numbers(0, embeddings) if keys is None else keys
+
+    def losses(first: int, own: Tensor, own_labels: Tensor, own_keys: Tensor) -> Tensor:
+        """(2,) the losses of some rows, summed, and how many of them have a partner."""
+        equal = own_keys[:, None] == keys
+        partners = (own_labels[:, None] == labels) & ~equal
+        scores = (own / temperature) @ directions.T
+        count = partners.sum(1)
+        mean = (scores * partners).sum(1) / count.clamp_min(1)
+        # A finite bound, because a text may have no other, and -inf gives NaN there.
+        whole = scores.masked_fill(equal, torch.finfo(scores.dtype).min / 2).logsumexp(1)
+        loss = (whole - mean).masked_fill(count == 0, 0.0).sum()
+        return torch.stack([loss, (count > 0).sum().to(loss)])
+
+    total, rows = over_blocks(losses, directions, labels, keys, columns=len(labels), block=block)
+    return total / rows.clamp_min(1)
 
 
 def tuple_contrast(

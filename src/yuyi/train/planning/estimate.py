@@ -16,8 +16,9 @@ import torch
 
 from yuyi.errors import RecipeError
 from yuyi.train.distributed import ALONE
-from yuyi.train.losses.contrast import BLOCK_SCORES
+from yuyi.train.losses.blocks import BLOCK_SCORES
 from yuyi.train.routes import fits
+from yuyi.train.table import TokenTable
 from yuyi.train.transformer import TransformerLearner
 from yuyi.types import TokenBatch
 
@@ -157,7 +158,9 @@ class Shape:
                 encoder=embedder.encoder.config,
             )
         rows, dim = learner.weights()["vectors"].shape
-        return Shape({"vectors of pieces and their parts": rows * dim}, dim, rows, sparse=True)
+        assert isinstance(learner, TokenTable)
+        pieces = len(learner.parts.offsets) - 1
+        return Shape({"vectors of pieces and their parts": rows * dim}, dim, pieces, sparse=True)
 
     def products(self, lengths: Integers) -> float:
         """Floating-point operations of one forward pass over texts of these lengths, special tokens too."""
