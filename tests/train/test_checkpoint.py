@@ -10,6 +10,7 @@ import safetensors.torch
 import torch
 
 from yuyi.errors import InputError, RecipeError, YuyiWarning
+from yuyi.train.running import checkpoint
 from yuyi.train.running.checkpoint import Checkpoints, Saved, check_same_run
 
 if TYPE_CHECKING:
@@ -135,6 +136,21 @@ def test_a_disk_that_changes_what_it_was_given_keeps_the_checkpoint_before(
     with pytest.raises(InputError, match=r"step-0-10: reads otherwise than it was written\. Check the disk"):
         write(checkpoints, (0, 10))
     assert names(tmp_path) == ["step-0-5"] and checkpoints.last == tmp_path / "step-0-5"
+
+
+def test_a_disk_that_fails_when_all_is_written_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sync = checkpoint._sync
+
+    def fail(path: Path) -> None:
+        if path == tmp_path:
+            raise OSError(5, "Input/output error")
+        sync(path)
+
+    monkeypatch.setattr(checkpoint, "_sync", fail)
+    with pytest.raises(InputError, match=r"step-0-5: may not have reached the disk \(Input/output error\)"):
+        write(Checkpoints(tmp_path), (0, 5))
 
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:

@@ -12,12 +12,14 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from train.runs import learner, sources
 from yuyi.artifacts import hash_file
-from yuyi.errors import InputError, RecipeError
+from yuyi.errors import InputError, RecipeError, YuyiWarning
 from yuyi.train.config import Course, Stage, Task
 from yuyi.train.distributed import ALONE
-from yuyi.train.loop import Trainer
+from yuyi.train.loop import CHECKPOINTS, Trainer
 from yuyi.train.reading.sources import Column, Source
+from yuyi.train.running.checkpoint import Checkpoints
 from yuyi.train.running.probe import Probe
 from yuyi.train.table import Parts, TokenTable
 from yuyi.train.tasks import EmbeddingRunner
@@ -111,6 +113,11 @@ class Training:
 WHOLE = Training().run()
 
 
+def _at(values: dict[str, Any]) -> int:
+    """Step of a checkpoint, counted over both stages."""
+    return int(values["step"]) + 7 * int(values["stage"])
+
+
 def test_two_runs_give_the_same_bits() -> None:
     again = Training().run()
     assert again.tobytes() == WHOLE.tobytes()
@@ -124,11 +131,18 @@ def test_two_runs_give_the_same_bits() -> None:
 def test_stopped_and_resumed_is_uninterrupted(
     tmp_path_factory: pytest.TempPathFactory, stops: list[int], every: int
 ) -> None:
-    """Stops may fall on the last step of a stage, and follow each other."""
+    """Stops may fall between checkpoints, or on the last step of a stage, and follow each other."""
     folder = tmp_path_factory.mktemp("run")
     for stop in stops:
+        newest = Checkpoints(folder / CHECKPOINTS).newest()
+        before = _at(newest.values) if newest else 0
         Training().run(folder, every, stop_after=stop)
-        assert list(folder.glob("checkpoints/step-*"))
+        # What came after the last checkpoint is lost.
+        newest = Checkpoints(folder / CHECKPOINTS).newest()
+        marks = {*range(every, 8, every), 7, *(7 + step for step in (*range(every, 7, every), 6))}
+        assert (_at(newest.values) if newest else 0) == max(
+            [before, *(mark for mark in marks if mark <= min(before + stop, STEPS))]
+        )
     assert Training().run(folder, every).tobytes() == WHOLE.tobytes()
 
 
@@ -194,7 +208,8 @@ def test_a_loss_that_is_no_number_names_the_last_good_checkpoint_and_keeps_the_b
     with pytest.raises(
         RecipeError,
         match=r"stage weak, step 6: the (contrast|align) loss is nan\. Its batch is in .*bad-batch\.json; "
-        r"the last good checkpoint is .*checkpoints/step-0-4\. Lower the learning rate \(now 0\.1\)",
+        r"the last good checkpoint is .*checkpoints/step-0-4\. Lower the learning rate \(here 0\.02, "
+        r"at most 0\.1\)",
     ):
         broken.run(tmp_path, every=2, log=break_it, log_every=1)
     content = json.loads((tmp_path / "bad-batch.json").read_text("utf-8"))
@@ -223,7 +238,7 @@ def test_a_gradient_that_is_no_number_stops_the_run_before_the_weights_are_touch
     short = Training(replace(CONFIG, stages=(stage,), average={}))
     before = short.table.vectors.clone()
     with pytest.raises(
-        RecipeError, match=r"step 1: the norm of the gradient is (nan|inf)\. .* none was saved"
+        RecipeError, match=r"step 1: the norm of the gradient is (nan|inf)\. .* no checkpoint was saved"
     ):
         short.run(tmp_path)
     assert torch.equal(short.table.vectors, before)
@@ -316,12 +331,70 @@ def test_a_stage_without_better_scores_ends_early_with_its_best_weights(tmp_path
     assert torch.equal(ended.table.vectors, there.table.vectors)
     for stop in (best - 1, best + 2, best + 5, best + 6):
         folder = tmp_path / str(stop)
-        Training(course, probe=held_out).run(folder, every=1_000, stop_after=stop)
+        Training(course, probe=held_out).run(folder, every=3, stop_after=stop)
         resumed = Training(course, probe=held_out)
-        resumed.run(folder)
+        resumed.run(folder, every=3)
         whole = Training(course, probe=held_out)
         whole.run()
         assert torch.equal(resumed.table.vectors, whole.table.vectors)
+
+
+def test_weights_that_a_stage_only_made_worse_come_back(tmp_path: Path) -> None:
+    """Each text is its own answer, so nothing is better than the beginning."""
+    single = TokenBatch(np.arange(20, dtype=np.int32), np.arange(21, dtype=np.int64))
+    same = Source.of("same", "qa", Column(single, np.arange(20)), Column(single, np.arange(20, 40)))
+    stage = replace(CONFIG.stages[0], steps=30, warmup=0, probe=2, patience=2)
+    course = replace(CONFIG, average={}, stages=(stage,))
+    entries: list[dict[str, Any]] = []
+    whole = Training(course, probe=Probe([same]))
+    whole.run(log=entries.append, log_every=100)
+    assert [entry["step"] for entry in entries] == [2, 4]
+    assert [entry["best"] for entry in entries] == [1.0, 1.0]
+    np.testing.assert_array_equal(whole.table.vectors.numpy(), START)
+    for stop in (1, 3):
+        Training(course, probe=Probe([same])).run(tmp_path, every=1, stop_after=stop)
+    again = Training(course, probe=Probe([same]))
+    again.run(tmp_path, every=1)
+    np.testing.assert_array_equal(again.table.vectors.numpy(), START)
+
+
+def test_steps_that_learn_nothing_are_warned_of_once() -> None:
+    idle = replace(CONFIG.stages[0], steps=25, tasks=(Task(objective="align", batch=16, weight=0.0),))
+    with pytest.warns(YuyiWarning, match=r"stage weak, step 10: the gradient was 0 .* by align\.") as told:
+        Training(replace(CONFIG, average={}, stages=(idle,))).run()
+    assert len(told) == 1
+
+
+def test_steps_that_float16_left_out_are_counted_and_have_no_norm() -> None:
+    """With such a weight gradients do not fit into half precision until the scale has fallen."""
+    subject = learner(torch.float16, dropout=0.0)
+    pairs = sources()[0]
+    stage = Stage(
+        name="half", steps=8, learning_rate=0.001, tasks=(Task(objective="contrast", batch=8, weight=30.0),)
+    )
+    course = Course(dims={32: 1.0}, threads=1, stages=(stage,))
+    entries: list[dict[str, Any]] = []
+
+    def open_task(task: Task, seed: Sequence[int]) -> EmbeddingRunner:
+        return EmbeddingRunner(task, subject, [pairs], course.dims, course.exponent, seed)
+
+    Trainer(course, subject, open_task).run(log=entries.append, log_every=1)
+    skipped = [entry for entry in entries if "skipped" in entry]
+    assert 0 < len(skipped) < 8
+    assert all(entry["skipped"] == 1 and "norm" not in entry for entry in skipped)
+    assert all(entry["norm"] > 0 for entry in entries if entry not in skipped)
+
+
+def test_the_end_of_each_stage_is_told(tmp_path: Path) -> None:
+    kept: dict[str, NDArray[np.float32]] = {}
+    training = Training()
+    training.run(stage_over=lambda name: kept.update({name: training.table.fold()}))
+    assert list(kept) == ["weak", "judged"]
+    np.testing.assert_allclose(WHOLE, 0.25 * kept["weak"] + 0.75 * kept["judged"], atol=1e-4)
+    Training().run(tmp_path, stop_after=7)
+    told: list[str] = []
+    Training().run(tmp_path, stage_over=told.append)
+    assert told == ["weak", "judged"]
 
 
 def test_probes_need_rows_and_patience_needs_probes() -> None:
@@ -351,7 +424,7 @@ def test_the_journal_has_each_step_once(tmp_path: Path) -> None:
     assert [entry["step"] for entry in entries] == [*range(1, 8), *range(1, 7)]
     last = entries[-1]
     assert last["total"] == STEPS and last["seconds_left"] == 0 and last["of"] == 6
-    assert last["rate"] == pytest.approx(0.02 * (0.1 + 0.9 / 6)) and last["norm"] > 0
+    assert last["rate"] == pytest.approx(0.02 * 0.1) and last["norm"] > 0
     assert last["examples_per_second"] > 0 and last["tokens_per_second"] > 0
     # The same line comes from a run that nobody stopped, but for its times.
     told: list[dict[str, Any]] = []
@@ -393,7 +466,7 @@ def test_ranks_that_see_different_checkpoints_are_stopped(tmp_path: Path) -> Non
             return EmbeddingRunner(task, table, SOURCES, CONFIG.dims, CONFIG.exponent, seed, TEACHER)
 
         world: Any = Elsewhere() if stop is None else ALONE
-        Trainer(CONFIG, table, open_task, world).run(tmp_path, stop_after=stop)
+        Trainer(CONFIG, table, open_task, world).run(tmp_path, every=3, stop_after=stop)
 
     run(3)
     values = tmp_path / "checkpoints" / "step-0-3" / "values.json"

@@ -262,4 +262,4 @@ def test_new_heads_are_drawn_from_their_seed() -> None:
     first, same, other = (TokenHead(config, mlm.generator_of(seed)) for seed in ([1, 2], [1, 2], [2, 1]))
     assert torch.equal(first.dense.weight, same.dense.weight)
     assert not torch.equal(first.dense.weight, other.dense.weight)
-    assert 0.015 < first.dense.weight.std().item() < 0.02 and not first.bias.any()
+    assert 0.015 < first.dense.weight.std().item() < 0.025 and not first.bias.any()

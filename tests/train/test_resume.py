@@ -86,7 +86,7 @@ def test_a_run_that_is_over_gives_its_weights_again(tmp_path: Path, short: str) 
 
 
 def test_other_settings_are_refused_by_name(tmp_path: Path) -> None:
-    Training(tmp_path, SHORT).run(stop_after=2)
+    Training(tmp_path, SHORT).run(every=2, stop_after=2)
     other = replace(SHORT, stages=(replace(SHORT.stages[0], learning_rate=0.5), SHORT.stages[1]))
     with pytest.raises(
         RecipeError, match=r"step-0-2: saved with course\.stages\.0\.learning_rate 0\.01, and now it is 0\.5"
@@ -137,7 +137,7 @@ def test_another_number_of_ranks_is_refused(tmp_path: Path) -> None:
     from yuyi.train.distributed import World
     from yuyi.train.loop import Trainer
 
-    Training(tmp_path, SHORT).run(stop_after=2)
+    Training(tmp_path, SHORT).run(every=2, stop_after=2)
     trainer = Trainer(SHORT, learner(), lambda task, seed: pytest.fail("begins"), World(0, 2), corpus="made")
     with pytest.raises(RecipeError, match=r"world size 1, and now it is 2\. Set it back"):
         trainer.run(tmp_path / "run")

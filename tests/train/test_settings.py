@@ -66,6 +66,19 @@ def test_assignments_reach_into_lists(tmp_path: Path) -> None:
             "stages.1.tasks.0.batch: 1; contrast compares the rows of a batch",
         ),
         (
+            "stages.1.tasks.0", {"objective": "labels", "batch": 1},
+            "stages.1.tasks.0.batch: 1; labels compares the rows of a batch",
+        ),
+        ("stages.1.tasks.1.batch", 1, "stages.1.tasks.1.batch: 1; judged compares the rows of a batch"),
+        (
+            "stages.1.tasks.0", {"objective": "labels", "labels_by": "negatives", "negatives": 0},
+            "stages.1.tasks.0.negatives: 0; labels_by: negatives compares",
+        ),
+        (
+            "stages.1.tasks.1", {"objective": "judged", "ranking": 0, "pairing": 0},
+            "stages.1.tasks.1.ranking: 0, and pairing is 0 too",
+        ),
+        (
             "stages.1.tasks.0", {"objective": "contrast", "negatives": 0, "hardness": 5.0},
             "stages.1.tasks.0.hardness: 5.0 weighs hard negatives, and negatives is 0",
         ),
@@ -83,6 +96,13 @@ def test_what_cannot_be_is_named(tmp_path: Path, path: str, value: Any, message:
         read_train_config(file)
 
 
+def test_stages_that_are_kept_have_names_of_folders(tmp_path: Path) -> None:
+    tree = put(settings(), "stages.0.name", "../words")
+    assert not read_train_config(write(tmp_path, tree)).keep_stages
+    with pytest.raises(RecipeError, match=r"keep_stages: '\.\./words' cannot be the name of a folder"):
+        read_train_config(write(tmp_path, put(tree, "keep_stages", True)))
+
+
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
@@ -93,6 +113,7 @@ def test_what_cannot_be_is_named(tmp_path: Path, path: str, value: Any, message:
         ),
         ("dims", {}, "dims: empty"),
         ("precision", "bfloat16", "precision: bfloat16; a token table is trained in float32"),
+        ("keep_stages", True, "keep_stages: true; a token table is saved at the end"),
         ("device", "cuda", "device: cuda; a token table is trained on the processor"),
     ],
 )

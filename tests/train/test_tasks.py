@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from train.tiny import learner as tiny_learner
-from yuyi.errors import InputError, RecipeError
+from yuyi.errors import InputError, RecipeError, YuyiWarning
 from yuyi.text.overflow import Frame
+from yuyi.train.checks import check_data
 from yuyi.train.config import Stage, Task
 from yuyi.train.distributed import ALONE
 from yuyi.train.drawing.contrast_task import contrast_batch, grouped
@@ -383,7 +384,10 @@ def test_rows_of_a_batch_may_be_of_one_length() -> None:
 
 
 def test_sources_weigh_by_size_and_emphasis() -> None:
-    made = [source("qa", [NAN] * 4, [0] * 4, [1] * 4, "a"), source("qa", [NAN] * 16, [0] * 16, [1] * 16, "b")]
+    made = [
+        source("qa", [NAN] * rows, list(range(rows)), list(range(20 - rows, 20)), name)
+        for name, rows in (("a", 4), ("b", 16))
+    ]
     task = Task(objective="contrast", batch=2, emphasis={"a": 2.0, "qa": 5.0})
     runner = EmbeddingRunner(task, TokenTable(PARTS, VECTORS), made, DIMS, 0.5, [0])
     drawn = [runner.sampler.draw()[0] for _ in range(2_000)]
@@ -449,6 +453,41 @@ def test_negatives_that_have_become_easy_are_replaced_and_the_pool_is_saved() ->
             r"source made \(classification\): all 2 texts have one label",
         ),
         (
+            Task(objective="labels"),
+            source("classification", [0.0, 1.0, 2.0], [0, 1, 2], [0, 1, 2]),
+            r"source made \(classification\): each of the 3 texts has a label of its own",
+        ),
+        (
+            contrast(batch=1),
+            source("qa", [NAN] * 3, [0, 1, 2], [3, 4, 5]),
+            r"source made \(qa\): rows have no hard negatives, and the batch is 1",
+        ),
+        (
+            contrast(negatives=0),
+            source("qa", [NAN] * 3, [0, 1, 2], [5, 5, 5]),
+            r"source made \(qa\): all 3 rows have one text_b",
+        ),
+        (
+            contrast(negatives=0),
+            source("qa", [NAN] * 3, [0, 0, 1], [1, 2, 2]),
+            r"batches have 1 of 3 rows, .* and text_[ab] of source made: row \d is in 2 of 3 rows\. Nothing",
+        ),
+        (
+            Task(objective="judged"),
+            source("sts", [2.0] * 3, [0, 1, 2], [3, 4, 5]),
+            r"source made \(sts\): all 3 pairs have the label 2, and nothing can be ranked",
+        ),
+        (
+            Task(objective="judged", pairing=0.0),
+            source("qa", [1.0] * 3, [0, 1, 2], [3, 4, 5]),
+            r"source made \(qa\): all 3 pairs have the label 1, and nothing can be ranked",
+        ),
+        (
+            Task(objective="judged", ranking=0.0),
+            source("sts", [0.0, 1.0, 1.0], [0, 1, 2], [3, 4, 5]),
+            r"ranking is 0, and these pairs are ranked alone",
+        ),
+        (
             Task(objective="distil", negatives=0),
             with_negatives(LEFT, RIGHT, OWN, scores=True),
             "distil compares a row's candidates",
@@ -463,6 +502,28 @@ def test_negatives_that_have_become_easy_are_replaced_and_the_pool_is_saved() ->
 def test_what_cannot_be_learned_from_is_refused(task: Task, made: Source, message: str) -> None:
     with pytest.raises(RecipeError, match=message):
         runner_of(task, made)
+
+
+@pytest.mark.parametrize("task", [Task(objective="judged", pairing=0.0), Task(objective="judged")])
+def test_a_source_that_teaches_nothing_is_named_before_anything_is_trained(task: Task) -> None:
+    made = source("sts", [3.0] * 4, [0, 1, 2, 3], [4, 5, 6, 7])
+    with pytest.raises(RecipeError, match=r"^stages\.1\.tasks\.0: source made \(sts\): all 4 pairs have"):
+        check_data("stages.1.tasks.0", task, [made])
+
+
+def test_batches_that_shrink_are_told_with_the_text_that_makes_them() -> None:
+    """Sixty questions have three answers, so no batch has more than three rows."""
+    answers = np.resize([0, 1, 2], 60)
+    queries = Column(column([3] * 60).tokens, np.arange(100, 160))
+    made = Source.of("faq", "qa", queries, column(answers.tolist()))
+    with pytest.warns(
+        YuyiWarning,
+        match=r"source faq \(qa\): batches have 3 of 32 rows, .* text_b of source faq: row 0 is in 20 of 60",
+    ):
+        runner = runner_of(contrast(batch=32), made)
+    assert len(runner.sampler.draw()[1]) == 3
+    # A small source is no fault of its texts.
+    runner_of(contrast(batch=2_048), source("qa", [NAN] * 3, [0, 1, 2], [3, 4, 5]))
 
 
 def test_prompts_that_are_not_pooled_are_refused() -> None:

@@ -86,7 +86,7 @@ def test_without_clipping_the_gradient_is_left_as_it_is() -> None:
     free.begin(STAGE)
     for subject in (clipped, free):
         push(subject, 0, factor=100.0)
-    assert clipped.step(0.01, ALONE) == free.step(0.01, ALONE) > 1
+    assert clipped.step(0.01, ALONE) == (free.step(0.01, ALONE) or 0) > 1
     assert_same(clipped, free)
 
 
@@ -97,13 +97,13 @@ def test_a_gradient_that_is_no_number_leaves_the_weights() -> None:
     subject.step(0.01, ALONE)
     weights, moments = copied(subject.weights()), copied(subject.moments())
     push(subject, 1, factor=math.inf)
-    assert not math.isfinite(subject.step(0.01, ALONE))
+    assert not math.isfinite(subject.step(0.01, ALONE) or 0)
     assert all(torch.equal(tensor, weights[name]) for name, tensor in subject.weights().items())
     assert all(
         torch.equal(tensor, moments[name]) for name, tensor in subject.moments().items() if "/" in name
     )
     push(subject, 2)
-    assert math.isfinite(subject.step(0.01, ALONE))
+    assert (subject.step(0.01, ALONE) or 0) > 0
 
 
 def test_frozen_parts_rest_for_their_steps() -> None:
@@ -168,10 +168,31 @@ def test_parts_that_there_are_not_are_named() -> None:
     assert len(resting_steps(names, {"layers.1": 1})) < len(resting_steps(names, {"layers": 1}))
     with pytest.raises(RecipeError, match=r"freeze\.layer: the model has no such part"):
         resting_steps(names, {"layer": 5})
+    resting = doubles()
+    resting.begin(replace(STAGE, freeze={"embeddings": 2, "layers": 3}))
     with pytest.raises(
-        RecipeError, match=r"freeze: all parts of the model rest for the first 2 steps of stage s"
+        RecipeError,
+        match=r"freeze: all parts of the model rest for the first 2 steps of stage s, and nothing",
     ):
-        doubles().begin(replace(STAGE, freeze={"embeddings": 2, "layers": 3}))
+        resting.ready()
+
+
+@pytest.mark.parametrize("budget", [15, 10_000])
+def test_a_module_beside_the_model_learns_while_all_of_the_model_rests(budget: int) -> None:
+    subject = doubles()
+    subject.token_budget = budget
+    subject.begin(replace(STAGE, freeze={"embeddings": 2, "layers": 2}))
+    head = torch.nn.Linear(32, 3, dtype=torch.float64)
+    subject.extra("head", head)
+    subject.ready()
+    model, first = copied(subject.model()), head.weight.detach().clone()
+    for step in range(3):
+        assert all(torch.equal(tensor, model[name]) for name, tensor in subject.model().items())
+        columns = [texts(lengths(6, step), step)]
+        backward(subject, columns, lambda vectors: head(vectors[0]).square().mean(), seed=[0, step])
+        assert (subject.step(0.01, ALONE) or 0) > 0
+    assert not torch.equal(head.weight, first)
+    assert not torch.equal(subject.model()[QKV], model[QKV])
 
 
 class Doubling:
@@ -278,7 +299,7 @@ def test_the_scale_of_float16_finds_its_place_and_is_saved() -> None:
     # Too large for a gradient in half precision, until the scale is small enough.
     skipped = 0
     push(subject, 5, factor=300.0)
-    while subject.step(0.01, ALONE) == 0:
+    while subject.step(0.01, ALONE) is None:
         skipped += 1
         assert all(torch.equal(tensor, weights[name]) for name, tensor in subject.weights().items())
         push(subject, 5, factor=300.0)
@@ -294,7 +315,7 @@ def test_the_scale_of_float16_finds_its_place_and_is_saved() -> None:
             each.step(0.01, ALONE)
     assert_same(subject, again)
     push(subject, 9, factor=math.inf)
-    while (norm := subject.step(0.01, ALONE)) == 0:
+    while (norm := subject.step(0.01, ALONE)) is None:
         push(subject, 9, factor=math.inf)
     assert not math.isfinite(norm) and subject.scale < 1
 

@@ -130,7 +130,8 @@ class LiveView:
         for name, values in self._losses.items():
             facts.add_row(name, Text.assemble(f"{values[-1]:.4f}  ", (sparkline(values), "green")))
         facts.add_row("speed", speed_line(entry))
-        facts.add_row("rate", f"{entry['rate']:.3g}   gradient {entry['norm']:.3g}")
+        gradient = f"   gradient {entry['norm']:.3g}" if "norm" in entry else ""
+        facts.add_row("rate", f"{entry['rate']:.3g}{gradient}")
         if self._probes:
             best_at, best = max(self._probes, key=lambda probe: probe[1])
             scores = [score for _, score in self._probes]

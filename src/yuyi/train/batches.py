@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from yuyi.train.reading.sources import EMPTY_KEY
+from yuyi.train.seeds import seed_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -70,7 +71,7 @@ class Sampler:
         self._lengths = lengths
         self._window = window
         self._least = batch if least is None else least
-        self._generator = np.random.default_rng(self._seed)
+        self._generator = np.random.default_rng(seed_of("sampler", self._seed))
         self._epochs = [0] * len(self._sizes)
         self._places = [0] * len(self._sizes)
         self._laid_out: dict[int, tuple[int, Epoch]] = {}
@@ -87,6 +88,11 @@ class Sampler:
         place = self._places[source]
         self._places[source] += 1
         return source, rows[bounds[place] : bounds[place + 1]]
+
+    def largest(self, source: int) -> int:
+        """Rows of the largest batch in the epoch of a source."""
+        _, bounds = self._epoch(source)
+        return int(np.diff(bounds).max())
 
     def state(self) -> dict[str, Any]:
         """What `restore` needs, as JSON values."""
@@ -110,7 +116,7 @@ class Sampler:
         return known[1]
 
     def _lay_out(self, source: int, epoch: int) -> Epoch:
-        generator = np.random.default_rng([*self._seed, source, epoch])
+        generator = np.random.default_rng(seed_of("epoch", [*self._seed, source, epoch]))
         order = generator.permutation(self._sizes[source])
         if self._lengths is not None:
             # What may be left over at the end is a random part of the rows, and of two that share a text

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from yuyi.errors import RecipeError
+from yuyi.text.tokenizer import BatchTokenizer
 from yuyi.train.routes import check, fits
+from yuyi.train.tasks import prepared
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,8 +27,8 @@ def check_data(where: str, task: Task, sources: Sequence[Source]) -> None:
         sources: all that there is to draw from.
 
     Raises:
-        RecipeError: it names a source or kind that there is not, finds nothing that fits, or wants negatives
-            that no row brings.
+        RecipeError: it names a source or kind that there is not, finds nothing that fits, wants negatives
+            that no row brings, or has a source that it can learn nothing from.
         InputError: the labels of a source make no sense.
     """
     for each in sources:
@@ -55,14 +57,21 @@ def check_data(where: str, task: Task, sources: Sequence[Source]) -> None:
             f"{', '.join(sorted({each.name for each in drawn}))} brings any. Mine some (`yuyi data "
             "mine`), or write negatives: 0."
         )
+    for each in drawn:
+        try:
+            prepared(task, each)
+        except RecipeError as error:
+            raise RecipeError(f"{where}: {error}") from None
 
 
 def check_model(config: TrainConfig, model: TextModel) -> None:
     """Refuse settings that the model cannot serve.
 
     Raises:
-        RecipeError: a dimension is larger than the model's, or a prompt is not one of its own.
+        RecipeError: a dimension is larger than the model's, a prompt is not one of its own, or texts are cut
+            to more tokens than it takes or to none beside the special ones.
     """
+    specials = BatchTokenizer(model.tokenizer).frame(model.max_tokens).specials
     dim = model.embedder.dim
     if config.dims and max(config.dims) > dim:
         raise RecipeError(f"dims: {max(config.dims)}, and the model gives {dim} dimensions. Lower it.")
@@ -81,4 +90,9 @@ def check_model(config: TrainConfig, model: TextModel) -> None:
             if limit is not None and limit > model.max_tokens:
                 raise RecipeError(
                     f"{where}.{key}: {limit}, and the model takes {model.max_tokens} tokens. Lower it."
+                )
+            if limit is not None and limit <= specials:
+                raise RecipeError(
+                    f"{where}.{key}: {limit}, of which {specials} are special tokens, so nothing of a text "
+                    "is left. Raise it."
                 )

@@ -128,9 +128,9 @@ class Stage:
         tasks: what is drawn; empty for a task for each kind of rows that the data has (`yuyi.train.routes`).
         routes: in a stage without tasks, the task for rows of a kind in place of the default one; None
             leaves such rows out.
-        learning_rate: the highest, reached after the warm-up.
-        final_rate: share of the learning rate that is left at the last step.
-        warmup: steps over which the learning rate rises from zero.
+        learning_rate: the highest.
+        final_rate: share of the learning rate that the last step has; with 0 it changes nothing.
+        warmup: steps over which the learning rate rises from zero; the last of them has the highest.
         schedule: how it falls afterwards: `linear`, `cosine`, or `wsd` (warm-up, stable, decay: it stays, and
             falls linearly over the last fifth of the steps).
         weight_decay: of AdamW, on matrices only; a token table has none.
@@ -142,7 +142,8 @@ class Stage:
             `layers` for all of them, or any longer name of a parameter.
         probe: steps between scores on held-out rows; None for none.
         patience: the stage ends when so many probes in a row brought no better score, and goes on with the
-            weights of the best; None for all steps and the last weights.
+            weights of the best; those that it began with are probed too. None for all steps and the last
+            weights.
     """
 
     __pydantic_config__: ClassVar = REFUSE_UNKNOWN

@@ -37,6 +37,14 @@ class Learner(Protocol):
         """
         ...
 
+    def ready(self) -> None:
+        """Called behind `begin`, when the tasks of the stage have brought what is trained beside the model.
+
+        Raises:
+            RecipeError: nothing is left to be trained.
+        """
+        ...
+
     def settings(self) -> dict[str, Any]:
         """What beside the weights decides a run, as JSON values; a run is resumed with the same alone."""
         ...
@@ -53,8 +61,10 @@ class Learner(Protocol):
         """(rows, dim) zeros of the type and on the device that `embed` gives."""
         ...
 
-    def step(self, rate: float, world: World) -> float:
+    def step(self, rate: float, world: World) -> float | None:
         """One update with the gradients gathered since the last; their norm, before clipping.
+
+        None where the step was left out, as the scale of half precision was too large for it.
 
         The gradients are summed over all ranks first, and cleared afterwards. Where the norm is not finite
         the weights stay as they are.

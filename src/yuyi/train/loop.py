@@ -18,6 +18,7 @@ from yuyi.train.running.monitor import Journal, tell
 from yuyi.train.stage_run import NotFinite, StageRun, named
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from torch import Tensor
@@ -72,6 +73,7 @@ class Trainer:
         keep: int = 2,
         log_every: int = 20,
         stop_after: int | None = None,
+        stage_over: Callable[[str], None] | None = None,
     ) -> bool:
         """Whether the course came to its end; the learner then holds the final weights.
 
@@ -83,7 +85,10 @@ class Trainer:
                 rank alone.
             keep: how many checkpoints stay.
             log_every: steps between log lines.
-            stop_after: end early after this many steps in all, as if killed (for tests).
+            stop_after: end early after this many steps of this call, as if killed (for tests): what was done
+                since the last checkpoint is lost.
+            stage_over: called with the name of each stage when the learner has the weights that it ends with,
+                on every rank; once more where the run is resumed at this very point.
 
         Raises:
             RecipeError: a task finds no rows, a loss or gradient is not finite, or the checkpoint is of a
@@ -107,18 +112,31 @@ class Trainer:
                     done += 1
                     if log and (stage.step % log_every == 0 or stage.scored or stage.over):
                         log(self._entry(stage, number))
-                    if checkpoints and (stage.step % every == 0 or stage.over or done == stop_after):
+                    if checkpoints and (stage.step % every == 0 or stage.over):
                         self._save(checkpoints, stage, number, averaged)
                 except NotFinite as error:
                     raise self._refusal(error, stage, folder, checkpoints) from None
                 if done == stop_after:
                     return False
             stage.finish()
+            if stage_over:
+                stage_over(stage.stage.name)
             share = self._course.average.get(stage.stage.name, 0.0)
             averaged = add_share(averaged, self._learner.model(), share)
         rest = 1.0 - sum(self._course.average.values())
         put(self._learner.model(), add_share(averaged, self._learner.model(), rest))
         return True
+
+    def check(self) -> None:
+        """Open every stage once, so that what does not fit is refused before the first step of all.
+
+        Raises:
+            RecipeError: a stage cannot be opened with this learner and what its tasks draw from.
+            InputError: the labels of a source make no sense.
+            ModelError: the tokenizer lacks what a task needs.
+        """
+        for number in range(len(self._course.stages)):
+            self._open_stage(number)
 
     def _resume(self, checkpoints: Checkpoints) -> Saved | None:
         """The checkpoint to go on from, the same on every rank.
@@ -211,8 +229,13 @@ class Trainer:
                 content = {"stage": stage.stage.name, "step": stage.step, "batches": error.batches}
                 with publish_file(path) as temporary:
                     temporary.write_text(json.dumps(content, ensure_ascii=False, indent=1), "utf-8")
-            last = f"the last good checkpoint is {checkpoints.last}" if checkpoints.last else "none was saved"
+            last = (
+                f"the last good checkpoint is {checkpoints.last}"
+                if checkpoints.last
+                else "no checkpoint was saved"
+            )
             message += f" Its batch is in {path}; {last}."
         return RecipeError(
-            f"{message} Lower the learning rate (now {stage.stage.learning_rate}), or take out such rows."
+            f"{message} Lower the learning rate (here {stage.rate:.3g}, at most "
+            f"{stage.stage.learning_rate:g}), or take out such rows."
         )

@@ -25,6 +25,7 @@ from yuyi.train.batches import Sampler
 from yuyi.train.distributed import ALONE
 from yuyi.train.gradcache import replayed
 from yuyi.train.reading.masking import find_pieces, mask
+from yuyi.train.seeds import seed_of
 from yuyi.train.starting.initial import draw_weights
 from yuyi.train.tasks import Size
 
@@ -269,7 +270,8 @@ class PassageRunner(ABC):
     def run(self, seed: Sequence[int]) -> float:
         """The loss of the next batch, as `Runner.run`."""
         rows, texts, begins = self.sampler.draw()
-        masked = mask(texts, begins, self._pieces, self._masking, np.random.default_rng([*seed]))
+        generator = np.random.default_rng(seed_of("mask", seed))
+        masked = mask(texts, begins, self._pieces, self._masking, generator)
         self.size = Size(len(texts), len(texts), len(texts.ids))
         self._last = rows, masked.batch
         return self._backward(texts, masked, seed)
@@ -334,5 +336,5 @@ class MaskedRunner(PassageRunner):
 
 def generator_of(seed: Sequence[int]) -> torch.Generator:
     """A generator for the first weights of what is trained beside the model."""
-    state = int(np.random.SeedSequence(list(seed)).generate_state(1, np.uint64)[0])
+    state = int(np.random.SeedSequence(seed_of("weights", seed)).generate_state(1, np.uint64)[0])
     return torch.Generator().manual_seed(state >> 1)

@@ -32,6 +32,7 @@ from yuyi.train.mlm import (
     score,
     tensors,
 )
+from yuyi.train.seeds import seed_of
 from yuyi.train.starting.initial import draw_weights
 
 if TYPE_CHECKING:
@@ -134,7 +135,9 @@ def draw_sight(
         seed: names the step.
         device: where the result is wanted.
     """
-    keys = [np.random.SeedSequence([*seed, row]).generate_state(1)[0] for row in rows.tolist()]
+    keys = [
+        np.random.SeedSequence(seed_of("sight", [*seed, row])).generate_state(1)[0] for row in rows.tolist()
+    ]
     texts = torch.from_numpy(np.array(keys, dtype=np.uint32).view(np.int32)).to(device)
     pairs = _hashed(torch.arange(length * length, dtype=torch.int32, device=device).view(length, length))
     lots = _hashed(texts[:, None, None] ^ pairs).bitwise_and_(_LOTS - 1)

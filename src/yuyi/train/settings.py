@@ -24,10 +24,24 @@ if TYPE_CHECKING:
 Precision = Literal["float32", "bfloat16", "float16"]
 Device = Literal["auto", "cpu", "cuda"]
 
-# Objectives that compare each row with the others of its batch, and those that read documents.
-_IN_BATCH = ("contrast", "labels")
+# Objectives that read documents.
 _OF_DOCUMENTS = ("mlm", "retromae")
 _OF_TEACHER = ("align",)
+# What may be the name of a folder.
+_FOLDER = r"\w[\w.-]*"
+# What else lies in the folder of a run.
+_TAKEN = (
+    "bad-batch.json",
+    "checkpoints",
+    "corpus",
+    "curves.png",
+    "passages",
+    "run.json",
+    "stages",
+    "start",
+    "tensorboard",
+    "training.jsonl",
+)
 # Keys under which a recipe of `yuyi run` stands apart from a run of `yuyi train`.
 _OF_RECIPE = ("table", "prepare", "left_out", "evaluation")
 
@@ -91,7 +105,11 @@ class TrainConfig(Course):
         model: the transformer that training starts from; this or `vocabulary`.
         vocabulary: of a token table, counted in the pairs.
         data: files of pairs.
-        hold_out: rows of each source that are never trained on; probes score them.
+        hold_out: rows of each source that are never trained on, at most a tenth of its distinct pairs; probes
+            score them. Their texts stay out of all other rows, new and old, of negatives, of pairs among
+            `documents`, and of what a teacher is asked, but for labels and for answers that more than ten
+            rows have. Whole texts are compared: a document that quotes one is read, and so is a file of
+            `teacher.vectors`. Data of which most would go for the sake of these rows are refused.
         documents: Parquet files of documents or pairs whose texts `mlm` and `retromae` read.
         dims: Matryoshka dimensions with their weights, largest first; empty for the model's own alone.
         passages: how documents become rows of tokens.
@@ -102,13 +120,16 @@ class TrainConfig(Course):
         replay: files of pairs that the model learned from before, for `continual`.
         precision: of the products; weights, pooling and losses are float32. The others need less memory and
             on a fitting device less time.
-        token_budget: tokens whose activations are in memory at once; fewer need less memory and more time,
-            and change nothing else.
+        token_budget: tokens whose activations are in memory at once; fewer need less memory and more time.
+            Else it changes rounding alone, but with dropout, which is drawn by chunk, other values are left
+            out.
         checkpointing: whether each layer's inside is computed again for its gradient; less memory, a third
             more time.
         device: where it computes; `auto` takes a GPU if there is one.
         checkpoint: when the state is saved.
         log: where the log goes.
+        keep_stages: whether the model that each stage ends with is saved, as `stages/STAGE` in the folder of
+            the run, before any average of stages.
         license: SPDX identifier for the model's card.
         languages: codes for the model's card.
     """
@@ -134,6 +155,7 @@ class TrainConfig(Course):
     device: Device = "auto"
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     log: LogConfig = field(default_factory=LogConfig)
+    keep_stages: bool = False
     license: str = ""
     languages: tuple[str, ...] = ()
 
@@ -143,9 +165,13 @@ class TrainConfig(Course):
         Raises:
             RecipeError: keys contradict each other; the message names them.
         """
-        if not re.fullmatch(r"\w[\w.-]*", self.name):
+        if not re.fullmatch(_FOLDER, self.name):
             raise RecipeError(
                 f"name: {self.name!r} cannot be the name of a folder. Use letters, digits, - and _."
+            )
+        if self.name.lower() in _TAKEN:
+            raise RecipeError(
+                f"name: {self.name} is what something else in the folder of a run is called. Choose another."
             )
         if (self.model is None) == (self.vocabulary is None):
             given = "neither is there" if self.model is None else "both are there"
@@ -172,6 +198,11 @@ class TrainConfig(Course):
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
             raise RecipeError(f"stages: two are called {twice!r}. Give each a name of its own.")
+        unfit = [name for name in names if not re.fullmatch(_FOLDER, name)]
+        if self.keep_stages and unfit:
+            raise RecipeError(
+                f"keep_stages: {unfit[0]!r} cannot be the name of a folder. Give the stage another name."
+            )
         unknown = [name for name in self.average if name not in names]
         if unknown:
             raise RecipeError(f"average.{unknown[0]}: no such stage. Choose from {', '.join(names)}.")
@@ -199,9 +230,16 @@ class TrainConfig(Course):
             )
         if self.continual is not None:
             self._check_continual(self.continual)
+        elif self.replay:
+            raise RecipeError(
+                f"replay: {self.replay[0].path}, and no key says how it is replayed. Give continual, or put the "
+                "file under data."
+            )
         if self.vocabulary is not None:
             if not self.dims:
                 raise RecipeError("dims: empty. A token table needs at least one; write, say, dims: {256: 1}")
+            if self.keep_stages:
+                raise RecipeError("keep_stages: true; a token table is saved at the end alone. Leave it out.")
             if self.device == "cuda":
                 raise RecipeError("device: cuda; a token table is trained on the processor. Leave it out.")
             if self.precision != "float32":
@@ -243,10 +281,7 @@ class TrainConfig(Course):
             raise RecipeError(
                 f"{where}.objective: {task.objective} reads pairs, and data is empty. Add a file of pairs."
             )
-        if task.objective in _IN_BATCH and task.batch < 2 and not task.negatives:
-            raise RecipeError(
-                f"{where}.batch: {task.batch}; {task.objective} compares the rows of a batch. Raise it to 2."
-            )
+        self._check_rows(where, task)
         if task.hardness and task.hardness_on == "hard_negatives" and not task.negatives:
             raise RecipeError(
                 f"{where}.hardness: {task.hardness} weighs hard negatives, and negatives is 0. Raise "
@@ -258,6 +293,26 @@ class TrainConfig(Course):
                 raise RecipeError(
                     f"{where}.{key}: {limit}, and longest cuts every text at {self.longest}. Raise longest."
                 )
+
+    @staticmethod
+    def _check_rows(where: str, task: Task) -> None:
+        """Refuse tasks that learn nothing whatever the data."""
+        in_batch = (
+            task.objective in ("labels", "judged")
+            or (task.objective == "contrast" and not task.negatives)
+            or (task.objective == "align" and task.relation == 1)
+        )
+        if in_batch and task.batch < 2:
+            raise RecipeError(
+                f"{where}.batch: {task.batch}; {task.objective} compares the rows of a batch. Raise it to 2."
+            )
+        if task.objective == "labels" and task.labels_by == "negatives" and not task.negatives:
+            raise RecipeError(
+                f"{where}.negatives: 0; labels_by: negatives compares a text with those of other labels. "
+                "Raise it to 1, or choose labels_by: contrast."
+            )
+        if task.objective == "judged" and not (task.ranking or task.pairing):
+            raise RecipeError(f"{where}.ranking: 0, and pairing is 0 too, so nothing is learned. Raise one.")
 
 
 def read_train_config(path: Path, assignments: Mapping[str, Any] | None = None) -> TrainConfig:

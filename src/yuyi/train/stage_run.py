@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
-from yuyi.errors import RecipeError
+from yuyi.errors import RecipeError, YuyiWarning
 from yuyi.train.running.averaging import follow, put
 from yuyi.train.running.probe import Patience
 from yuyi.train.running.schedule import rate_at
+from yuyi.train.seeds import seed_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,6 +30,9 @@ if TYPE_CHECKING:
     from yuyi.train.tasks import Runner
 
     OpenTask = Callable[[Task, Sequence[int]], Runner]
+
+# Steps in a row without any gradient, after which there is a warning.
+_IDLE = 10
 
 
 class NotFinite(RecipeError):
@@ -47,6 +53,7 @@ class StageRun:
     Attributes:
         stage: its settings.
         step: the last step that was done, from 1; 0 before the first.
+        rate: the learning rate of that step.
     """
 
     def __init__(
@@ -81,6 +88,7 @@ class StageRun:
             )
         self.stage = stage
         self.step = 0
+        self.rate = 0.0
         self._learner = learner
         self._world = world
         self._probe = probe
@@ -95,16 +103,18 @@ class StageRun:
             open_task(replace(task, weight=task.weight * float(factor)), [*self._seed, place])
             for place, (task, factor) in enumerate(zip(stage.tasks, self._factors, strict=True))
         ]
-        self._chooser = np.random.default_rng(self._seed)
+        learner.ready()
+        self._chooser = np.random.default_rng(seed_of("chooser", self._seed))
         self._average: dict[str, Tensor] = {}
         self._patience = Patience(stage.patience)
         self._started, self._first = time.perf_counter(), 0
+        self._idle, self._warned = 0, world.rank > 0
         # Since the last log line.
         self._losses: dict[str, list[float]] = {}
         self._norms: list[float] = []
         self._scores: dict[str, float] = {}
-        self._rows = self._tokens = 0
-        self._busy = self._rate = 0.0
+        self._rows = self._tokens = self._skipped = 0
+        self._busy = 0.0
 
     @property
     def over(self) -> bool:
@@ -112,28 +122,38 @@ class StageRun:
         return self.step >= self.stage.steps or self._patience.over
 
     def advance(self) -> None:
-        """One step, and a probe where one is due.
+        """One step, and a probe where one is due; with patience there is one before the first step, too.
+
+        Ten steps in a row whose gradient is exactly 0 are warned of: they learn nothing, while weight decay
+        goes on.
 
         Raises:
             NotFinite: a loss or the gradient is no number; the weights are those before the step.
         """
+        if not self.step and self.stage.patience is not None:
+            self._score()
+            self._scores = {}
         started = time.perf_counter()
         self.step += 1
+        self.rate = rate_at(self.stage, self.step)
         chosen = self._choose()
         for place in chosen:
             runner = self._runners[place]
             extra = [place] if self.stage.balanced else []
-            loss = runner.run([*self._seed, self.step, *extra])
+            loss = runner.run(seed_of("step", [*self._seed, self.step, *extra]))
             if not math.isfinite(loss):
                 raise self._not_finite(f"the {runner.task.objective} loss is {loss}", [place])
             self._losses.setdefault(self._names[place], []).append(loss / float(self._factors[place]))
             self._rows += runner.size.rows
             self._tokens += runner.size.tokens
-        self._rate = rate_at(self.stage, self.step)
-        norm = self._learner.step(self._rate, self._world)
-        if not math.isfinite(norm):
+        norm = self._learner.step(self.rate, self._world)
+        if norm is None:
+            self._skipped += 1
+        elif not math.isfinite(norm):
             raise self._not_finite(f"the norm of the gradient is {norm}", chosen)
-        self._norms.append(norm)
+        else:
+            self._norms.append(norm)
+            self._watch(norm)
         if self.stage.ema:
             follow(self._average, self._learner.model(), self.stage.ema, self.step)
         self._busy += time.perf_counter() - started
@@ -146,9 +166,12 @@ class StageRun:
         Raises:
             NotFinite: some are not, so that they are no state to go on from.
         """
-        for name, tensor in self._learner.model().items():
-            if not bool(tensor.isfinite().all()):
-                raise self._not_finite(f"{name} has values that are no numbers", range(len(self._runners)))
+        weights = self._learner.model()
+        # One question to the device for all of them.
+        whole = torch.stack([tensor.isfinite().all() for tensor in weights.values()]).tolist()
+        if not all(whole):
+            name = list(weights)[whole.index(False)]
+            raise self._not_finite(f"{name} has values that are no numbers", range(len(self._runners)))
 
     def finish(self) -> None:
         """Put into the learner what the stage ends with: the best weights, the average, or the last."""
@@ -165,13 +188,18 @@ class StageRun:
             "seconds": round(seconds, 1),
             "seconds_a_step": seconds / max(1, self.step - self._first),
             "loss": {name: round(float(np.mean(values)), 4) for name, values in self._losses.items()},
-            "rate": self._rate,
-            "norm": float(f"{np.mean(self._norms):.4g}"),
+            "rate": self.rate,
             "examples_per_second": round(self._rows / busy, 1),
             "tokens_per_second": round(self._tokens / busy),
         }
+        if self._norms:
+            entry["norm"] = float(f"{np.mean(self._norms):.4g}")
+        if self._skipped:
+            entry["skipped"] = self._skipped
         if self._scores:
             entry["probe"] = {name: round(score, 4) for name, score in self._scores.items()}
+            if self.stage.patience is not None:
+                entry["best"] = round(self._patience.best, 4)
         self._clear()
         return entry
 
@@ -219,6 +247,19 @@ class StageRun:
             return list(range(len(self._runners)))
         return [int(self._chooser.choice(len(self._runners), p=self._shares))]
 
+    def _watch(self, norm: float) -> None:
+        """Warn once where step after step there is nothing to learn."""
+        self._idle = 0 if norm else self._idle + 1
+        if self._idle >= _IDLE and not self._warned:
+            self._warned = True
+            tasks = ", ".join(self._names)
+            warnings.warn(
+                f"stage {self.stage.name}, step {self.step}: the gradient was 0 for {_IDLE} steps, so "
+                f"nothing is learned by {tasks}. Look at batch, negatives and labels of these tasks.",
+                YuyiWarning,
+                2,
+            )
+
     def _score(self) -> None:
         """Probe the weights that the stage would end with now."""
         assert self._probe is not None
@@ -246,7 +287,7 @@ class StageRun:
 
     def _clear(self) -> None:
         self._losses, self._norms, self._scores = {}, [], {}
-        self._rows = self._tokens = 0
+        self._rows = self._tokens = self._skipped = 0
         self._busy = 0.0
 
 

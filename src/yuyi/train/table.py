@@ -127,6 +127,9 @@ class TokenTable:
             )
         self._clear()
 
+    def ready(self) -> None:
+        """As `Learner.ready`; all of a table learns."""
+
     def settings(self) -> dict[str, Any]:
         """As `Learner.settings`."""
         return {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Protocol
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import torch
 
-from yuyi.errors import InputError, RecipeError
+from yuyi.errors import InputError, RecipeError, YuyiWarning
 from yuyi.train.batches import Sampler
 from yuyi.train.distributed import ALONE
 from yuyi.train.drawing.contrast_task import contrast_batch, grouped, judged_batch
@@ -20,7 +21,9 @@ from yuyi.train.drawing.teacher_task import Alignment, distil_batch
 from yuyi.train.gradcache import backward
 from yuyi.train.losses import alignment, spread_out
 from yuyi.train.matryoshka import matryoshka
+from yuyi.train.reading.sources import EMPTY_KEY
 from yuyi.train.routes import check, fits, is_labelled
+from yuyi.train.seeds import seed_of
 from yuyi.train.transformer import TransformerLearner
 
 if TYPE_CHECKING:
@@ -39,6 +42,8 @@ if TYPE_CHECKING:
 
 # Rows of a batch that `describe` shows.
 _SHOWN = 64
+# Characters of a text in a message.
+_LONGEST_SHOWN = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +148,7 @@ class EmbeddingRunner:
         _check_prompts(task, learner)
         self.task = task
         self.size = Size()
-        self.sources = [_prepared(task, source) for source in fitting]
+        self.sources = [prepared(task, source) for source in fitting]
         self.sampler = Sampler(
             [len(source) for source in self.sources],
             [
@@ -158,13 +163,18 @@ class EmbeddingRunner:
             lengths=[source.lengths for source in self.sources] if task.by_length else None,
             least=max(1, task.batch // 2),
         )
+        if task.objective == "contrast":
+            for number, source in enumerate(self.sources):
+                _check_batch(task, source, self.sampler.largest(number))
         self._learner = learner
         self._world = world
         self._previous = previous
         self._setting = Setting(task, learner.frame, dims)
         self._alignment: Alignment | None = None
         if task.objective == "align":
-            self._alignment = Alignment(task, learner, _given(teacher, self.sources), seed)
+            self._alignment = Alignment(
+                task, learner, _given(teacher, self.sources), seed_of("weights", seed)
+            )
         refreshed = self.sources if task.refresh and task.objective == "contrast" else []
         self._pools = [NegativePool(source, task.negatives) for source in refreshed]
         self._draws = 0
@@ -315,28 +325,112 @@ def _check_prompts(task: Task, learner: Learner) -> None:
         )
 
 
-def _prepared(task: Task, source: Source) -> Source:
+def prepared(task: Task, source: Source) -> Source:
     """The source as the task draws from it, after checking that it has what the task needs.
 
     Raises:
-        RecipeError: it has not.
+        RecipeError: it has not, so that nothing would be learned.
     """
     name = f"source {source.name} ({source.kind})"
     if task.objective == "contrast":
         if is_labelled(source):
             source = grouped(source)
-        if len(source) < 2 and not len(source.negatives):
+        _check_contrast(task, source, name)
+    elif task.objective == "labels":
+        counts = np.unique(source.labels, return_counts=True)[1]
+        if len(counts) < 2:
             raise RecipeError(
-                f"{name}: has {len(source)} pairs, so there is nothing to tell a document from. Add pairs or "
-                "leave it out."
+                f"{name}: all {len(source)} texts have one label, and nothing can be told apart. Leave it "
+                "out."
             )
-    elif task.objective == "labels" and len(np.unique(source.labels)) < 2:
-        raise RecipeError(
-            f"{name}: all {len(source)} texts have one label, and nothing can be told apart. Leave it out."
-        )
+        if counts.max() < 2 and task.labels_by == "contrast":
+            raise RecipeError(
+                f"{name}: each of the {len(source)} texts has a label of its own, and none a partner. Leave "
+                "it out."
+            )
+    elif task.objective == "judged":
+        _check_judged(task, source, name)
     elif task.objective == "distil" and not (len(source.negatives) and task.negatives):
         raise RecipeError(
             f"{name}: distil compares a row's candidates, and rows have their documents alone. Give rows "
             "negatives with scores, and negatives of 1 or more to the task."
         )
     return source
+
+
+def _check_contrast(task: Task, source: Source, name: str) -> None:
+    """Refuse pairs of which no document is told from another.
+
+    Raises:
+        RecipeError: they are such.
+    """
+    if task.negatives and len(source.negatives):
+        return
+    if len(source) < 2:
+        raise RecipeError(
+            f"{name}: has {len(source)} pairs, so there is nothing to tell a document from. Add pairs or "
+            "leave it out."
+        )
+    if task.batch < 2:
+        raise RecipeError(
+            f"{name}: rows have no hard negatives, and the batch is {task.batch}, so there is nothing to "
+            "tell a document from. Raise batch to 2."
+        )
+    for side, column in (("text_a", source.queries), ("text_b", source.documents)):
+        if (column.keys == column.keys[0]).all():
+            raise RecipeError(
+                f"{name}: all {len(source)} rows have one {side}, and nothing can be told apart. Leave it "
+                "out."
+            )
+
+
+def _check_judged(task: Task, source: Source, name: str) -> None:
+    """Refuse judged pairs that are neither ranked nor paired.
+
+    Raises:
+        RecipeError: they are such.
+    """
+    best = source.labels == source.labels.max()
+    paired = task.pairing and source.kind != "sts" and best.sum() > 1
+    if paired or (task.ranking and not best.all()):
+        return
+    if best.all():
+        raise RecipeError(
+            f"{name}: all {len(source)} pairs have the label {source.labels[0]:g}, and nothing can be "
+            "ranked. Leave it out, or drop the labels and choose the objective contrast."
+        )
+    raise RecipeError(f"{name}: ranking is 0, and these pairs are ranked alone. Raise ranking.")
+
+
+def _check_batch(task: Task, source: Source, largest: int) -> None:
+    """Warn where the rows of a source share so many texts that its batches shrink.
+
+    Raises:
+        RecipeError: each batch is one row, with nothing to tell its document from.
+    """
+    wanted = min(task.batch, len(source))
+    if len(source) < 2 or largest >= max(2, wanted // 2):
+        return
+    text, count = _most_repeated(source)
+    told = (
+        f"source {source.name} ({source.kind}): batches have {largest} of {wanted} rows, as rows that share "
+        f"a text are never in one batch, and {text} is in {count:,} of {len(source):,} rows."
+    )
+    if largest < 2 and task.batch > 1 and not (task.negatives and len(source.negatives)):
+        raise RecipeError(f"{told} Nothing can be told apart. Leave it out.")
+    warnings.warn(f"{told} Drop the repeated rows, or make such texts labels.", YuyiWarning, 4)
+
+
+def _most_repeated(source: Source) -> tuple[str, int]:
+    """The text that stands in the most rows, and in how many; its place where it cannot be shown."""
+    sides = [source.queries.keys, source.documents.keys]
+    sides[1] = np.where(sides[1] == sides[0], EMPTY_KEY, sides[1])
+    keys, firsts, counts = np.unique(np.concatenate(sides), return_index=True, return_counts=True)
+    place = int(np.where(keys == EMPTY_KEY, 0, counts).argmax())
+    side, row = divmod(int(firsts[place]), len(source))
+    shown = _texts(source, np.array([row]))
+    name = ("text_a", "text_b")[side]
+    if not shown:
+        return f"{name} of {source.where(row)}", int(counts[place])
+    text = str(shown[0][name])
+    return repr(text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."), int(counts[place])

@@ -73,7 +73,7 @@ class TransformerLearner:
         """A fresh AdamW; the extra modules of the stage before are gone.
 
         Raises:
-            RecipeError: `stage.freeze` names a part that the model has not, or leaves nothing to be trained.
+            RecipeError: `stage.freeze` names a part that the model has not.
         """
         self._modules = {"embedder": self.embedder}
         self._stage = stage
@@ -82,13 +82,20 @@ class TransformerLearner:
         self.scale = _FIRST_SCALE if self._precision == torch.float16 else 1.0
         names = [name for name, _ in self.embedder.named_parameters()]
         self._resting = resting_steps(names, stage.freeze)
-        if len(self._resting) == len(names):
-            raise RecipeError(
-                f"freeze: all parts of the model rest for the first {min(self._resting.values())} steps of "
-                f"stage {stage.name}. Leave one out."
-            )
         self.embedder.zero_grad(set_to_none=True)
         self._wake()
+
+    def ready(self) -> None:
+        """As `Learner.ready`.
+
+        Raises:
+            RecipeError: all of the model rests, and nothing is trained beside it.
+        """
+        if len(self._modules) == 1 and len(self._resting) == len(list(self.embedder.parameters())):
+            raise RecipeError(
+                f"freeze: all parts of the model rest for the first {min(self._resting.values())} steps of "
+                f"stage {self._stage.name}, and nothing is trained beside it. Leave one out."
+            )
 
     def settings(self) -> dict[str, Any]:
         """As `Learner.settings`."""
@@ -106,6 +113,8 @@ class TransformerLearner:
         ids, offsets = (torch.from_numpy(part).to(self._device) for part in (texts.ids, texts.offsets))
         with self.autocast():
             vectors: Tensor = self.embedder(ids, offsets)
+        if torch.is_grad_enabled() and not vectors.requires_grad:
+            vectors.requires_grad_()  # All of the model rests, and what is beside it learns.
         return vectors
 
     def autocast(self) -> torch.autocast:
@@ -129,11 +138,11 @@ class TransformerLearner:
         dtype = torch.promote_types(self._dtype, torch.float32)
         return torch.zeros((rows, self.embedder.dim), device=self._device, dtype=dtype)
 
-    def step(self, rate: float, world: World) -> float:
+    def step(self, rate: float, world: World) -> float | None:
         """As `Learner.step`; a parameter without a gradient on any rank rests, its moments too.
 
-        In float16 a step whose gradients are too large is left out, the scale halved, and the norm 0; only
-        where no scale helps is the norm infinite.
+        In float16 a step whose gradients are too large is left out, the scale halved, and there is no norm;
+        only where no scale helps is the norm infinite.
         """
         optimizer = self._open_optimizer()
         moved = self._gather(world)
@@ -146,7 +155,7 @@ class TransformerLearner:
         optimizer.zero_grad(set_to_none=True)
         self._taken += 1
         self._wake()
-        return float(norm) if self._precision != torch.float16 or self._rescale(finite) else 0.0
+        return float(norm) if self._precision != torch.float16 or self._rescale(finite) else None
 
     def weights(self) -> dict[str, Tensor]:
         """As `Learner.weights`."""

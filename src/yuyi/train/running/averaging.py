@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from yuyi.errors import InputError
 
@@ -35,12 +36,11 @@ def follow(average: dict[str, Tensor], weights: Weights, past: float, step: int)
         past: share that the past has, 0 to 1.
         step: number of the step, from 1.
     """
-    share = min(past, 1 - 1 / step)
-    for name, tensor in weights.items():
-        if name in average:
-            average[name].lerp_(tensor, 1 - share)
-        else:
-            average[name] = tensor.clone()
+    known = [name for name in weights if name in average]
+    if known:  # All of them in a few kernels.
+        mix = get_ema_multi_avg_fn(min(past, 1 - 1 / step))  # type: ignore[no-untyped-call]
+        mix([average[name] for name in known], [weights[name] for name in known], step)
+    average |= {name: tensor.clone() for name, tensor in weights.items() if name not in average}
 
 
 def add_share(total: Weights, weights: Weights, share: float) -> dict[str, Tensor]:

@@ -106,7 +106,12 @@ class Checkpoints:
             _fill(temporary, whole, values)
             if not _holds(temporary, whole, values):
                 raise InputError(f"{path}: reads otherwise than it was written. Check the disk.")
-        _sync(self._folder)
+        try:
+            _sync(self._folder)
+        except OSError as error:
+            raise InputError(
+                f"{path}: may not have reached the disk ({error.strerror}). Check the disk."
+            ) from error
         self.last = path
         others = [other for other in self._all() if other != path]
         # A later one than this was damaged, or the run would have begun there.

@@ -2,8 +2,9 @@
 
 A log line is a dictionary, as `StageRun.entry` makes it: `stage`, `step` of `of`, the same counted over all
 stages as `at` of `total`, `seconds` since this process began the stage and `seconds_left`, mean `loss` by
-task, `rate`, `norm` of the gradient, `examples_per_second`, `tokens_per_second`, and where there was a probe
-its scores as `probe`.
+task, `rate`, mean `norm` of the gradient, `examples_per_second`, `tokens_per_second`. Steps that float16 left
+out have no norm and are counted as `skipped`. Where there was a probe its scores are `probe`, with patience
+beside the `best` score of the stage so far, the weights that it began with included.
 """
 
 from __future__ import annotations
@@ -148,7 +149,7 @@ def trackio_log(project: str, name: str, settings: Entry | None = None) -> Log:
 
 def numbers_of(entry: Entry) -> dict[str, float]:
     """The numbers of a log line that make a curve, by name, such as `loss/contrast` and `probe/score`."""
-    plain = ("rate", "norm", "examples_per_second", "tokens_per_second")
+    plain = ("rate", "norm", "skipped", "examples_per_second", "tokens_per_second")
     found = {name: float(entry[name]) for name in plain if name in entry}
     for group in ("loss", "probe"):
         found |= {f"{group}/{name}": float(value) for name, value in entry.get(group, {}).items()}

@@ -15,20 +15,22 @@ _DECAY = 0.2
 def rate_at(stage: Stage, step: int) -> float:
     """Learning rate of a step of a stage.
 
-    With `left` the share of the way down that is still to go, 1 at the first step behind the warm-up and
-    1 / n at the last of n, the rate is `learning_rate * (final_rate + (1 - final_rate) * shape)`, where shape
-    is `left` (linear), `(1 - cos(pi * left)) / 2` (cosine; Loshchilov and Hutter 2016, arXiv 1608.03983), or
-    1 until the last fifth of the stage and linear over it (wsd).
+    The step `warmup`, or the first where there is none, has `learning_rate`; the last has `final_rate` times
+    it. Between them, with `left` the share of the way down that is still to go, 1 at the highest and 0 at the
+    last, the rate is `learning_rate * (final_rate + (1 - final_rate) * shape)`, where shape is `left`
+    (linear), `(1 - cos(pi * left)) / 2` (cosine; Loshchilov and Hutter 2016, arXiv 1608.03983), or 1 until
+    the last fifth of the stage and linear over it (wsd).
 
     Args:
         stage: names the schedule and its numbers.
         step: from 1 to `stage.steps`.
     """
-    if step <= stage.warmup:
-        return stage.learning_rate * step / stage.warmup
-    falling = max(1, stage.steps - stage.warmup)
+    top = max(1, stage.warmup)
+    if step <= top:
+        return stage.learning_rate * step / top
+    falling = stage.steps - top
     if stage.schedule == "wsd":
         falling = min(falling, math.ceil(stage.steps * _DECAY))
-    left = min(1.0, 1 - (step - 1 - (stage.steps - falling)) / falling)
+    left = min(1.0, (stage.steps - step) / falling)
     shape = (1 - math.cos(math.pi * left)) / 2 if stage.schedule == "cosine" else left
     return stage.learning_rate * (stage.final_rate + (1 - stage.final_rate) * shape)
