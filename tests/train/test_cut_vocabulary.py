@@ -159,3 +159,11 @@ def test_counts_are_those_of_the_whole_corpus() -> None:
     assert pieces.token_to_id("python") is None
     assert pieces.encode("python").tokens != ["[CLS]", "[UNK]", "[SEP]"]
     assert encoder.embeddings.tokens.weight.requires_grad
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_prompts_are_cut_as_before_however_rare_their_pieces(name: str) -> None:
+    prompts = ("为这个句子生成表示以用于检索相关文章：", "Represent this sentence for searching: ")
+    _, pieces = cut_vocabulary(*_whole(name), CORPUS, KeepVocabulary(at_least=3), prompts)
+    for prompt in prompts:
+        assert pieces.encode(prompt).tokens == _whole(name)[1].encode(prompt).tokens

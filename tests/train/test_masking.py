@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from itertools import pairwise
 from pathlib import Path
 
@@ -179,6 +180,23 @@ def test_pieces_of_a_tokenizer() -> None:
     assert len(pieces.ordinary) + 5 == tokenizer.get_vocab_size()
     roberta = Tokenizer.from_file(str(TINY / "roberta" / "tokenizer.json"))
     assert roberta.id_to_token(find_pieces(roberta).mask) == "<mask>"
+
+
+@pytest.mark.parametrize("name", ["bert-zh", "roberta"])
+def test_special_tokens_that_nobody_flags_are_left_alone(name: str) -> None:
+    raw = json.loads((TINY / name / "tokenizer.json").read_text("utf-8"))
+    flagged = find_pieces(Tokenizer.from_str(json.dumps(raw)))
+    bare = find_pieces(Tokenizer.from_str(json.dumps({**raw, "added_tokens": []})))
+    assert np.array_equal(bare.special, flagged.special)
+
+
+def test_ids_without_a_token_are_no_pieces() -> None:
+    raw = json.loads((TINY / "bert-zh" / "tokenizer.json").read_text("utf-8"))
+    raw["model"]["vocab"]["护照"] = 5_000
+    pieces = find_pieces(Tokenizer.from_str(json.dumps(raw)))
+    assert len(pieces.special) == 5_001
+    assert (pieces.special[4_999], pieces.special[5_000]) == (True, False)
+    assert pieces.ordinary[-1] == 5_000
 
 
 def test_a_tokenizer_without_a_mask_token_is_refused() -> None:

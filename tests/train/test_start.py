@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -219,3 +220,29 @@ def test_the_corpus_is_read_only_where_it_is_needed() -> None:
 def test_what_cannot_be_started_from(values: dict[str, Any], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         open_start(ModelConfig(**values))
+
+
+def test_prompts_stay_whole_in_a_model_that_is_cut_or_new() -> None:
+    prompt = "为这个句子生成表示以用于检索相关文章："
+    folder = str(TINY / "bert-zh")
+    whole = open_start(ModelConfig(folder=folder)).tokenizer.encode(prompt).tokens
+    cut = ModelConfig(folder=folder, prompts={"query": prompt}, keep_vocabulary=KeepVocabulary(at_least=9))
+    assert open_start(cut, TEXTS[3:5]).tokenizer.encode(prompt).tokens == whole
+    rare = {**SMALL, "tokenizer": replace(PIECES, smallest_count=2)}
+    fresh = open_start(ModelConfig(prompts={"query": "檢索：Ξ"}, **rare), TEXTS * 2)
+    assert "[UNK]" not in fresh.tokenizer.encode("檢索：Ξ").tokens
+
+
+def test_a_vocabulary_with_gaps_fits_a_table_as_long_as_its_last_id(tmp_path: Path) -> None:
+    folder = shutil.copytree(TINY / "bert-zh", tmp_path / "model")
+    raw = json.loads((folder / "tokenizer.json").read_text("utf-8"))
+    last = max(raw["model"]["vocab"], key=raw["model"]["vocab"].__getitem__)
+    raw["model"]["vocab"][last] += 7
+    (folder / "tokenizer.json").write_text(json.dumps(raw), "utf-8")
+    with pytest.raises(ModelError, match=r"model.folder: the tokenizer of .* numbers its pieces up to"):
+        open_start(ModelConfig(folder=str(folder)))
+
+
+def test_a_folder_that_is_no_model_is_named_by_its_key(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"^model\.folder: "):
+        open_start(ModelConfig(folder=str(tmp_path)))

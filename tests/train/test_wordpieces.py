@@ -135,3 +135,13 @@ def test_what_cannot_be_trained() -> None:
             train_wordpieces(texts, TokenizerConfig())
     with pytest.raises(RecipeError, match=r"model\.tokenizer\.pieces: 40, and the texts have \d+ characters"):
         train_wordpieces(CORPUS, TokenizerConfig(pieces=40, smallest_count=1))
+
+
+def test_the_characters_of_prompts_are_known_however_rare() -> None:
+    config = TokenizerConfig(pieces=300, smallest_count=3)
+    prompts = ("檢索：", "Ξ query: ")
+    assert "[UNK]" in train_wordpieces(CORPUS, config).encode(prompts[0]).tokens
+    tokenizer = train_wordpieces(CORPUS, config, prompts)
+    assert not any("[UNK]" in tokenizer.encode(prompt).tokens for prompt in prompts)
+    with pytest.raises(InputError, match="there are no texts to learn pieces from"):
+        train_wordpieces((), config, prompts)

@@ -21,6 +21,8 @@ from pydantic import Field, PositiveFloat
 from yuyi.config import REFUSE_UNKNOWN
 from yuyi.errors import ModelError, RecipeError
 from yuyi.text.plan import select, spans
+from yuyi.text.tokenizer import BatchTokenizer
+from yuyi.text.tokenizer_folder import BERT_SPECIALS
 from yuyi.types import TokenBatch
 
 if TYPE_CHECKING:
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 
 # What the tokenizers of the known models call the token that stands for a hidden one.
 _MASKS = ("[MASK]", "<mask>")
+# What stands for no text even where a tokenizer does not say so.
+_SPECIALS = (*BERT_SPECIALS.values(), "<s>", "</s>", "<pad>", "<unk>", *_MASKS)
 
 _SPACE, _LETTER, _IDEOGRAPH, _SIGN = range(4)
 _IDEOGRAPHS = ((0x3400, 0x4DC0), (0x4E00, 0xA000), (0xF900, 0xFB00), (0x20000, 0x323B0))
@@ -84,7 +88,8 @@ class Pieces:
 
     Attributes:
         mask: id of the token that stands for a hidden one.
-        special: (vocabulary,) bool, True for tokens that are no text; they are neither hidden nor put in.
+        special: (last id + 1,) bool, True for tokens that are no text, and for ids without a token; they are
+            neither hidden nor put in.
         ordinary: (ordinary tokens,) int32, the ids of all others.
     """
 
@@ -123,17 +128,20 @@ def find_pieces(tokenizer: Tokenizer) -> Pieces:
     Raises:
         ModelError: it has no mask token.
     """
-    special = np.zeros(tokenizer.get_vocab_size(), dtype=bool)
+    numbers = tokenizer.get_vocab(with_added_tokens=True)
+    special = np.ones(1 + max(numbers.values()), dtype=bool)
+    special[list(numbers.values())] = False
     for number, token in tokenizer.get_added_tokens_decoder().items():
         special[number] = token.special
-    numbers = tokenizer.get_vocab()
+    special[[numbers[name] for name in _SPECIALS if name in numbers]] = True
+    frame = BatchTokenizer(tokenizer).frame(None)
+    special[np.concatenate([frame.prefix, frame.suffix])] = True
     found = [numbers[name] for name in _MASKS if name in numbers]
     if not found:
         raise ModelError(
             f"the tokenizer has no mask token ({' or '.join(_MASKS)}), so no token can be hidden. Choose "
             "another tokenizer, or train one with a mask token."
         )
-    special[found[0]] = True
     return Pieces(found[0], special, np.flatnonzero(~special).astype(np.int32))
 
 

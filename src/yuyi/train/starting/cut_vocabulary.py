@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,11 +35,22 @@ _BYTE = re.compile(r"<0x[0-9A-F]{2}>")
 
 
 def cut_vocabulary(
-    encoder: TransformerEncoder, tokenizer: Tokenizer, texts: Iterable[str], config: KeepVocabulary
+    encoder: TransformerEncoder,
+    tokenizer: Tokenizer,
+    texts: Iterable[str],
+    config: KeepVocabulary,
+    prompts: Iterable[str] = (),
 ) -> tuple[TransformerEncoder, Tokenizer]:
     """Encoder and tokenizer with the pieces that `texts` need; what went in stays as it is.
 
     The encoder shares all weights but the token table with the one it was made of.
+
+    Args:
+        encoder: the whole one.
+        tokenizer: its own.
+        texts: the corpus, read once.
+        config: how rare a piece may be, and how many may stay.
+        prompts: texts that stand before others; their pieces stay, however rare.
 
     Raises:
         InputError: there is no text.
@@ -50,7 +61,8 @@ def cut_vocabulary(
         raise InputError(
             "model.keep_vocabulary: there are no texts to count pieces in. Give some, or leave it out."
         )
-    kept = choose_pieces(tokenizer, counts, config, _first_pieces(encoder))
+    of_prompts = np.flatnonzero(_count(prompts, tokenizer)).tolist()
+    kept = choose_pieces(tokenizer, counts, config, chain(_first_pieces(encoder), of_prompts))
     return _cut_table(encoder, kept), cut_tokenizer(tokenizer, kept)
 
 
@@ -63,7 +75,7 @@ def choose_pieces(
         tokenizer: the whole one.
         counts: (ids,) how often each piece occurs in the corpus.
         config: how rare a piece may be, and how many may stay.
-        first: ids that must stay for the encoder's sake.
+        first: ids that must stay for the encoder's sake, or a prompt's.
 
     Raises:
         RecipeError: the pieces that must stay are more than `config.most`.

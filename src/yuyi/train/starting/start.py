@@ -82,7 +82,8 @@ def _make(config: ModelConfig, texts: Iterable[str], generator: torch.Generator)
     if wanted.folder:
         tokenizer, specials = read_tokenizer(Path(wanted.folder)), read_specials(Path(wanted.folder))
     else:
-        tokenizer, specials = train_wordpieces(texts, wanted), dict(BERT_SPECIALS)
+        prompts = (config.prompts or {}).values()
+        tokenizer, specials = train_wordpieces(texts, wanted, prompts), dict(BERT_SPECIALS)
     tokenizer.no_padding()
     tokenizer.no_truncation()
     pieces = 1 + max(tokenizer.get_vocab(with_added_tokens=True).values())
@@ -115,16 +116,17 @@ def _open(config: ModelConfig, texts: Iterable[str], generator: torch.Generator)
     tokenizer = read_tokenizer(pipeline.transformer, lower_case=pipeline.lower_case)
     tokenizer.no_padding()
     tokenizer.no_truncation()
-    if tokenizer.get_vocab_size() > embedder.encoder.config.vocabulary:
+    last = max(tokenizer.get_vocab(with_added_tokens=True).values())
+    if last >= embedder.encoder.config.vocabulary:
         raise ModelError(
-            f"{config.folder}: its tokenizer knows {tokenizer.get_vocab_size()} pieces, its config.json "
-            f"{embedder.encoder.config.vocabulary}. Copy both files again, from one model."
+            f"model.folder: the tokenizer of {config.folder} numbers its pieces up to {last:,}, and its "
+            f"config.json has {embedder.encoder.config.vocabulary:,}. Copy both files again, from one model."
         )
     if config.keep_layers is not None:
         embedder.encoder = cut_layers(embedder.encoder, config.keep_layers)
     if config.keep_vocabulary is not None:
         embedder.encoder, tokenizer = cut_vocabulary(
-            embedder.encoder, tokenizer, texts, config.keep_vocabulary
+            embedder.encoder, tokenizer, texts, config.keep_vocabulary, pipeline.prompts.values()
         )
     return TextModel(
         embedder.eval(),
@@ -142,7 +144,10 @@ def _changed(config: ModelConfig) -> Pipeline:
     Raises:
         RecipeError: the change does not fit the folder's model.
     """
-    found = read_pipeline(Path(config.folder), pooling=config.pooling[0] if config.pooling else None)
+    try:
+        found = read_pipeline(Path(config.folder), pooling=config.pooling[0] if config.pooling else None)
+    except ModelError as error:
+        raise ModelError(f"model.folder: {error}") from error
     heads = found.heads
     if config.normalize is not None:
         heads = tuple(head for head in heads if not isinstance(head, Normalize))

@@ -31,12 +31,13 @@ _RUN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff]|[^\s\u3400-\u4dbf\u4e00-\u9fff]
 _MOST_WORDS = 20_000_000
 
 
-def train_wordpieces(texts: Iterable[str], config: TokenizerConfig) -> Tokenizer:
+def train_wordpieces(texts: Iterable[str], config: TokenizerConfig, prompts: Iterable[str] = ()) -> Tokenizer:
     """A WordPiece tokenizer with BERT's special tokens first, then characters, then pieces by their merging.
 
     Args:
         texts: read once.
         config: size of the vocabulary and limits.
+        prompts: texts that stand before others; they count as often as it takes for their characters to stay.
 
     Raises:
         InputError: there is no text.
@@ -47,6 +48,8 @@ def train_wordpieces(texts: Iterable[str], config: TokenizerConfig) -> Tokenizer
     words = _count_words(texts, blank)
     if not words:
         raise InputError("model.tokenizer: there are no texts to learn pieces from. Give some, or a folder.")
+    for word, count in _count_words(prompts, blank).items():
+        words[word] += count * config.smallest_count
     characters = _characters(words, blank, config.smallest_count)
     room = config.pieces - len(BERT_SPECIALS)
     if len(characters) > room:
