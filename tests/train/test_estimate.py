@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from yuyi.train.planning.estimate import Shape, held_bytes
+from yuyi.records import write_pairs
+from yuyi.train.planning.estimate import Shape, Speed, held_bytes, measure
 from yuyi.train.planning.plan import plan_run
 from yuyi.train.settings import read_train_config
 from yuyi.train.starting.start import open_start
+from yuyi.train.table import Parts, TokenTable
 
-from .settings_files import put, settings, table_settings, write
+from .settings_files import TINY, pairs, put, settings, table_settings, write
 from .tiny import learner, texts
 
 if TYPE_CHECKING:
@@ -81,10 +83,65 @@ def test_tasks_that_the_data_makes_are_drawn_by_all_rows(tmp_path: Path) -> None
     assert shares["judged"] / shares["contrast"] == pytest.approx((240 / 120) ** 0.5)
 
 
-def test_a_table_is_planned_too(tmp_path: Path) -> None:
-    found = plan_run(read_train_config(write(tmp_path, table_settings())))
-    assert next(iter(found.estimate.parameters.values())) >= 300 * 32
+@pytest.mark.parametrize("size", [60, 300, 600, 3_000])
+def test_a_table_of_any_size_is_planned_too(tmp_path: Path, size: int) -> None:
+    config = read_train_config(write(tmp_path, put(table_settings(), "vocabulary.size", size)))
+    found = plan_run(config)
+    # Words share the vectors of their parts, so there are more vectors than pieces.
+    assert size * 32 <= next(iter(found.estimate.parameters.values())) < 2 * (size + 300) * 32
     assert found.device == "cpu"
+
+
+def test_the_vocabulary_of_a_table_is_its_pieces() -> None:
+    parts = Parts.of(["护照", "借书证", "借书人", "借书", "护"])
+    assert len(parts.owners) > 5
+    table = TokenTable(parts, np.zeros((len(parts.owners), 4), dtype=np.float32))
+    assert Shape.of(table).vocabulary == 5
+
+
+def test_the_machine_is_measured_with_the_threads_of_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def watched(*given: Any) -> Speed:
+        seen.append(torch.get_num_threads())
+        return measure(*given)
+
+    monkeypatch.setattr("yuyi.train.planning.plan.measure", watched)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        plan_run(read_train_config(write(tmp_path)))
+        assert (seen, torch.get_num_threads()) == ([1], 2)
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_what_is_kept_beside_the_weights_counts(tmp_path: Path) -> None:
+    tree = put(settings(), "average", {"words": 0.2})
+    put(tree, "stages.1.ema", 0.9)
+    put(tree, "stages.1.patience", 3)
+    memory = plan_run(read_train_config(write(tmp_path, tree))).estimate.memory
+    # The average of stages, that of steps, the own weights while a probe has that one's place, and the best.
+    assert memory["averages and best weights"] == 4 * memory["weights"]
+    assert memory["previous model"] == 0
+
+
+def test_old_data_are_planned_as_they_are_replayed(tmp_path: Path) -> None:
+    tree = put(settings(), "model", {"folder": str(TINY / "bert-zh")})
+    put(tree, "continual", {"previous": str(TINY / "bert-zh"), "replay": 0.25})
+    put(tree, "stages", [{"name": "new", "steps": 4, "learning_rate": 0.001}])
+    put(tree, "dims", {})
+    write_pairs(tmp_path / "old.parquet", [pair for pair in pairs() if pair.kind == "qa"][:60])
+    put(tree, "replay", [{"path": "old.parquet"}])
+    found = plan_run(read_train_config(write(tmp_path, tree)))
+    assert {(each.name, each.kind): each.rows for each in found.found} == {
+        ("judged", "paraphrase"): 240, ("manual", "qa"): 120, ("replayed: manual", "qa"): 60
+    }  # fmt: skip
+    assert [task.rows for task in found.estimate.tasks] == [120, 240, 60]
+    assert found.estimate.tasks[2].share == pytest.approx(0.25)
+    assert found.estimate.memory["previous model"] == found.estimate.memory["weights"]
 
 
 def test_the_model_that_is_planned_is_the_one_that_is_trained(tmp_path: Path) -> None:

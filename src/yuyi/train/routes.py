@@ -22,12 +22,14 @@ from yuyi.train.config import Task
 from yuyi.train.reading.sources import EMPTY_KEY
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from yuyi.train.config import Course, Stage, TaskKind
     from yuyi.train.reading.sources import Source
+
+    Rows = Callable[[Source], int]
 
 KINDS: dict[str, TaskKind] = {
     **dict.fromkeys(
@@ -208,7 +210,9 @@ def _expects_none(kind: str) -> bool:
     return KINDS.get(kind) in ("retrieval", "parallel", "alignment") and kind not in _MAY_HAVE
 
 
-def routed(course: Course, sources: Sequence[Source], prompts: Mapping[str, str] | None = None) -> Course:
+def routed(
+    course: Course, sources: Sequence[Source], prompts: Mapping[str, str] | None = None, rows: Rows = len
+) -> Course:
     """The course with tasks made from the data for every stage that names none.
 
     Args:
@@ -216,6 +220,7 @@ def routed(course: Course, sources: Sequence[Source], prompts: Mapping[str, str]
         sources: what there is to draw from.
         prompts: the model's, by name; rows of retrieval get those of queries and of documents, other rows
             that of their kind of task where the model has one.
+        rows: how many a source has in truth, where `sources` are samples.
 
     Raises:
         RecipeError: a stage has tasks and routes, or there is nothing to draw from.
@@ -223,7 +228,7 @@ def routed(course: Course, sources: Sequence[Source], prompts: Mapping[str, str]
     return replace(
         course,
         stages=tuple(
-            _routed_stage(stage, sources, prompts or {}, course.exponent) for stage in course.stages
+            _routed_stage(stage, sources, prompts or {}, course.exponent, rows) for stage in course.stages
         ),
     )
 
@@ -233,6 +238,7 @@ def made_tasks(
     routes: Mapping[TaskKind, Task | None],
     prompts: Mapping[str, str],
     exponent: float,
+    rows: Rows = len,
 ) -> tuple[Task, ...]:
     """A task for each kind of task that the sources have rows for, in order of `DEFAULTS`.
 
@@ -243,6 +249,7 @@ def made_tasks(
         routes: tasks in place of `DEFAULTS`; None leaves a kind out.
         prompts: the model's, by name.
         exponent: of the sampling.
+        rows: as `routed` takes it.
     """
     tasks = []
     for kind, default in DEFAULTS.items():
@@ -253,7 +260,7 @@ def made_tasks(
         tasks.append(
             replace(
                 chosen,
-                share=chosen.share * sum(len(source) ** exponent for source in own),
+                share=chosen.share * sum(rows(source) ** exponent for source in own),
                 kinds=tuple(sorted({source.kind for source in own})),
                 sources=tuple(sorted({source.name for source in own})),
             )
@@ -262,7 +269,7 @@ def made_tasks(
 
 
 def _routed_stage(
-    stage: Stage, sources: Sequence[Source], prompts: Mapping[str, str], exponent: float
+    stage: Stage, sources: Sequence[Source], prompts: Mapping[str, str], exponent: float, rows: Rows
 ) -> Stage:
     if stage.tasks:
         if stage.routes:
@@ -270,7 +277,7 @@ def _routed_stage(
                 f"stage {stage.name}: has tasks and routes; routes are for a stage without tasks. Drop one."
             )
         return stage
-    tasks = made_tasks(sources, stage.routes, prompts, exponent)
+    tasks = made_tasks(sources, stage.routes, prompts, exponent, rows)
     if not tasks:
         raise RecipeError(
             f"stage {stage.name}: names no tasks, and there are no rows to make some from. Add data or tasks."

@@ -143,6 +143,7 @@ def corpus_texts(config: TrainConfig) -> Iterator[str]:
     for pair in read_entries(config):
         yield pair.text_a
         yield pair.text_b
+        yield from pair.negatives
     for path in config.documents:
         yield from read_texts(Path(path))
 
@@ -283,7 +284,7 @@ def _training_text(course: Course, config: TrainConfig, sources: Sequence[Source
     for stage in course.stages:
         total = sum(task.share for task in stage.tasks)
         tasks = ", ".join(
-            f"{task.objective} {100 * task.share / total:.0f} % (batch {task.batch:,})"
+            f"{task.objective} {100 * task.share / total:.0f} % (batches of up to {task.batch:,})"
             for task in stage.tasks
         )
         lines.append(f"- {stage.name}: {stage.steps:,} steps at {stage.learning_rate:g}; {tasks}")

@@ -16,7 +16,7 @@ import torch
 
 from yuyi.errors import RecipeError
 from yuyi.train.distributed import ALONE
-from yuyi.train.losses.blocks import BLOCK_SCORES
+from yuyi.train.losses.contrast import BLOCK_SCORES
 from yuyi.train.routes import fits
 from yuyi.train.table import TokenTable
 from yuyi.train.transformer import TransformerLearner
@@ -201,7 +201,9 @@ def measure(learner: Learner, lengths: Integers, stage: Stage) -> Speed:
     return Speed(work / seconds, updating / rounds, activations)
 
 
-def estimate(course: Course, learner: Learner, data: Data, speed: Speed, ranks: int = 1) -> Estimate:
+def estimate(
+    course: Course, learner: Learner, data: Data, speed: Speed, ranks: int = 1, *, previous: bool = False
+) -> Estimate:
     """What a run takes.
 
     Args:
@@ -210,6 +212,7 @@ def estimate(course: Course, learner: Learner, data: Data, speed: Speed, ranks: 
         data: what it draws from.
         speed: as measured.
         ranks: how many devices work together.
+        previous: whether the model as it was stays beside, as continual learning needs it.
 
     Raises:
         RecipeError: a task finds nothing to draw from.
@@ -248,10 +251,21 @@ def estimate(course: Course, learner: Learner, data: Data, speed: Speed, ranks: 
         "weights": weights,
         "gradients": 0 if shape.sparse else weights,
         "optimiser": 2 * weights,
+        "averages and best weights": weights * _copies(course),
+        "previous model": weights * previous,
         "activations": round(activations),
         "objective": scores,
     }
     return Estimate(shape.parameters, memory, tuple(tasks), seconds)
+
+
+def _copies(course: Course) -> int:
+    """How often the weights are kept beside those that learn: averages, the best, and own ones at a probe."""
+    in_stage = (
+        bool(stage.ema) + bool(stage.ema and stage.probe) + (stage.patience is not None)
+        for stage in course.stages
+    )
+    return max(in_stage) + bool(course.average)
 
 
 @dataclass(frozen=True, slots=True)
@@ -359,7 +373,7 @@ def _seconds(
         return _TRAINED * work / ranks / speed.flops
     budget = token_budget or drawn.tokens
     passes = _AGAIN if drawn.tokens / ranks > budget else _TRAINED
-    work = passes * encoding / ranks
+    work = (passes + (task.keep > 0)) * encoding / ranks  # What is kept is embedded by the previous model.
     if task.objective == "contrast":
         directions = {"forward": 1, "symmetric": 2, "improved": 4}[task.form]
         dims = sum(course.dims) or shape.dim

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -16,13 +17,13 @@ from yuyi.train.planning.estimate import Data, estimate, measure
 from yuyi.train.planning.survey import survey, survey_documents
 from yuyi.train.reading.corpus import read_sources, teacher_source
 from yuyi.train.reading.passages import read_texts
-from yuyi.train.routes import fits, routed
 from yuyi.train.run import PRECISIONS, choose_device
 from yuyi.train.starting.initial import encoder_config, new_encoder
 from yuyi.train.starting.model_config import TokenizerConfig
 from yuyi.train.starting.start import open_start
 from yuyi.train.starting.vocabulary import learn_tokenizer
 from yuyi.train.table import Parts, TokenTable
+from yuyi.train.teaching.continual import course_of
 from yuyi.train.teaching.teacher import teacher_texts
 from yuyi.train.transformer import TransformerLearner
 
@@ -31,11 +32,9 @@ if TYPE_CHECKING:
 
     from tokenizers import Tokenizer
 
-    from yuyi.train.config import Course
     from yuyi.train.learner import Learner
     from yuyi.train.planning.estimate import Estimate, Speed
     from yuyi.train.planning.survey import Surveyed
-    from yuyi.train.reading.sources import Source
     from yuyi.train.settings import TrainConfig
 
     Group = tuple[str, str]
@@ -93,12 +92,12 @@ def plan_run(config: TrainConfig, ranks: int = 1) -> Plan:
     pairs = [pair for each in found for pair in each.sample]
     sources = read_sources(pairs, tokenizer, config.longest, smallest=1)
     rows: dict[Group, int] = {(each.name, each.kind): each.rows for each in found}
+    course = course_of(config, sources, prompts, lambda source: rows[source.name, source.kind])
     if config.teacher is not None:
         texts = teacher_texts(pairs, config.teacher)
         sources.append(teacher_source(texts, tokenizer, config.longest))
         every = sum(2 * each.rows for each in found)
         rows["teacher", "teacher"] = min(config.teacher.most, every)
-    course = _spelled_out(config, sources, prompts, rows)
     for number, stage in enumerate(course.stages):
         for place, task in enumerate(stage.tasks):
             if task.objective not in _OF_DOCUMENTS:
@@ -110,7 +109,8 @@ def plan_run(config: TrainConfig, ranks: int = 1) -> Plan:
     if not lengths:
         lengths = [np.full(8, documents[1] // max(1, documents[0]))]
     fitted = np.minimum(np.concatenate(lengths) + frame.specials, frame.max_tokens or 1 << 30)
-    speed = measure(learner, fitted, course.stages[0])
+    with _threads(config.threads):
+        speed = measure(learner, fitted, course.stages[0])
     return Plan(
         device=str(device),
         ranks=ranks,
@@ -123,7 +123,7 @@ def plan_run(config: TrainConfig, ranks: int = 1) -> Plan:
         },
         documents=documents,
         speed=speed,
-        estimate=estimate(course, learner, data, speed, ranks),
+        estimate=estimate(course, learner, data, speed, ranks, previous=config.continual is not None),
     )  # fmt: skip
 
 
@@ -136,7 +136,7 @@ def _open(
         tokenizer = learn_tokenizer((pair for each in found for pair in each.sample), vocabulary)
         pieces = list(tokenizer.get_vocab())
         # The sample has not so many words as the whole.
-        pieces += [f"{number}" * 2 for number in range(len(pieces), config.vocabulary.size)]
+        pieces += [f"piece {number}" for number in range(len(pieces), config.vocabulary.size)]
         parts = Parts.of(pieces)
         noise = np.random.default_rng(config.seed).normal(size=(len(parts.owners), max(config.dims)))
         return TokenTable(parts, noise.astype(np.float32)), tokenizer, {}
@@ -168,27 +168,17 @@ def _texts(config: TrainConfig, found: Sequence[Surveyed]) -> Iterator[str]:
         for pair in each.sample:
             yield pair.text_a
             yield pair.text_b
+            yield from pair.negatives
     for path in config.documents:
         yield from islice(read_texts(Path(path)), _DOCUMENTS)
 
 
-def _spelled_out(
-    config: TrainConfig, sources: Sequence[Source], prompts: Mapping[str, str], rows: Mapping[Group, int]
-) -> Course:
-    """The course with every task, those made from the data drawn in proportion to all of its rows."""
-    course = routed(config, sources, prompts)
-    stages = []
-    for stage, given in zip(course.stages, config.stages, strict=True):
-        if given.tasks:
-            stages.append(stage)
-            continue
-        tasks = []
-        for task in stage.tasks:
-            own = [source for source in sources if fits(task, source)]
-            of_sample, of_all = (
-                sum(count**config.exponent for count in counts)
-                for counts in (map(len, own), (rows[each.name, each.kind] for each in own))
-            )
-            tasks.append(replace(task, share=task.share * of_all / of_sample))
-        stages.append(replace(stage, tasks=tuple(tasks)))
-    return replace(course, stages=tuple(stages))
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Inside the block torch computes with so many threads, as the run will."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

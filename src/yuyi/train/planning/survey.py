@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,12 +14,13 @@ from yuyi.errors import InputError
 from yuyi.records import Pair, read_columns
 from yuyi.train.reading.pair_files import read_pair_file
 from yuyi.train.reading.passages import read_texts
+from yuyi.train.teaching.continual import REPLAYED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from yuyi.text.tokenizer import BatchTokenizer
-    from yuyi.train.settings import TrainConfig
+    from yuyi.train.settings import DataEntry, TrainConfig
 
 # Rows of a collection that are kept as its sample.
 _SAMPLE = 512
@@ -31,7 +33,7 @@ class Surveyed:
     """The rows of one collection and kind.
 
     Attributes:
-        name: of the collection.
+        name: of the collection; old ones are called replayed.
         kind: what the two texts of a pair are to each other.
         rows: how many there are.
         with_negatives: how many of them bring hard negatives.
@@ -51,7 +53,11 @@ def read_entries(config: TrainConfig) -> Iterator[Pair]:
     Raises:
         InputError: a file is missing, damaged or empty, or has a row that cannot be used.
     """
-    for entry in (*config.data, *config.replay):
+    return _read((*config.data, *config.replay))
+
+
+def _read(entries: Iterable[DataEntry]) -> Iterator[Pair]:
+    for entry in entries:
         for rows in read_pair_file(Path(entry.path), entry.name, entry.kind):
             for row in rows:
                 label = None if math.isnan(row.label) else row.label
@@ -68,7 +74,8 @@ def survey(config: TrainConfig) -> list[Surveyed]:
     """
     found: dict[tuple[str, str], Surveyed] = {}
     generator = np.random.default_rng(config.seed)
-    for pair in read_entries(config):
+    old = (replace(pair, source=REPLAYED + pair.source) for pair in _read(config.replay))
+    for pair in chain(_read(config.data), old):
         each = found.setdefault((pair.source, pair.kind), Surveyed(pair.source, pair.kind))
         each.rows += 1
         each.with_negatives += bool(pair.negatives)

@@ -34,9 +34,12 @@ if TYPE_CHECKING:
     from yuyi.train.distributed import World
     from yuyi.train.learner import Learner
     from yuyi.train.reading.sources import Source
+    from yuyi.train.routes import Rows
+    from yuyi.train.settings import TrainConfig
     from yuyi.types import TokenBatch
 
-_REPLAYED = "replayed: "
+REPLAYED = "replayed: "
+"""Stands before the name of an old source."""
 # Objectives that draw from pairs; the others have sources of their own.
 _OF_PAIRS = ("contrast", "judged", "labels", "distil")
 
@@ -60,7 +63,28 @@ class Previous:
 
 def replayed(sources: Sequence[Source]) -> list[Source]:
     """The old sources under names that no new source has."""
-    return [replace(source, name=_REPLAYED + source.name) for source in sources]
+    return [replace(source, name=REPLAYED + source.name) for source in sources]
+
+
+def course_of(
+    config: TrainConfig, sources: Sequence[Source], prompts: Mapping[str, str], rows: Rows = len
+) -> Course:
+    """The course of a run with every task spelled out, old data replayed where that is asked for.
+
+    Args:
+        config: all that decides the run.
+        sources: the new ones, and the old ones under the names of `replayed`.
+        prompts: the model's, by name.
+        rows: how many a source has in truth, where `sources` are samples.
+
+    Raises:
+        RecipeError: there is nothing to make tasks from, or to replay.
+    """
+    if config.continual is None:
+        return routed(config, sources, prompts, rows)
+    new = [source for source in sources if not source.name.startswith(REPLAYED)]
+    old = [source for source in sources if source.name.startswith(REPLAYED)]
+    return with_replay(config, config.continual, new, old, prompts, rows)
 
 
 def with_replay(
@@ -69,6 +93,7 @@ def with_replay(
     new: Sequence[Source],
     old: Sequence[Source],
     prompts: Mapping[str, str] | None = None,
+    rows: Rows = len,
 ) -> Course:
     """The course with tasks on old sources beside its own, which draw from new sources alone.
 
@@ -82,6 +107,7 @@ def with_replay(
         new: sources to learn from.
         old: sources not to forget, from `replayed`.
         prompts: the model's, by name.
+        rows: as `routed` takes it.
 
     Raises:
         RecipeError: something is to be replayed and there is nothing old, or a stage has nothing to draw.
@@ -90,11 +116,11 @@ def with_replay(
         raise RecipeError(
             f"continual.replay: {settings.replay}, and there are no old sources. Name some, or set it to 0."
         )
-    course = routed(course, new, prompts)
+    course = routed(course, new, prompts, rows)
     return replace(
         course,
         stages=tuple(
-            _stage_with_replay(stage, settings, new, old, prompts or {}, course.exponent)
+            _stage_with_replay(stage, settings, new, old, prompts or {}, course.exponent, rows)
             for stage in course.stages
         ),
     )
@@ -107,6 +133,7 @@ def _stage_with_replay(
     old: Sequence[Source],
     prompts: Mapping[str, str],
     exponent: float,
+    rows: Rows,
 ) -> Stage:
     names = tuple(sorted({source.name for source in new}))
     own = tuple(
@@ -115,7 +142,7 @@ def _stage_with_replay(
     )
     if not settings.replay:
         return replace(stage, tasks=own)
-    again = made_tasks(old, settings.routes, prompts, exponent)
+    again = made_tasks(old, settings.routes, prompts, exponent, rows)
     share = sum(task.share for task in own) * settings.replay / (1 - settings.replay)
     whole = sum(task.share for task in again)
     if not again:
