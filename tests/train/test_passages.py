@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,9 @@ from yuyi.errors import InputError, RecipeError
 from yuyi.records import Document, Mark, Pair, write_documents, write_marks, write_pairs
 from yuyi.text.tokenizer import BatchTokenizer
 from yuyi.train.reading import passages as module
+from yuyi.train.reading.corpus_build import Feed, held_out_of
 from yuyi.train.reading.passages import PassageConfig, Passages, read_passages, read_texts, rows_of
+from yuyi.train.reading.tokens import keys_of
 
 TINY = Path(__file__).parent.parent / "tiny"
 SMALL = PassageConfig(longest=16, shortest=4)
@@ -113,7 +116,39 @@ def test_rows_are_written_once(tmp_path: Path) -> None:
     documents(file, ENGLISH)
     read_passages([file], tokenizer(), SMALL, tmp_path / "rows", counts.append)
     assert sum(counts) == 7
-    assert len(list((tmp_path / "rows").iterdir())) == 4
+    assert len([part for part in (tmp_path / "rows").iterdir() if part.is_dir()]) == 4
+
+
+def test_many_that_ask_at_once_are_served_by_one(tmp_path: Path) -> None:
+    file = documents(tmp_path / "a.parquet", *[CHINESE] * 40, ENGLISH)
+    counts: list[int] = []
+
+    def ask(_: int) -> list[list[int]]:
+        return rows(read_passages([file], tokenizer(), SMALL, tmp_path / "rows", counts.append))
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(ask, range(4)))
+    assert sum(counts) == 41
+    assert all(each == found[0] for each in found)
+
+
+def test_held_out_texts_are_not_read(tmp_path: Path) -> None:
+    write_pairs(
+        tmp_path / "a.parquet",
+        [Pair("made", "qa", f"今天 {n} 天气 怎么样", f"今天 {n} 天气很好", None, "zh") for n in range(20)],
+    )
+    file = tmp_path / "a.parquet"
+    held_out = held_out_of([Feed.of_file(file)], 1)
+    everything = rows(read_passages([file], tokenizer(), SMALL, tmp_path / "rows"))
+    free = rows(read_passages([file], tokenizer(), SMALL, tmp_path / "rows", held_out=held_out))
+    assert (len(everything), len(free)) == (40, 38)
+    [left_out] = np.flatnonzero(held_out.has(keys_of([f"今天 {n} 天气 怎么样" for n in range(20)])))
+    wanted = rows_of_texts(f"今天 {left_out} 天气 怎么样", f"今天 {left_out} 天气很好")
+    assert [row for row in everything if row not in free] == wanted
+
+
+def rows_of_texts(*texts: str) -> list[list[int]]:
+    return [tokenizer().encode(text, add_special_tokens=False).ids for text in texts]
 
 
 def test_a_corpus_without_text_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
@@ -121,7 +156,7 @@ def test_a_corpus_without_text_is_refused_and_leaves_nothing(tmp_path: Path) -> 
     for paths in ([file], []):
         with pytest.raises(InputError, match="no text of 4 tokens or more"):
             read_passages(paths, tokenizer(), SMALL, tmp_path / "rows")
-    assert list((tmp_path / "rows").iterdir()) == []
+    assert [part.name for part in (tmp_path / "rows").iterdir()] == [".lock"]
 
 
 def test_files_that_hold_no_texts_are_refused(tmp_path: Path) -> None:
@@ -135,7 +170,7 @@ def test_files_that_hold_no_texts_are_refused(tmp_path: Path) -> None:
 def test_damaged_rows_are_refused(tmp_path: Path) -> None:
     file = documents(tmp_path / "a.parquet", CHINESE)
     read_passages([file], tokenizer(), SMALL, tmp_path / "rows")
-    (folder,) = (tmp_path / "rows").iterdir()
+    (folder,) = (part for part in (tmp_path / "rows").iterdir() if part.is_dir())
     (folder / "ids").write_bytes(b"12")
     with pytest.raises(InputError, match=r"damaged rows of tokens .* Delete the folder"):
         read_passages([file], tokenizer(), SMALL, tmp_path / "rows")

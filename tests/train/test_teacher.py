@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -120,7 +121,19 @@ def test_vectors_are_computed_once_and_mapped(tmp_path: Path) -> None:
     assert cut.shape == (len(short), 4)
     _, kept = teacher_vectors(replace(config, turn=False), lambda: PAIRS, tmp_path, 4)
     np.testing.assert_allclose(kept, own, atol=1e-6)
-    assert len(list(tmp_path.iterdir())) == 3
+    assert len(list(tmp_path.glob("*.npy"))) == 3
+
+
+def test_many_that_ask_a_teacher_at_once_are_served_by_one(tmp_path: Path) -> None:
+    config = TeacherConfig(folder=str(TINY.parent / "bert-zh"), languages=("zh", "en"), words=False)
+    done: list[int] = []
+
+    def ask(_: int) -> bytes:
+        return teacher_vectors(config, lambda: PAIRS, tmp_path, on_done=done.append)[1].tobytes()
+
+    with ThreadPoolExecutor(4) as pool:
+        found = set(pool.map(ask, range(4)))
+    assert (len(found), len(done)) == (1, 1)
 
 
 def test_translations_and_words_of_a_teacher(folder: Path, tmp_path: Path) -> None:

@@ -10,25 +10,36 @@ import numpy as np
 
 from yuyi.artifacts import hash_file, hash_json
 from yuyi.errors import RecipeError
+from yuyi.text.tokenizer import BatchTokenizer
 from yuyi.train.planning.survey import read_entries
-from yuyi.train.reading.corpus import Corpus, CorpusConfig, open_corpus, teacher_source
+from yuyi.train.reading.corpus import (
+    Corpus,
+    CorpusConfig,
+    Given,
+    open_corpus,
+    open_held_out,
+    teacher_source,
+)
 from yuyi.train.reading.passages import read_passages
-from yuyi.train.routes import routed
+from yuyi.train.reading.tokens import first_tokens, keys_of
+from yuyi.train.routes import fits
 from yuyi.train.running.probe import Probe
-from yuyi.train.teaching.continual import replayed, with_replay
+from yuyi.train.teaching.continual import REPLAYED, course_of
 from yuyi.train.teaching.teacher_vectors import teacher_vectors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
+    from yuyi.records import Pair
     from yuyi.text.overflow import Frame
     from yuyi.train.config import Course, Task
+    from yuyi.train.reading.held_out import HeldOut
     from yuyi.train.reading.passages import Passages
-    from yuyi.train.reading.sources import Source
+    from yuyi.train.reading.sources import Column, Source
     from yuyi.train.running.run_folder import RunFolder
-    from yuyi.train.settings import DataEntry, TrainConfig
+    from yuyi.train.settings import TrainConfig
     from yuyi.train.starting.start import TextModel
 
     Prompt = str | dict[str, str]
@@ -50,7 +61,8 @@ class Materials:
         self._config = config
         self._model = model
         self._folder = folder
-        self._opened: dict[str, tuple[Corpus, Corpus]] = {}
+        self._opened: dict[str, Corpus] = {}
+        self._told: set[tuple[str, str]] = set()
         self._teacher: tuple[Source, NDArray[np.float32]] | None = None
 
     def course(self) -> Course:
@@ -62,27 +74,51 @@ class Materials:
         config, prompts = self._config, self._model.prompts
         if config.continual is None and all(stage.tasks for stage in config.stages):
             return config
-        new, old = self._corpora(None)
-        if config.continual is None:
-            return routed(config, new.sources, prompts)
-        return with_replay(config, config.continual, new.sources, replayed(old.sources), prompts)
+        return course_of(config, self._corpus(None).sources, prompts)
 
     def sources(self, task: Task) -> list[Source]:
-        """Everything that there is to draw from, with the prompts of `task`."""
+        """What there is to draw from, with the prompts of `task`; old sources are called replayed.
+
+        Sources that the task leaves aside by their names or kinds may be missing, or without its prompts. All
+        are there where it names one that there is not, for a message to list them.
+        """
         if task.objective == "align":
             return [self.teacher()[0]]
-        new, old = self._corpora(task)
-        return [*new.sources, *replayed(old.sources)]
+        sources = self._corpus(task).sources
+        there = {name for source in sources for name in (source.name, source.kind)}
+        if sources and there.issuperset((*task.sources, *task.kinds, *task.emphasis)):
+            return sources
+        drawn = {(source.name, source.kind) for source in sources}
+        others = self._corpus(None).sources
+        return [*sources, *(each for each in others if (each.name, each.kind) not in drawn)]
 
     def probe(self, course: Course) -> Probe | None:
-        """The held-out rows, with the prompts of the first task that reads pairs; None where nothing asks."""
+        """The held-out rows, each source as the first task reads it that draws from it; None if nobody asks.
+
+        A source that no task draws from is read as by the first that draws its kind, or without prompts.
+        """
         if not any(stage.probe for stage in course.stages):
             return None
+        held_out = self._held_out()
+        missing = {group for group, rows in held_out.rows.items() if len(rows)} if held_out else set()
+        found: dict[tuple[str, str], Source] = {}
         tasks = [task for stage in course.stages for task in stage.tasks]
-        first = next((task for task in tasks if task.objective not in (*_OF_DOCUMENTS, "align")), None)
-        new, old = self._corpora(first)
-        held_out = [*new.probes, *replayed(old.probes)]
-        return Probe([source for source in held_out if _tells(source)], self._config.longest)
+        tasks = [task for task in tasks if task.objective not in (*_OF_DOCUMENTS, "align")]
+        for task, by_kind in [(task, by_kind) for by_kind in (False, True) for task in tasks]:
+            kinds = {kind for _, kind in missing}
+            if not missing or (task.kinds and kinds.isdisjoint(task.kinds)):
+                continue
+            if by_kind:
+                task = replace(task, sources=tuple(sorted({name for name, _ in missing})))
+            for source in self._corpus(task).probes:
+                if (source.name, source.kind) in missing and fits(task, source):
+                    found[source.name, source.kind] = self._cut(source, task)
+            missing -= found.keys()
+        if missing:
+            others = self._corpus(None).probes
+            found |= {key: each for each in others if (key := (each.name, each.kind)) in missing}
+        ordered = [found[key] for key in sorted(found, key=lambda key: (key[1], key[0]))]
+        return Probe([source for source in ordered if _tells(source)], self._config.longest)
 
     def passages(self, frame: Frame) -> Passages:
         """The documents as rows of tokens, no longer than the model takes."""
@@ -91,7 +127,9 @@ class Materials:
             room = frame.max_tokens - frame.specials
             config = replace(config, longest=min(config.longest, room))
         paths = [Path(path) for path in self._config.documents]
-        return read_passages(paths, self._model.tokenizer, config, self._folder.passages)
+        return read_passages(
+            paths, self._model.tokenizer, config, self._folder.passages, held_out=self._held_out()
+        )
 
     def teacher(self) -> tuple[Source, NDArray[np.float32]]:
         """The texts that the teacher was asked about, and its vectors (texts, dim) float32 of unit length.
@@ -109,32 +147,73 @@ class Materials:
         paths = [*(entry.path for entry in entries), *self._config.documents]
         return hash_json([hash_file(Path(path)) for path in paths])
 
-    def _corpora(self, task: Task | None) -> tuple[Corpus, Corpus]:
-        """The new pairs and the old ones, with the prompts of `task`."""
-        query: Prompt = ""
-        document: Prompt = ""
-        if task is not None:
-            query, document = (self._prompt(name) for name in (task.query_prompt, task.document_prompt))
-        key = repr((query, document))
-        if key not in self._opened:
-            config = CorpusConfig(
-                longest=self._config.longest,
-                query_prompt=query,
-                document_prompt=document,
-                hold_out=self._config.hold_out,
+    def _corpus(self, task: Task | None) -> Corpus:
+        """The pairs, new and old, with the prompts of `task`.
+
+        Without prompts all of them, once for all tasks; else those alone that the task may draw from, since
+        each set of prompts is a corpus of its own, and others may be in languages that it has no prompt for.
+        """
+        config = CorpusConfig(longest=self._config.longest, hold_out=self._config.hold_out)
+        if task is not None and (task.query_prompt or task.document_prompt):
+            config = replace(
+                config,
+                query_prompt=self._prompt(task.query_prompt),
+                document_prompt=self._prompt(task.document_prompt),
+                kinds=task.kinds,
+                names=task.sources,
             )
-            self._opened[key] = (
-                self._open(self._config.data, config), self._open(self._config.replay, config)
-            )  # fmt: skip
+        key = repr(config)
+        if key not in self._opened:
+            self._opened[key] = self._open(config)
         return self._opened[key]
 
-    def _open(self, entries: Sequence[DataEntry], config: CorpusConfig) -> Corpus:
-        if not entries:
-            return Corpus([], [])
-        paths = [Path(entry.path) for entry in entries]
-        given = [(entry.name, entry.kind) for entry in entries]
-        return open_corpus(
-            paths, self._model.tokenizer, config, self._folder.corpus, self._count, given=given
+    def _open(self, config: CorpusConfig) -> Corpus:
+        paths, given = self._files()
+        if not paths:
+            return Corpus([], [], {})
+        corpus = open_corpus(
+            paths, self._model.tokenizer, config, self._folder.corpus, self._count,
+            given=given, may_be_empty=bool(config.kinds or config.names),
+        )  # fmt: skip
+        for (name, kind), rows in corpus.left_out.items():
+            if (name, kind) not in self._told:
+                self._say(
+                    f"data: {rows:,} rows of {name} ({kind}) left out: they have texts of held-out rows"
+                )
+        self._told |= corpus.left_out.keys()
+        return corpus
+
+    def _files(self) -> tuple[list[Path], list[Given]]:
+        """All files of pairs, and what is said of them; together, so that held-out rows stay out of all."""
+        config = self._config
+        entries = [(entry, "") for entry in config.data] + [(entry, REPLAYED) for entry in config.replay]
+        given = [Given(entry.name, entry.kind, prefix) for entry, prefix in entries]
+        return [Path(entry.path) for entry, _ in entries], given
+
+    def _held_out(self) -> HeldOut | None:
+        paths, given = self._files()
+        if not paths or not self._config.hold_out:
+            return None
+        return open_held_out(paths, self._config.hold_out, self._folder.corpus, given=given)
+
+    def _free_pairs(self) -> Iterator[Pair]:
+        """The pairs that may be learned from."""
+        held_out = self._held_out()
+        for pair in read_entries(self._config):
+            if held_out is None or not held_out.has(keys_of([pair.text_a, pair.text_b])).any():
+                yield pair
+
+    def _cut(self, source: Source, task: Task) -> Source:
+        """The source with its texts as long as the task reads them."""
+        specials = BatchTokenizer(self._model.tokenizer).frame(self._model.max_tokens).specials
+
+        def cut(column: Column, longest: int | None) -> Column:
+            return column if longest is None else first_tokens(column, max(0, longest - specials))
+
+        return replace(
+            source,
+            queries=cut(source.queries, task.query_tokens),
+            documents=cut(source.documents, task.document_tokens),
         )
 
     def _count(self, rows: int) -> None:
@@ -155,8 +234,9 @@ class Materials:
         own = self._model.embedder.dim
         projected = any(task.projection for _, _, task in self._config.tasks() if task.objective == "align")
         texts, vectors = teacher_vectors(
-            config, lambda: read_entries(self._config), self._folder.path, None if projected else own
-        )
+            config, self._free_pairs, self._folder.path, None if projected else own,
+            device=str(next(self._model.embedder.parameters()).device),
+        )  # fmt: skip
         return teacher_source(texts, self._model.tokenizer, self._config.longest), vectors
 
 

@@ -7,7 +7,6 @@ a machine share one copy.
 
 from __future__ import annotations
 
-import contextlib
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,19 +15,21 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import tokenizers
 from pydantic import NonNegativeInt, PositiveInt  # noqa: TC002 (pydantic reads the annotations)
 
-from yuyi.artifacts import hash_code, hash_file, hash_json, publish_folder
+from yuyi.artifacts import hash_code, hash_file, hash_json, publish_file, publish_folder
 from yuyi.config import REFUSE_UNKNOWN
 from yuyi.errors import InputError
 from yuyi.text.tokenizer import BatchTokenizer
 from yuyi.train.reading.array_folder import read_arrays
-from yuyi.train.reading.corpus_build import ARRAYS, SIDES, Feed, build
+from yuyi.train.reading.corpus_build import ARRAYS, SIDES, Feed, build, held_out_of
+from yuyi.train.reading.held_out import HeldOut
 from yuyi.train.reading.pair_files import blocks_of
 from yuyi.train.reading.sources import Column, Origins, Source
 from yuyi.train.reading.tokens import column_of
+from yuyi.train.reading.turns import in_turn
 from yuyi.types import TokenBatch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from tokenizers import Tokenizer
 
@@ -52,8 +53,10 @@ class CorpusConfig:
         kinds: kinds of rows that are taken; empty for all.
         names: collections that are taken; empty for all.
         smallest: collections with fewer rows of a kind are left out.
-        hold_out: rows of each source that training never sees, at most a tenth of it; with them go the rows
-            of any source that have a text in common with them.
+        hold_out: rows of each source that training never sees, at most a tenth of its distinct pairs; with
+            them go the rows of any source that have a text of theirs, and such negatives of other rows
+            (`yuyi.train.reading.held_out.HeldOut` says which texts). `kinds` and `names` change nothing in
+            what is held out.
     """
 
     __pydantic_config__: ClassVar = REFUSE_UNKNOWN
@@ -73,10 +76,26 @@ class Corpus(NamedTuple):
     Attributes:
         sources: to learn from, in order of name and kind.
         probes: the held-out rows, likewise; empty where none were asked for.
+        left_out: how many rows of each name and kind are neither, having a text of a held-out row.
     """
 
     sources: list[Source]
     probes: list[Source]
+    left_out: dict[tuple[str, str], int]
+
+
+class Given(NamedTuple):
+    """What is said of a file of pairs.
+
+    Attributes:
+        name: of its collection, in place of what the rows say; empty leaves that.
+        kind: of its rows, likewise.
+        prefix: stands before the name of each collection, to tell files with equal ones apart.
+    """
+
+    name: str = ""
+    kind: str = ""
+    prefix: str = ""
 
 
 def open_corpus(
@@ -86,7 +105,8 @@ def open_corpus(
     folder: Path,
     on_done: Callable[[int], None] = lambda count: None,
     *,
-    given: Sequence[tuple[str, str]] = (),
+    given: Sequence[Given] = (),
+    may_be_empty: bool = False,
 ) -> Corpus:
     """The rows of these files, mapped from `folder`, where they are written if they do not lie there yet.
 
@@ -98,43 +118,81 @@ def open_corpus(
         config: what is taken of them, and how.
         folder: keeps the arrays, in a folder of their own for each set of files, tokenizer and settings.
         on_done: called with the number of rows that were just read.
-        given: name of the collection and kind of the rows of each file, in place of what the rows say; an
-            empty one leaves that.
+        given: what is said of each file; empty for nothing.
+        may_be_empty: whether nothing may be left of all rows.
 
     Raises:
         InputError: a file cannot be read, is empty or has a row that cannot be used; nothing is left of all
-            rows; or the place cannot be written.
+            rows, or less than half of a source, for the sake of those held out; or the place cannot be
+            written.
         RecipeError: a row has a language for which there is no prompt.
         MissingExtra: a file is Parquet and pyarrow is not installed.
     """
     batches = BatchTokenizer(tokenizer)
-    given = list(given) or [("", "")] * len(files)
-    feeds = [Feed.of_file(path, *own) for path, own in zip(files, given, strict=True)]
     facts = {
-        "files": [hash_file(path) if path.is_file() else str(path) for path in files],
-        # A file's name is the name of its rows where they have no other.
-        "names": [path.stem for path in files],
-        "given": given,
+        **_facts(files, given),
         "tokenizer": hash_json(tokenizer.to_str()),
         "library": tokenizers.__version__,
-        "code": hash_code(*_CODE),
         **asdict(config),
     }
     place = folder / hash_json(facts)[:16]
     corpus = _found(place, tuple(files))
     if corpus is None:
-        with _one_at_a_time(folder):
+        held_out = open_held_out(files, config.hold_out, folder, given=given) if config.hold_out else None
+        with in_turn(folder):
             corpus = _found(place, tuple(files))
             if corpus is None:
                 with publish_folder(place) as temporary:
-                    build(temporary, feeds, batches, config, on_done)
+                    build(temporary, _feeds(files, given), batches, config, on_done, held_out)
                 corpus = _map(place, tuple(files))
-    if not corpus.sources:
+    if not corpus.sources and not may_be_empty:
         raise InputError(
             f"{', '.join(map(str, files))}: hold no {config.smallest} rows of one collection and kind "
             "that may be learned from. Add rows, lower smallest or hold_out, or name other kinds."
         )
     return corpus
+
+
+def open_held_out(files: Sequence[Path], most: int, folder: Path, *, given: Sequence[Given] = ()) -> HeldOut:
+    """The rows of these files that `open_corpus` holds out, `most` of each source.
+
+    They are chosen once, and stand in a file in `folder` from then on.
+
+    Args:
+        files: as for `open_corpus`.
+        most: `CorpusConfig.hold_out`.
+        folder: as for `open_corpus`.
+        given: likewise.
+
+    Raises:
+        InputError: a file cannot be read, is empty or has a row that cannot be used; or the place cannot be
+            written.
+    """
+    place = folder / f"held-out-{hash_json({**_facts(files, given), 'most': most})[:16]}.json"
+    with in_turn(folder):
+        try:
+            return HeldOut.read(place)
+        except InputError:  # Not there yet, or damaged, and to be made again.
+            held_out = held_out_of(_feeds(files, given), most)
+        with publish_file(place) as temporary:
+            held_out.write(temporary)
+    return held_out
+
+
+def _feeds(files: Sequence[Path], given: Sequence[Given]) -> list[Feed]:
+    given = given or [Given()] * len(files)
+    return [Feed.of_file(path, *own) for path, own in zip(files, given, strict=True)]
+
+
+def _facts(files: Sequence[Path], given: Sequence[Given]) -> dict[str, Any]:
+    """What decides the rows."""
+    return {
+        "files": [hash_file(path) if path.is_file() else str(path) for path in files],
+        # A file's name is the name of its rows where they have no other.
+        "names": [path.stem for path in files],
+        "given": list(given) or [Given()] * len(files),
+        "code": hash_code(*_CODE),
+    }
 
 
 def read_sources(
@@ -164,24 +222,6 @@ def teacher_source(texts: Sequence[str], tokenizer: Tokenizer, longest: int) -> 
     return Source.of("teacher", "teacher", column, column)
 
 
-@contextlib.contextmanager
-def _one_at_a_time(folder: Path) -> Iterator[None]:
-    """A block that one process enters after another."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / ".lock").open("w")
-        with contextlib.suppress(ImportError):  # Windows has no such locks.
-            import fcntl
-
-            fcntl.flock(lock, fcntl.LOCK_EX)
-    except OSError as error:
-        raise InputError(
-            f"{folder}: cannot be written ({error.strerror}). Choose another place or make room."
-        ) from error
-    with lock:
-        yield
-
-
 def _found(folder: Path, files: tuple[Path, ...]) -> Corpus | None:
     """What lies in the folder; None where it is not there or damaged, and is to be made again."""
     try:
@@ -197,10 +237,12 @@ def _map(folder: Path, files: tuple[Path, ...] | None, *, mapped: bool = True) -
         InputError: they are not whole.
     """
     groups, facts = read_arrays(folder, ARRAYS, mapped=mapped)
-    corpus = Corpus([], [])
+    corpus = Corpus([], [], {})
     for arrays, fact in zip(groups, facts, strict=True):
         place = corpus.probes if fact["held_out"] else corpus.sources
         place.append(_source(arrays, fact, files))
+        if fact["left_out"]:
+            corpus.left_out[fact["name"], fact["kind"]] = fact["left_out"]
     return corpus
 
 

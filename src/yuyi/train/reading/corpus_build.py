@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -11,18 +11,19 @@ import numpy as np
 from yuyi.errors import InputError, RecipeError
 from yuyi.text.plan import spans
 from yuyi.train.reading.array_folder import ArrayWriter
-from yuyi.train.reading.held_out import HeldOut
+from yuyi.train.reading.held_out import choose_held_out
 from yuyi.train.reading.pair_files import place_of, read_pair_file
 from yuyi.train.reading.tokens import column_of, keys_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from yuyi.text.tokenizer import BatchTokenizer
     from yuyi.train.reading.corpus import CorpusConfig
+    from yuyi.train.reading.held_out import HeldOut
     from yuyi.train.reading.pair_files import Row
     from yuyi.train.reading.sources import Column
 
@@ -56,9 +57,14 @@ class Feed:
     blocks: Callable[[], Iterable[list[Row]]]
 
     @staticmethod
-    def of_file(path: Path, name: str = "", kind: str = "") -> Feed:
-        """The rows of a file, under this name and kind where they are given."""
-        return Feed(path, lambda: read_pair_file(path, name, kind))
+    def of_file(path: Path, name: str = "", kind: str = "", prefix: str = "") -> Feed:
+        """The rows of a file, under this name and kind where they are given, `prefix` before the name."""
+
+        def blocks() -> Iterator[list[Row]]:
+            for rows in read_pair_file(path, name, kind):
+                yield [replace(row, source=prefix + row.source) for row in rows] if prefix else rows
+
+        return Feed(path, blocks)
 
 
 def build(
@@ -67,14 +73,24 @@ def build(
     tokenizer: BatchTokenizer,
     config: CorpusConfig,
     on_done: Callable[[int], None] = lambda count: None,
+    held_out: HeldOut | None = None,
 ) -> None:
     """Write the arrays of all sources into an empty folder.
 
+    Args:
+        folder: is filled.
+        feeds: where rows come from.
+        tokenizer: cuts texts.
+        config: what is taken of the rows, and how.
+        on_done: called with the number of rows that were just read.
+        held_out: the rows that are not to be learned from; None for none.
+
     Raises:
-        InputError: a feed cannot be read, or some rows of a source have labels or scores and others none.
+        InputError: a feed cannot be read, some rows of a source have labels or scores and others none, or
+            most rows of a source have texts of held-out rows.
         RecipeError: a row has a language for which there is no prompt.
     """
-    builder = _Builder(folder, tokenizer, config, _held_out(feeds, config.hold_out))
+    builder = _Builder(folder, tokenizer, config, held_out)
     for number, feed in enumerate(feeds):
         for rows in feed.blocks():
             builder.add(number, feed.path, rows)
@@ -82,16 +98,16 @@ def build(
     builder.finish()
 
 
-def _held_out(feeds: Sequence[Feed], most: int) -> HeldOut | None:
-    if not most:
-        return None
-    held_out = HeldOut(most)
-    for rows in chain.from_iterable(feed.blocks() for feed in feeds):
-        queries, documents = keys_of([row.text_a for row in rows]), keys_of([row.text_b for row in rows])
-        for group, numbers in _by_group(rows).items():
-            held_out.consider(group, queries[numbers], documents[numbers])
-    held_out.settle()
-    return held_out
+def held_out_of(feeds: Sequence[Feed], most: int) -> HeldOut:
+    """The rows of all feeds that are held out, `most` of each source (`choose_held_out`)."""
+
+    def keys() -> Iterator[tuple[Group, Integers, Integers]]:
+        for rows in chain.from_iterable(feed.blocks() for feed in feeds):
+            queries, documents = keys_of([row.text_a for row in rows]), keys_of([row.text_b for row in rows])
+            for group, numbers in _by_group(rows).items():
+                yield group, queries[numbers], documents[numbers]
+
+    return choose_held_out(keys, most)
 
 
 class _Builder:
@@ -104,6 +120,9 @@ class _Builder:
         self._tokenizer = tokenizer
         self._config = config
         self._held_out = held_out
+        self._placed: dict[Group, set[int]] = {}
+        self._seen: dict[Group, int] = {}
+        self._left_out: dict[Group, int] = {}
         self._groups: dict[tuple[Group, bool], int] = {}
         self._rows: dict[int, int] = {}
         self._ends: dict[tuple[int, str], int] = {}
@@ -123,14 +142,24 @@ class _Builder:
                 self._append((group, False), block, numbers, file)
                 continue
             queries, documents = block.queries.keys[numbers], block.documents.keys[numbers]
-            held_out, free = self._held_out.split(group, queries, documents)
+            held_out, free = self._held_out.split(
+                group, queries, documents, self._placed.setdefault(group, set())
+            )
+            self._seen[group] = self._seen.get(group, 0) + len(numbers)
+            self._left_out[group] = self._left_out.get(group, 0) + int((~held_out & ~free).sum())
             self._append((group, False), block, numbers[free], file)
             self._append((group, True), block, numbers[held_out], file)
 
     def finish(self) -> None:
         """Write what was added: sources in order of name and kind, first those to learn from."""
+        self._check_left_out()
         chosen = {
-            number: {"name": name, "kind": kind, "held_out": held_out}
+            number: {
+                "name": name,
+                "kind": kind,
+                "held_out": held_out,
+                "left_out": self._left_out.get((name, kind), 0),
+            }
             for ((name, kind), held_out), number in sorted(
                 self._groups.items(), key=lambda item: (item[0][1], item[0][0])
             )
@@ -156,6 +185,16 @@ class _Builder:
                 "source and kind one, or none."
             )
 
+    def _check_left_out(self) -> None:
+        """Return when at least half of each source is left."""
+        for group, left_out in self._left_out.items():
+            seen = self._seen[group]
+            if 2 * left_out > seen >= self._config.smallest:
+                raise InputError(
+                    f"{group[0]} ({group[1]}): {left_out:,} of {seen:,} rows have a text of a held-out row, "
+                    "so most may not be learned from. Lower hold_out, or drop rows that are there twice."
+                )
+
     def _append(self, key: tuple[Group, bool], block: _Block, rows: Integers, file: int) -> None:
         if not len(rows):
             return
@@ -166,18 +205,29 @@ class _Builder:
                 self._writer.append(self._groups[key], name, np.zeros(1))
         group = self._groups[key]
         self._rows[group] += len(rows)
-        numbers = spans(block.firsts[rows], block.counts[rows])
+        numbers, counts, kept = self._negatives(block, rows, held_out=key[1])
         self._append_column(group, "queries", block.queries.take(rows))
         self._append_column(group, "documents", block.documents.take(rows))
         self._append_column(group, "negatives", block.negatives.take(numbers))
-        self._append_offsets(group, "negative_offsets", block.counts[rows])
+        self._append_offsets(group, "negative_offsets", counts)
         self._writer.append(group, "labels", block.labels[rows])
         self._writer.append(group, "file", np.full(len(rows), file))
         self._writer.append(group, "row", block.numbers[rows])
         scores = [block.rows[row].scores for row in rows.tolist()]
         self._writer.append(group, "scores", np.array([each[0] for each in scores if each]))
-        others = list(chain.from_iterable(each[1:] for each in scores))
-        self._writer.append(group, "scores", np.array(others), behind=True)
+        others = np.array(list(chain.from_iterable(each[1:] for each in scores)))
+        self._writer.append(group, "scores", others[kept] if len(others) else others, behind=True)
+
+    def _negatives(
+        self, block: _Block, rows: Integers, *, held_out: bool
+    ) -> tuple[Integers, Integers, NDArray[np.bool_]]:
+        """The negatives of some rows that may be learned from: numbers, how many a row, which of all."""
+        numbers, counts = spans(block.firsts[rows], block.counts[rows]), block.counts[rows]
+        if self._held_out is None or held_out:
+            return numbers, counts, np.ones(len(numbers), dtype=bool)
+        kept = ~self._held_out.has(block.negatives.keys[numbers])
+        owners = np.repeat(np.arange(len(rows)), counts)
+        return numbers[kept], np.bincount(owners[kept], minlength=len(rows)), kept
 
     def _append_column(self, group: int, side: str, column: Column) -> None:
         self._writer.append(group, f"{side}.ids", column.tokens.ids)

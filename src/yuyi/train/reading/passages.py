@@ -26,6 +26,8 @@ from yuyi.records import read_batches, read_columns
 from yuyi.text.plan import gather, spans
 from yuyi.text.tokenizer import SEPARATOR
 from yuyi.train.reading.masking import token_begins, token_places, word_begins
+from yuyi.train.reading.sources import text_key
+from yuyi.train.reading.turns import in_turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from tokenizers import Encoding, Tokenizer
 
+    from yuyi.train.reading.held_out import HeldOut
     from yuyi.types import TokenBatch
 
     Integers = NDArray[np.int64]
@@ -131,10 +134,12 @@ def read_passages(
     config: PassageConfig,
     folder: Path,
     on_done: Callable[[int], None] = lambda count: None,
+    *,
+    held_out: HeldOut | None = None,
 ) -> Passages:
     """The rows of all texts of these files, from `folder` where the same were written before.
 
-    Of several processes one calls this first, and the others when it is done.
+    Several processes may call this at once: one of them writes, and the others wait for it.
 
     Args:
         paths: Parquet files of documents or pairs.
@@ -142,6 +147,7 @@ def read_passages(
         config: lengths of rows.
         folder: rows are kept in it, in a folder of their own for each set of files, tokenizer and settings.
         on_done: called with the number of texts that were just read.
+        held_out: its forbidden texts are left out; a document is one only as a whole, title included.
 
     Raises:
         InputError: there is no text to make a row of, a file cannot be read, the place cannot be written, or
@@ -156,14 +162,25 @@ def read_passages(
         "tokenizer": hash_json(tokenizer.to_str()),
         "segmenter": version("rjieba"),
         "code": hash_code("train/reading/passages.py", "train/reading/masking.py"),
+        "held_out": None if held_out is None else held_out.forbidden.tolist(),
         **asdict(config),
     }
     place = folder / hash_json(facts)[:16]
     if not place.is_dir():
-        folder.mkdir(parents=True, exist_ok=True)
-        with publish_folder(place) as temporary:
-            _write(temporary, chain.from_iterable(map(read_texts, paths)), tokenizer, config, on_done)
+        with in_turn(folder):
+            if not place.is_dir():
+                texts: Iterable[str] = chain.from_iterable(map(read_texts, paths))
+                if held_out is not None:
+                    texts = _free(texts, held_out)
+                with publish_folder(place) as temporary:
+                    _write(temporary, texts, tokenizer, config, on_done)
     return _map(place)
+
+
+def _free(texts: Iterable[str], held_out: HeldOut) -> Iterator[str]:
+    """The texts that may be learned from."""
+    forbidden = frozenset(held_out.forbidden.tolist())
+    return (text for text in texts if text_key(text) not in forbidden)
 
 
 def rows_of(text: str, encoding: Encoding, config: PassageConfig) -> tuple[Flags, list[int]]:

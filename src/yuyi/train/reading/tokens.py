@@ -34,6 +34,11 @@ def column_of(
     return Column(tokenize(texts, tokenizer, longest), keys)
 
 
+def first_tokens(column: Column, longest: int) -> Column:
+    """The column with the first `longest` tokens of each text."""
+    return Column(_first(column.tokens, longest), column.keys)
+
+
 def keys_of(texts: Sequence[str]) -> NDArray[np.int64]:
     """(texts,) the `text_key` of each."""
     return np.fromiter(map(text_key, texts), dtype=np.int64, count=len(texts))

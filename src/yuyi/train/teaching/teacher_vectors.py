@@ -16,6 +16,7 @@ import numpy as np
 from yuyi.artifacts import hash_code, hash_input, hash_json, publish_file
 from yuyi.errors import InputError, RecipeError
 from yuyi.records import read_batches
+from yuyi.train.reading.turns import in_turn
 from yuyi.train.teaching.asked import open_asked
 from yuyi.train.teaching.teacher import teacher_folder, teacher_texts, teacher_words, translations
 
@@ -77,10 +78,13 @@ def teacher_vectors(
     folder: Path,
     dim: int | None = None,
     on_done: Callable[[int], None] = lambda count: None,
+    *,
+    device: str = "cpu",
 ) -> tuple[list[str], NDArray[np.float32]]:
     """What a teacher says: texts, and its vectors (texts, dim) float32 of unit length, mapped from disk.
 
     The vectors are computed once, into a file of `folder` whose name is a digest of all that decides them.
+    Several processes may call this at once: one of them asks, and the others wait for it.
 
     Args:
         config: the teacher, and which texts it is asked about.
@@ -89,6 +93,7 @@ def teacher_vectors(
         dim: a turned teacher with more dimensions is cut to so many; None for all. Vectors that are not to be
             turned stay whole.
         on_done: called with the number of texts of each block that is done.
+        device: where the teacher computes.
 
     Raises:
         RecipeError: there is no teacher.
@@ -116,7 +121,9 @@ def teacher_vectors(
     facts = [hash_input(source), hash_json(texts), config.turn, config.prompt, dim, hash_code(*_CODE)]
     place = folder / f"teacher-{hash_json(facts)[:16]}.npy"
     if not place.exists():
-        _store(place, config, texts, originals, given, dim, on_done)
+        with in_turn(folder):
+            if not place.exists():
+                _store(place, config, texts, originals, given, dim, on_done, device)
     return texts, np.load(place, mmap_mode="r")
 
 
@@ -162,13 +169,14 @@ def _store(
     given: NDArray[np.float32] | None,
     dim: int | None,
     on_done: Callable[[int], None],
+    device: str,
 ) -> None:
     """Write the vectors to `place`; the last texts are translations of `originals` and have their vectors."""
     asked = len(texts) - len(originals)
 
     def fill(path: Path, rows: int) -> NDArray[np.float32]:
         if given is None:
-            teacher = open_asked(teacher_folder(config), prompt=config.prompt or None)
+            teacher = open_asked(teacher_folder(config), prompt=config.prompt or None, device=device)
             vectors = _new(path, rows, teacher.dim)
             _ask(teacher, texts[:asked], vectors, on_done)
             return vectors
