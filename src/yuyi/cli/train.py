@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -96,9 +97,10 @@ def train(
             model = run_training(chosen, folder, view, resume=resume, write_table=write_table)
     except KeyboardInterrupt as stop:
         if first and (folder / "run.json").is_file():
-            place = f" -o {out}" if out else ""
-            changed = "".join(f" --set {each}" for each in settings or [])
-            typer.echo(f"\ngo on with: yuyi train {config} --resume{place}{changed}", err=True)
+            place = ["-o", str(out)] if out else []
+            changed = [part for each in settings or [] for part in ("--set", each)]
+            again = shlex.join(["yuyi", "train", str(config), "--resume", *place, *changed])
+            typer.echo(f"\ngo on with: {again}", err=True)
         raise KeyboardInterrupt from stop
     if first:
         typer.echo(str(model))

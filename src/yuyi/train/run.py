@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+from contextlib import nullcontext
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,7 +14,7 @@ from yuyi.artifacts import publish_folder
 from yuyi.errors import InputError, RecipeError
 from yuyi.extras import EXTRAS
 from yuyi.text.tokenizer import BatchTokenizer
-from yuyi.train.checks import check_data, check_model
+from yuyi.train.checks import check_data, check_model, warn_of_kinds
 from yuyi.train.distributed import open_world
 from yuyi.train.loop import JOURNAL, Trainer
 from yuyi.train.materials import Materials
@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from yuyi.train.reading.sources import Source
     from yuyi.train.running.monitor import Entry, Log
     from yuyi.train.settings import TrainConfig
+    from yuyi.train.stage_run import OpenTask
+    from yuyi.train.starting.start import TextModel
     from yuyi.train.tasks import Runner
 
     WriteTable = Callable[[Path, Tokenizer, NDArray[Any]], None]
@@ -93,30 +95,26 @@ def run_training(
     run = RunFolder(folder, config.name)
     run.check(resume)
     with open_world(device.type) as world:
+        if config.vocabulary is not None and world.size > 1:
+            raise InputError(
+                f"WORLD_SIZE is {world.size}: a token table is trained by one process. Start without "
+                "torchrun."
+            )
         facts = run_facts(config, world.size)
         if resume:
             run.compare(facts)
             if run.model.exists():
                 return run.model
-        if config.vocabulary is not None:
-            if world.size > 1:
-                raise InputError(
-                    f"WORLD_SIZE is {world.size}: a token table is trained by one process. Start without "
-                    "torchrun."
-                )
-            assert write_table is not None
-            _train_table(config, run, shown, facts, write_table)
-            return run.model
         if device.type == "cuda":
             device = torch.device("cuda", world.local)
-        fresh = not folder.exists()
-        try:
-            _Run(config, run, world, device, shown).train(facts)
-        except BaseException:
-            # What cannot be trained leaves nothing; a run that has begun leaves all.
-            if fresh and world.rank == 0 and not run.facts.exists():
-                shutil.rmtree(folder, ignore_errors=True)
-            raise
+        with run.alone() if world.rank == 0 else nullcontext():
+            if world.rank == 0:
+                run.check(resume)  # Another process may have been here a moment ago.
+            if config.vocabulary is not None:
+                assert write_table is not None
+                _train_table(config, run, shown, facts, write_table)
+            else:
+                _Run(config, run, world, device, shown, resume=resume).train(facts)
     return run.model
 
 
@@ -152,51 +150,94 @@ class _Run:
     """The run of a transformer in one process."""
 
     def __init__(
-        self, config: TrainConfig, folder: RunFolder, world: World, device: torch.device, shown: Shown
+        self,
+        config: TrainConfig,
+        folder: RunFolder,
+        world: World,
+        device: torch.device,
+        shown: Shown,
+        *,
+        resume: bool,
     ) -> None:
         self._config = config
         self._folder = folder
         self._world = world
         self._device = device
         self._shown = shown
+        self._resume = resume
+        self._first = world.rank == 0
 
     def train(self, facts: dict[str, Any]) -> None:
         """Train from the beginning or the last checkpoint, and save the model."""
-        config = self._config
-        assert config.model is not None
-        if self._world.rank == 0 and not self._folder.start.exists():
-            self._shown.say("model: opening")
-            model = open_start(config.model, corpus_texts(config), seed=config.seed)
-            check_model(config, model)
-            self._folder.make()
-            save_model(self._folder.start, model)
+        if self._first and not self._resume:
+            self._write_start()
         self._world.wait()
-        start = ModelConfig(
-            folder=str(self._folder.start),
-            dropout=config.model.dropout,
-            attention_dropout=config.model.attention_dropout,
-        )
-        model = open_start(start)
-        config = replace(config, dims=config.dims or {model.embedder.dim: 1.0})
-        model.embedder.encoder.checkpointing = config.checkpointing
-        frame = BatchTokenizer(model.tokenizer).frame(model.max_tokens)
-        learner = TransformerLearner(
-            model.embedder.to(self._device), frame, config.token_budget, PRECISIONS[config.precision]
-        )
+        model = self._open_start()
+        learner = self._learner(model)
         self._shown.say("data: opening")
-        materials = Materials(config, model, self._folder, self._shown.say)
+        materials = Materials(self._config, model, self._folder, self._shown.say)
+        digest = materials.digest()
+        if self._resume:
+            self._folder.compare({"corpus": digest})
         course = materials.course()
-        if self._world.rank == 0 and config.documents:
-            materials.passages(frame)  # The others find them written.
+        if self._first and self._config.documents:
+            materials.passages(learner.frame)  # The others find them written.
         self._world.wait()
         opened = self._open_all(course, materials)
-        if self._world.rank == 0 and not self._folder.facts.exists():
-            self._folder.begin(facts)
-        previous = Previous(learner) if config.continual else None
+        previous = Previous(learner) if self._config.continual else None
+        open_task = self._opener(learner, materials, model, previous)
+        trainer = Trainer(
+            course, learner, open_task, self._world, probe=materials.probe(course), corpus=digest
+        )
+        if not self._resume:
+            trainer.check()
+            if self._first:
+                self._folder.begin({**facts, "corpus": digest})
+        self._teach(trainer, model)
+        if previous is not None and self._config.continual is not None:
+            previous.merge_into(learner, self._config.continual.merge)
+        if self._first:
+            self._draw()
+            self._save(self._folder.model, model, _training_text(course, self._config, opened))
+        self._world.wait()
+
+    def _write_start(self) -> None:
+        """Put down the model that training begins with, in place of one that a killed run may have left."""
+        assert self._config.model is not None
+        self._shown.say("model: opening")
+        model = open_start(self._config.model, corpus_texts(self._config), seed=self._config.seed)
+        check_model(self._config, model)
+        save_model(self._folder.start, model)
+
+    def _open_start(self) -> TextModel:
+        """The model that training begins with; where no dimensions are given, they are now its own alone."""
+        config = self._config
+        assert config.model is not None
+        model = open_start(
+            ModelConfig(
+                folder=str(self._folder.start),
+                dropout=config.model.dropout,
+                attention_dropout=config.model.attention_dropout,
+            )
+        )
+        self._config = replace(config, dims=config.dims or {model.embedder.dim: 1.0})
+        model.embedder.encoder.checkpointing = config.checkpointing
+        return model
+
+    def _learner(self, model: TextModel) -> TransformerLearner:
+        config, frame = self._config, BatchTokenizer(model.tokenizer).frame(model.max_tokens)
+        embedder = model.embedder.to(self._device)
+        return TransformerLearner(embedder, frame, config.token_budget, PRECISIONS[config.precision])
+
+    def _opener(
+        self, learner: TransformerLearner, materials: Materials, model: TextModel, previous: Previous | None
+    ) -> OpenTask:
+        """What opens a task of a stage."""
+        config = self._config
 
         def open_task(task: Task, seed: Sequence[int]) -> Runner:
             if task.objective in ("mlm", "retromae"):
-                passages = materials.passages(frame)
+                passages = materials.passages(learner.frame)
                 whole = (task, learner, passages, model.tokenizer, config.masking)
                 if task.objective == "mlm":
                     return MaskedRunner(*whole, seed, self._world)
@@ -207,28 +248,37 @@ class _Run:
                 self._world, previous=previous,
             )  # fmt: skip
 
-        trainer = Trainer(
-            course, learner, open_task, self._world, probe=materials.probe(course), corpus=materials.digest()
-        )
+        return open_task
+
+    def _teach(self, trainer: Trainer, model: TextModel) -> None:
+        """Take the steps."""
+        config = self._config
+
+        def keep(stage: str) -> None:
+            path = self._folder.stage(stage)
+            if self._first and not path.exists():
+                path.parent.mkdir(exist_ok=True)
+                self._save(path, model)
+
         trainer.run(
             self._folder.path,
             config.checkpoint.every,
             keep=config.checkpoint.keep,
-            log=self._log() if self._world.rank == 0 else None,
+            log=self._log() if self._first else None,
             log_every=config.log.every,
+            stage_over=keep if config.keep_stages else None,
         )
-        if previous is not None and config.continual is not None:
-            previous.merge_into(learner, config.continual.merge)
-        if self._world.rank == 0:
-            self._draw()
-            save_model(
-                self._folder.model,
-                model,
-                dims=tuple(config.dims) if len(config.dims) > 1 else (),
-                card=_card_head(config),
-                training=_training_text(course, config, opened),
-            )
-        self._world.wait()
+
+    def _save(self, path: Path, model: TextModel, training: str = "") -> None:
+        """The model as it is now, with its card."""
+        dims = tuple(self._config.dims)
+        save_model(
+            path,
+            model,
+            dims=dims if len(dims) > 1 else (),
+            card=_card_head(self._config),
+            training=training,
+        )
 
     def _open_all(self, course: Course, materials: Materials) -> list[Source]:
         """Every source that a task draws from, after checking all tasks of all stages."""
@@ -240,7 +290,10 @@ class _Run:
                 sources = materials.sources(task)
                 check_data(f"stages.{number}.tasks.{place}", task, sources)
                 found |= {(each.name, each.kind): each for each in sources}
-        return [found[key] for key in sorted(found)]
+        opened = [found[key] for key in sorted(found)]
+        if self._first:
+            warn_of_kinds(self._config, opened)
+        return opened
 
     def _log(self) -> Log:
         config = self._config
@@ -261,10 +314,10 @@ def _train_table(
     assert config.vocabulary is not None
     shown.say("vocabulary: counting words")
     tokenizer = learn_tokenizer(read_entries(config), config.vocabulary)
-    run.make()
-    run.begin(facts)
     shown.say("table: training")
-    table = train_table(config, tokenizer, read_entries(config), None, run.path, shown.log)
+    table = train_table(
+        config, tokenizer, read_entries(config), None, run.path, shown.log, lambda: run.begin(facts)
+    )
     with publish_folder(run.model) as folder:
         write_table(folder, tokenizer, table)
 
@@ -287,7 +340,7 @@ def _training_text(course: Course, config: TrainConfig, sources: Sequence[Source
             f"{task.objective} {100 * task.share / total:.0f} % (batches of up to {task.batch:,})"
             for task in stage.tasks
         )
-        lines.append(f"- {stage.name}: {stage.steps:,} steps at {stage.learning_rate:g}; {tasks}")
+        lines.append(f"- {stage.name}: {stage.steps:,} steps at {stage.highest_rate:g}; {tasks}")
     lines += ["", "| source | kind | rows |", "|---|---|---:|"]
     lines += [f"| {each.name} | {each.kind} | {len(each):,} |" for each in sources]
     lines.append(

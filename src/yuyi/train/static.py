@@ -39,6 +39,7 @@ def train_table(
     teacher: Teacher | None = None,
     folder: Path | None = None,
     log: Callable[[dict[str, Any]], None] | None = None,
+    begin: Callable[[], None] = lambda: None,
 ) -> NDArray[np.float32]:
     """(vocabulary, dim) float32, a trained row for each piece of `tokenizer`.
 
@@ -49,6 +50,7 @@ def train_table(
         teacher: texts and their (texts, dim) float32 vectors, or None.
         folder: where the run leaves its checkpoints, and goes on from them; see `Trainer.run`. Or None.
         log: called with one dictionary every few steps.
+        begin: called before the first step, when everything has been found to fit.
 
     Raises:
         RecipeError: a task finds no rows, or a loss is not finite.
@@ -71,7 +73,10 @@ def train_table(
     def open_task(task: Task, seed: Sequence[int]) -> EmbeddingRunner:
         return EmbeddingRunner(task, learner, sources, config.dims, config.exponent, seed, vectors)
 
-    Trainer(config, learner, open_task).run(folder, keep=1, log=log)
+    trainer = Trainer(config, learner, open_task)
+    trainer.check()
+    begin()
+    trainer.run(folder, keep=1, log=log)
     table = learner.fold()
     # What carries no meaning must not turn a vector: unknown characters, and the separator between texts.
     table[[pieces.index(UNKNOWN), pieces.index(SEPARATOR)]] = 0

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import shutil
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +14,31 @@ from yuyi.errors import InputError
 from yuyi.train.running.checkpoint import Saved, check_same_run
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from yuyi.train.settings import TrainConfig
 
-# Settings that change nothing about the result, and those that are paths, which may be written otherwise.
-_FREE = ("checkpoint", "log", "license", "languages", "path", "folder", "documents", "previous")
+# Settings that change nothing about the result, and those that are paths, which may be written otherwise:
+# what lies there is in the digest of all that is read, or in `start`.
+_FREE = {
+    tuple(key.split("."))
+    for key in (
+        "checkpoint",
+        "log",
+        "keep_stages",
+        "license",
+        "languages",
+        "data.*.path",
+        "replay.*.path",
+        "documents",
+        "model.folder",
+        "model.tokenizer.folder",
+        "teacher.folder",
+        "teacher.vectors",
+        "continual.previous",
+    )
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +62,10 @@ class RunFolder:
     def start(self) -> Path:
         """The model that training begins with."""
         return self.path / "start"
+
+    def stage(self, name: str) -> Path:
+        """The model that a stage ended with, where it is kept."""
+        return self.path / "stages" / name
 
     @property
     def corpus(self) -> Path:
@@ -81,18 +107,31 @@ class RunFolder:
         if resume and not self.facts.exists():
             raise InputError(f"{self.path}: no run to go on with is there. Leave out --resume to begin one.")
 
-    def make(self) -> None:
-        """Make the folder.
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """The folder, made where it is missing, for this process alone while the block lasts.
+
+        A block that fails before `begin` leaves nothing that was not there before.
 
         Raises:
-            InputError: the place cannot be written.
+            InputError: the place cannot be written, or another process has it.
         """
-        try:
+        fresh = not self.path.exists()
+        with _writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(
-                f"{self.path}: cannot be a folder ({error.strerror}). Choose another place with --out."
-            ) from error
+        try:
+            with _locked(self.path):
+                before = set(self.path.iterdir())
+                try:
+                    yield
+                except BaseException:
+                    if not self.facts.exists():
+                        _remove(set(self.path.iterdir()) - before)
+                    raise
+        finally:
+            if fresh:
+                with contextlib.suppress(OSError):  # It is not empty.
+                    self.path.rmdir()
 
     def begin(self, facts: dict[str, Any]) -> None:
         """Write down what the run is begun with, which makes the folder one to resume.
@@ -106,24 +145,86 @@ class RunFolder:
     def compare(self, facts: dict[str, Any]) -> None:
         """Refuse to go on with a run that was begun otherwise.
 
+        Args:
+            facts: what has to be the same; what else the run was begun with is not looked at.
+
         Raises:
             RecipeError: a setting or the number of processes is another; the message names it.
             InputError: what the run was begun with cannot be read.
         """
         try:
-            begun = json.loads(self.facts.read_bytes())
-        except ValueError as error:
+            whole = json.loads(self.facts.read_bytes())
+            begun = {key: value for key, value in whole.items() if key in facts}
+        except (ValueError, AttributeError) as error:
             raise InputError(f"{self.facts}: damaged ({error}). Choose another place with --out.") from error
         check_same_run(Saved(self.facts, {}, {"run": begun}), facts)
 
 
 def run_facts(config: TrainConfig, ranks: int) -> dict[str, Any]:
     """What a run has to share with the one that it goes on from: settings and number of processes."""
-    return {**_decisive(asdict(config)), "world size": ranks}
+    return {**_decisive(asdict(config), ()), "world size": ranks}
 
 
-def _decisive(tree: Any) -> Any:
-    """A tree of settings without those that change nothing and those that are paths."""
+def _decisive(tree: Any, key: tuple[str, ...]) -> Any:
+    """The tree of settings under a key without what is free; `*` in a key is any place of a list."""
     if isinstance(tree, dict):
-        return {str(key): _decisive(value) for key, value in tree.items() if key not in _FREE}
-    return [_decisive(each) for each in tree] if isinstance(tree, list | tuple) else tree
+        inner = {str(name): (value, (*key, str(name))) for name, value in tree.items()}
+        return {name: _decisive(value, place) for name, (value, place) in inner.items() if place not in _FREE}
+    return [_decisive(each, (*key, "*")) for each in tree] if isinstance(tree, list | tuple) else tree
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """A block that one process at a time is in.
+
+    Raises:
+        InputError: another one is, or the place cannot be written.
+    """
+    place = folder / ".run.lock"
+    with _writing(folder):
+        file = place.open("w")
+    with file:
+        if not _lock(file.fileno()):
+            raise InputError(
+                f"{folder}: another process is training here. Wait for it, or choose another place with "
+                "--out."
+            )
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                place.unlink()
+
+
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be written ({error.strerror}). Choose another place with --out."
+        ) from error
+
+
+def _lock(handle: int) -> bool:
+    """Whether no other process holds a lock on an open file, which is held from now until it is closed."""
+    try:
+        import fcntl
+    except ImportError:  # Windows has no such locks.
+        return True
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # A network file system without locks.
+        return True
+    # Who held it before may have deleted it since it was opened here, so that a third may hold another.
+    return os.fstat(handle).st_nlink > 0
+
+
+def _remove(paths: set[Path]) -> None:
+    for path in paths:
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
