@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pydantic
+    import pydantic_core
 
 Config = TypeVar("Config")
 
@@ -124,9 +125,23 @@ def _first_fault(error: pydantic.ValidationError, kind: type) -> str:
     if first["type"] == "unexpected_keyword_argument":
         known = ", ".join(_keys_beside(kind, first["loc"]))
         return f"{where}: no such key. {f'Choose from {known}.' if known else 'Check its spelling.'}"
+    if first["type"] == "tuple_type":
+        return f"{where}: {reprlib.repr(first['input'])} is no list. {_as_list(first, kind)}"
+    if first["type"] == "dataclass_type":
+        keys = ", ".join(_keys_beside(kind, (*first["loc"], "")))
+        return f"{where}: {reprlib.repr(first['input'])} is not keys with values. Its keys are {keys}."
     if first["type"] == "value_error":
         return str(first["ctx"]["error"])
     return f"{where}: {first['msg']} (it is {reprlib.repr(first['input'])}). Mend this key."
+
+
+def _as_list(fault: pydantic_core.ErrorDetails, kind: type) -> str:
+    """What to write where a list is wanted, made of the one value that is there."""
+    value = fault["input"]
+    if isinstance(value, dict):
+        return "Put a hyphen before each of its elements."
+    keys = _keys_beside(kind, (*fault["loc"], 0, ""))
+    return f"Write a list, as [{{{keys[0]}: {value}}}]." if keys else f"Write a list, as [{value}]."
 
 
 def _keys_beside(kind: type, path: tuple[int | str, ...]) -> list[str]:

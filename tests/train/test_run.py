@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,17 +15,15 @@ import torch
 
 import yuyi
 from yuyi.artifacts import hash_file
-from yuyi.errors import InputError, ModelError, RecipeError
+from yuyi.errors import InputError, ModelError, RecipeError, YuyiWarning
 from yuyi.records import Pair, write_pairs
 from yuyi.train.run import run_training
 from yuyi.train.running.run_folder import RunFolder, run_facts
-from yuyi.train.settings import read_train_config
+from yuyi.train.settings import TrainConfig, read_train_config
 
-from .settings_files import TINY, put, settings, table_settings, write
+from .settings_files import TINY, pairs, put, settings, table_settings, write
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from yuyi.train.running.monitor import Entry
 
 TEXTS = ["护照 办理 7？", "kettle descale 3", "图书馆 12 续借 借书证。"]
@@ -79,8 +80,9 @@ def test_the_card_says_how_the_model_was_made(finished: tuple[Path, Heard]) -> N
     card = (finished[0] / "tiny" / "README.md").read_text("utf-8")
     assert 'license: "apache-2.0"' in card
     assert 'language: ["zh", "en"]' in card
-    assert "- words: 6 steps at 0.002; mlm 100 % (batch 8)" in card
-    assert "- pairs: 12 steps at 0.002; contrast 50 % (batch 24), judged 50 % (batch 16)" in card
+    assert "- words: 6 steps at 0.002; mlm 100 % (batches of up to 8)" in card
+    assert "- pairs: 12 steps at 0.002; contrast 50 % (batches of up to 24)" in card
+    assert "judged 50 % (batches of up to 16)" in card
     assert re.search(r"\| manual \| qa \| \d+ \|", card)
 
 
@@ -149,7 +151,7 @@ def test_another_run_is_not_gone_on_with(finished: tuple[Path, Heard], tmp_path:
         ("stages.1.tasks.0.sources", ["manuel"], "stages.1.tasks.0.sources: manuel .* judged, manual"),
         ("stages.1.tasks.1.emphasis", {"x": 2}, "stages.1.tasks.1.emphasis: x is not in the data"),
         ("stages.1.tasks.1", {"objective": "labels"}, "stages.1.tasks.1.objective: no rows are for labels"),
-        ("stages.1.tasks.0.query_prompt", "frage", "query_prompt: 'frage' is no prompt of the model"),
+        ("stages.1.tasks.0.query_prompt", "frage", "'frage' is no prompt .*; choose from query"),
         ("stages.1.tasks.0.query_prompt", {"zh": "query"}, "en"),
         ("dims", {64: 1, 16: 1}, "dims: 64, and the model gives 32 dimensions"),
         ("passages", {"longest": 3, "shortest": 2}, "passages: rows of 2 to 3 tokens"),
@@ -165,6 +167,210 @@ def test_what_does_not_fit_is_refused_and_leaves_nothing(
     with pytest.raises((RecipeError, InputError, ModelError), match=message):
         run(file)
     assert not (tmp_path / "out").exists()
+
+
+TWO_POOLINGS = {"stages.1.tasks.0": {"objective": "retromae", "batch": 8}, "model.pooling": ["mean", "cls"]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"stages.1.freeze": {"head": 3}}, "freeze.head: the model has no such part"),
+        ({"stages.1.tasks.0.keep": 1.0}, "keep is 1.0, and there is no previous model to keep to"),
+        ({"model.include_prompt": False}, "has the prompt 'query', and the model leaves prompts out"),
+        (TWO_POOLINGS, "retromae"),
+    ],
+)
+def test_what_does_not_fit_a_later_stage_is_refused_before_the_first_step(
+    tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    tree = settings()
+    for path, value in changes.items():
+        put(tree, path, value)
+    if "model.pooling" in changes:
+        put(tree, "dims", None)
+    heard = Heard()
+    with pytest.raises(RecipeError, match=message):
+        run(write(tmp_path, tree), heard=heard)
+    assert heard.entries == []
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_tokenizer_without_a_mask_token_is_refused_before_the_first_step(tmp_path: Path) -> None:
+    shutil.copytree(TINY / "bert-zh", tmp_path / "unmasked")
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        file = tmp_path / "unmasked" / name
+        file.write_text(file.read_text("utf-8").replace("[MASK]", "[HIDE]"), "utf-8")
+    tree = put(put(settings(), "model", {"folder": "unmasked"}), "longest", 16)
+    tree["stages"] = tree["stages"][::-1]
+    put(tree, "stages.0.tasks.0.query_prompt", None)
+    heard = Heard()
+    with pytest.raises(ModelError, match="the tokenizer has no mask token"):
+        run(write(tmp_path, tree), heard=heard)
+    assert heard.entries == []
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("rows", "task", "message"),
+    [
+        (
+            [Pair("topics", "classification", f"护照 {i}", "", 1.0, "zh") for i in range(40)],
+            {"objective": "labels"},
+            "one label",
+        ),
+        (
+            [{"anchor": f"水壶 {i}", "positive": f"清洗 {i}", "score": 0.5} for i in range(40)],
+            {"objective": "distil"},
+            "distil compares a row's candidates",
+        ),
+        (
+            [Pair("few", "qa", f"护照 {i}？", f"{i} 号办理。", None, "zh") for i in range(12)],
+            {"objective": "contrast", "negatives": 0},
+            "the probe has no rows",
+        ),
+    ],
+)
+def test_data_that_a_later_stage_cannot_use_are_refused_before_the_first_step(
+    tmp_path: Path, rows: list[Any], task: dict[str, Any], message: str
+) -> None:
+    tree = put(settings(), "stages.1.tasks", [{"batch": 8, **task}])
+    if task["objective"] != "contrast":
+        put(put(tree, "stages.1.probe", None), "hold_out", 0)
+    file = write(tmp_path, tree)
+    if isinstance(rows[0], Pair):
+        write_pairs(tmp_path / "pairs.parquet", rows)
+    else:
+        put(tree, "data", [{"path": "rows.jsonl"}])
+        (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)), "utf-8")
+        file = write(tmp_path, tree)
+    heard = Heard()
+    with pytest.raises(RecipeError, match=message):
+        run(file, heard=heard)
+    assert heard.entries == []
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_refused_run_takes_nothing_away_and_may_be_corrected(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "notes.txt").touch()
+    with pytest.raises(RecipeError, match=r"freeze.head"):
+        run(write(tmp_path, put(settings(), "stages.1.freeze", {"head": 3})))
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["notes.txt"]
+
+
+def test_a_model_that_a_killed_run_left_at_its_start_is_not_trained(
+    finished: tuple[Path, Heard], tmp_path: Path
+) -> None:
+    shutil.copytree(finished[0] / "start", tmp_path / "out" / "start")
+    before = hash_file(tmp_path / "out" / "start" / "model.safetensors")
+    with pytest.raises(Stopped):
+        run(write(tmp_path, put(settings(), "seed", 7)), heard=Heard(4))
+    assert hash_file(tmp_path / "out" / "start" / "model.safetensors") != before
+
+
+def test_two_processes_do_not_train_in_one_folder(tmp_path: Path) -> None:
+    file = write(tmp_path)
+
+    class Second(Heard):
+        def log(self, entry: Entry) -> None:
+            with pytest.raises(InputError, match="out: another process is training here"):
+                run(file, resume=True)
+            super().log(entry)
+
+        def say(self, line: str) -> None:
+            with pytest.raises(InputError, match="out: another process is training here"):
+                run(file)
+            super().say(line)
+
+    heard = Second(4)
+    with pytest.raises(Stopped):
+        run(file, heard=heard)
+    assert heard.lines[:2] == ["model: opening", "data: opening"]
+    assert (tmp_path / "out" / "run.json").is_file()
+
+
+def test_a_place_that_cannot_be_written_is_noticed_first(tmp_path: Path) -> None:
+    heard = Heard()
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="file/out: cannot be written"):
+        run(write(tmp_path), "file/out", heard)
+    assert heard.lines == []
+
+
+def test_a_model_is_not_called_as_anything_else_in_the_folder(finished: tuple[Path, Heard]) -> None:
+    others = {path.name for path in finished[0].iterdir() if path.name[0] != "."} - {"tiny"}
+    for name in (*others, "stages", "tensorboard", "bad-batch.json", "Start"):
+        with pytest.raises(RecipeError, match=f"name: {name} is what something else in the folder"):
+            TrainConfig(name=name, stages=())
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("teacher.languages", ["zh", "en"]),
+        ("model.prompts.path", "路径："),
+        ("model.prompts.log", "another"),
+        ("average.log", 0.25),
+        ("stages.1.tasks.0.emphasis.documents", 3.0),
+        ("data.0.kind", "qa"),
+        ("device", "auto"),
+    ],
+)
+def test_a_key_is_compared_whatever_it_is_called(tmp_path: Path, path: str, value: Any) -> None:
+    tree = put(settings(), "teacher", {"languages": ["zh"], "folder": "there"})
+    put(put(tree, "model.prompts.path", "段落："), "stages.0.name", "log")
+    put(put(tree, "average", {"log": 0.5}), "stages.1.tasks.0.emphasis", {"documents": 2.0})
+    begun = RunFolder(tmp_path, "tiny")
+    begun.begin(run_facts(read_train_config(write(tmp_path, tree)), 1))
+    # Where things lie is free, and what the card and the log say.
+    for free, other in (
+        ("teacher.folder", "elsewhere"),
+        ("data.0.path", "elsewhere/pairs.parquet"),
+        ("documents", ["elsewhere/documents.parquet"]),
+        ("log.every", 3),
+        ("license", "MIT"),
+        ("languages", ["zh"]),
+    ):
+        put(tree, free, other)
+    begun.compare(run_facts(read_train_config(write(tmp_path, tree)), 1))
+    changed = read_train_config(write(tmp_path, put(tree, path, value)))
+    with pytest.raises(RecipeError, match=f"saved with {re.escape(path)} "):
+        begun.compare(run_facts(changed, 1))
+
+
+def test_a_run_goes_on_from_another_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(Stopped):
+        run(Path("run.yaml"), heard=Heard(10))
+    (tmp_path / "else").mkdir()
+    monkeypatch.chdir(tmp_path / "else")
+    assert run(Path("../run.yaml"), resume=True).is_dir()
+
+
+def test_a_run_does_not_go_on_with_another_teacher(tmp_path: Path) -> None:
+    tree = put(settings(), "teacher", {"folder": "teacher", "languages": ["zh"]})
+    put(
+        tree,
+        "stages",
+        [
+            {
+                "name": "align",
+                "steps": 8,
+                "learning_rate": 0.001,
+                "tasks": [{"objective": "align", "batch": 16}],
+            }
+        ],
+    )
+    file = write(tmp_path, put(tree, "documents", None))
+    shutil.copytree(TINY / "bert-zh", tmp_path / "teacher")
+    with pytest.raises(Stopped):
+        run(file, heard=Heard(4))
+    shutil.rmtree(tmp_path / "teacher")
+    shutil.copytree(TINY / "bert-plain", tmp_path / "teacher")
+    with pytest.raises(RecipeError, match="saved with corpus "):
+        run(file, resume=True)
 
 
 @pytest.mark.parametrize(
@@ -192,6 +398,20 @@ def test_data_that_cannot_be_learned_from_is_refused(tmp_path: Path, rows: list[
     assert not (tmp_path / "out").exists()
 
 
+def test_rows_of_an_unknown_kind_are_told(tmp_path: Path) -> None:
+    tree = put(settings(), "data", [{"path": "pairs.parquet", "name": "faq", "kind": "frage"}])
+    put(put(tree, "documents", None), "hold_out", 0)
+    stage = {"name": "all", "steps": 1, "learning_rate": 0.001}
+    write(tmp_path)
+    write_pairs(tmp_path / "pairs.parquet", [pair for pair in pairs() if pair.kind == "qa"])
+    with pytest.warns(YuyiWarning, match=r"source faq: kind 'frage' is unknown.* those of 'retrieval'"):
+        run(write(tmp_path, put(tree, "stages", [stage])), "guessed")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", YuyiWarning)
+        stage["tasks"] = [{"objective": "contrast", "batch": 8, "kinds": ["frage"]}]
+        run(write(tmp_path, put(tree, "stages", [stage])), "named")
+
+
 def test_a_file_is_given_a_name_and_a_kind(tmp_path: Path) -> None:
     tree = put(settings(), "data", [{"path": "topics.jsonl", "name": "themen", "kind": "classification"}])
     put(put(tree, "documents", None), "hold_out", 0)
@@ -204,6 +424,13 @@ def test_a_file_is_given_a_name_and_a_kind(tmp_path: Path) -> None:
     model = run(write(tmp_path, tree), heard=heard)
     assert "| themen | classification | 40 |" in (model / "README.md").read_text("utf-8")
     assert list(heard.entries[-1]["loss"]) == ["labels"]
+    put(put(tree, "stages.0.learning_rate", 1e30), "stages.0.clip", 1e30)
+    with pytest.raises(RecipeError, match=r"bad-batch.json; no checkpoint was saved"):
+        run(write(tmp_path, tree), "bad")
+    bad = json.loads((tmp_path / "bad" / "bad-batch.json").read_text("utf-8"))
+    shown = bad["batches"][0]["texts"]
+    assert {text["text_a"][:2] for text in shown} <= {"护照", "水壶"}
+    assert len(shown) > 1
 
 
 def test_a_token_table_comes_out_of_the_same_command(tmp_path: Path) -> None:
@@ -218,6 +445,10 @@ def test_a_token_table_comes_out_of_the_same_command(tmp_path: Path) -> None:
     assert run(file, heard=heard, write_table=write_table) == tmp_path / "out" / "tiny"
     assert (tmp_path / "out" / "tiny" / "rows.npy").is_file()
     assert heard.entries[-1]["step"] == 30
+    tree = put(table_settings(), "stages.0.freeze", {"layers": 2})
+    with pytest.raises(RecipeError, match="a token table has no parts to rest"):
+        run(write(tmp_path, tree), "refused", write_table=write_table)
+    assert not (tmp_path / "refused").exists()
 
 
 def test_a_teacher_is_followed_and_asked_once(tmp_path: Path) -> None:
@@ -236,9 +467,21 @@ def test_a_teacher_of_another_dimension_needs_a_projection(tmp_path: Path) -> No
     tree = put(settings(), "teacher", {"folder": str(TINY / "bert-zh"), "languages": ["zh"]})
     put(tree, "model.hidden", 64)
     put(tree, "dims", {64: 1})
-    put(tree, "stages", [{"name": "align", "steps": 2, "tasks": [{"objective": "align", "batch": 16}]}])
+    put(
+        tree,
+        "stages",
+        [
+            {
+                "name": "align",
+                "steps": 2,
+                "learning_rate": 0.001,
+                "tasks": [{"objective": "align", "batch": 16}],
+            }
+        ],
+    )
     with pytest.raises(RecipeError, match="the teacher's vectors have 32 dimensions and the model's 64"):
         run(write(tmp_path, tree))
+    assert not (tmp_path / "out").exists()
     put(tree, "stages.0.tasks.0.projection", True)
     assert run(write(tmp_path, tree), "projected").is_dir()
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from yuyi.errors import RecipeError
+from yuyi.train.running.schedule import rate_at
 from yuyi.train.settings import TrainConfig, read_train_config
 
 from .settings_files import put, settings, table_settings, write
@@ -84,6 +85,17 @@ def test_assignments_reach_into_lists(tmp_path: Path) -> None:
         ),
         ("stages.1.tasks.0.query_tokens", 64, "stages.1.tasks.0.query_tokens: 64, and longest cuts .* at 48"),
         ("hold_out", 0, "stages.1.probe: 6, and no rows are held out"),
+        ("stages.1.learning_rate", None, "stages.1.learning_rate: missing. A transformer needs one"),
+        ("documents", ["d.parquet", "d.jsonl"], r"documents: .*d.jsonl is no Parquet file"),
+        ("data", "x.parquet", r"data: 'x.parquet' is no list. Write a list, as \[\{path: x.parquet\}\]"),
+        ("data", ["x.parquet"], r"data.0: 'x.parquet' is not keys with values. Its keys are path, name, kind"),
+        ("model.pooling", "mean", r"model.pooling: 'mean' is no list. Write a list, as \[mean\]"),
+        ("stages", {"name": "a"}, "stages: .* is no list. Put a hyphen before each of its elements"),
+        ("teacher", {}, "teacher: none is given. Give one of package, folder and vectors"),
+        (
+            "teacher", {"package": "a", "folder": "b"},
+            "teacher: package and folder are given. Give one of package, folder and vectors",
+        ),
         ("continual", {"previous": "old"}, "continual: goes on from a transformer's folder"),
     ],
 )  # fmt: skip
@@ -121,6 +133,12 @@ def test_what_a_token_table_cannot_do_is_named(tmp_path: Path, path: str, value:
     file = write(tmp_path, put(table_settings(), path, value))
     with pytest.raises(RecipeError, match=message):
         read_train_config(file)
+
+
+def test_a_token_table_has_a_learning_rate_of_its_own(tmp_path: Path) -> None:
+    config = read_train_config(write(tmp_path, put(table_settings(), "stages.0.learning_rate", None)))
+    assert (config.stages[0].learning_rate, config.stages[0].highest_rate) == (None, 0.1)
+    assert rate_at(config.stages[0], 1) == 0.1
 
 
 def test_continual_learning_starts_from_the_previous_model_and_replays_files(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import yuyi
 from yuyi.encode.static_folder import read_static, save_sentence_transformers
 from yuyi.errors import InputError, RecipeError, YuyiWarning
 from yuyi.records import Pair
+from yuyi.train.teaching import teacher
 from yuyi.train.teaching.asked import open_asked
 from yuyi.train.teaching.teacher import (
     TeacherConfig,
@@ -58,6 +59,39 @@ def test_sources_take_turns_where_texts_are_too_many() -> None:
     texts = teacher_texts(pairs, TeacherConfig(folder="f", most=9))
     assert len(texts) == 9
     assert sorted(text[0] for text in texts) == sorted("xyz" * 3)
+
+
+def test_sources_of_many_texts_are_bounded_whatever_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    held = []
+
+    def watched(texts: dict[str, None], most: int) -> dict[str, None]:
+        held.append(len(texts))
+        return fewer(texts, most)
+
+    fewer = teacher._fewer
+    monkeypatch.setattr(teacher, "_fewer", watched)
+    pairs = [Pair("x", "qa", f"text {n}", f"护照 {n}", None, "en-zh") for n in range(500)]
+    config = TeacherConfig(folder="f", most=20, languages=("en", "zh"))
+    texts = teacher_texts(pairs, config)
+    assert (len(texts), len(set(texts))) == (20, 20)
+    assert max(held) <= 41
+    assert teacher_texts(pairs[::-1], config) == texts
+    # Of every part of the source alike.
+    assert 3 < sum(text.startswith("text") for text in texts) < 17
+
+
+def test_one_teacher_and_no_more() -> None:
+    with pytest.raises(RecipeError, match=r"teacher: none is given"):
+        TeacherConfig()
+    with pytest.raises(RecipeError, match=r"teacher: folder and vectors are given"):
+        TeacherConfig(folder="a", vectors="b.npy")
+
+
+def test_a_teacher_computes_where_it_is_told(tmp_path: Path) -> None:
+    config = TeacherConfig(folder=str(TINY.parent / "bert-zh"), languages=("zh",), words=False)
+    with pytest.raises((RuntimeError, AssertionError, NotImplementedError)):
+        teacher_vectors(config, lambda: PAIRS, tmp_path, device="meta")
+    assert not list(tmp_path.glob("*.npy"))
 
 
 def test_translations_share_the_vector_of_what_they_translate() -> None:

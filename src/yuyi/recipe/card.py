@@ -103,7 +103,7 @@ def _training(recipe: Recipe, file: str) -> str:
 def _stage_line(stage: Stage) -> str:
     total = sum(task.share for task in stage.tasks)
     tasks = ", ".join(f"{task.objective} {100 * task.share / total:.0f} %" for task in stage.tasks)
-    rate = f"Adam at {stage.learning_rate} falling linearly"
+    rate = f"Adam at {stage.highest_rate} falling linearly"
     return f"- {stage.name}: {stage.steps:,} steps, {rate}; batches: {tasks or 'as the data has them'}."
 
 

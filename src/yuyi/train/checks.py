@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING
 
-from yuyi.errors import RecipeError
+from yuyi.errors import RecipeError, YuyiWarning
 from yuyi.text.tokenizer import BatchTokenizer
-from yuyi.train.routes import check, fits
+from yuyi.train.routes import KINDS, check, fits, task_kind
 from yuyi.train.tasks import prepared
 
 if TYPE_CHECKING:
@@ -64,6 +65,19 @@ def check_data(where: str, task: Task, sources: Sequence[Source]) -> None:
             raise RecipeError(f"{where}: {error}") from None
 
 
+def warn_of_kinds(config: TrainConfig, sources: Sequence[Source]) -> None:
+    """Warn of kinds that nobody knows and no task names: what becomes of such rows is a guess."""
+    named = {kind for _, _, task in config.tasks() for kind in task.kinds}
+    for each in sources:
+        if each.kind not in KINDS and each.kind not in named:
+            warnings.warn(
+                f"source {each.name}: kind {each.kind!r} is unknown, so its rows are taken for those of "
+                f"{task_kind(each)!r}. To choose another, write kind beside the path of the file.",
+                YuyiWarning,
+                stacklevel=2,
+            )
+
+
 def check_model(config: TrainConfig, model: TextModel) -> None:
     """Refuse settings that the model cannot serve.
 
@@ -80,10 +94,10 @@ def check_model(config: TrainConfig, model: TextModel) -> None:
             prompt = getattr(task, key)
             for name in prompt.values() if isinstance(prompt, dict) else [prompt]:
                 if name and name not in model.prompts:
-                    there = ", ".join(model.prompts) or "none"
+                    there = f"choose from {', '.join(model.prompts)}" if model.prompts else "it has none"
                     raise RecipeError(
-                        f"{where}.{key}: {name!r} is no prompt of the model, which has {there}. Choose one "
-                        "of these, or give model.prompts."
+                        f"{where}.{key}: {name!r} is no prompt of the model; {there}. Give model.prompts to add "
+                        "one."
                     )
         for key in ("query_tokens", "document_tokens"):
             limit = getattr(task, key)

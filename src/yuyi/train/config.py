@@ -28,6 +28,9 @@ TaskKind = Literal[
     "alignment",
 ]
 
+# The learning rate of a token table where none is given.
+_TABLE_RATE = 0.1
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
@@ -128,7 +131,7 @@ class Stage:
         tasks: what is drawn; empty for a task for each kind of rows that the data has (`yuyi.train.routes`).
         routes: in a stage without tasks, the task for rows of a kind in place of the default one; None
             leaves such rows out.
-        learning_rate: the highest.
+        learning_rate: the highest; a transformer needs one, and a token table has 0.1 without.
         final_rate: share of the learning rate that the last step has; with 0 it changes nothing.
         warmup: steps over which the learning rate rises from zero; the last of them has the highest.
         schedule: how it falls afterwards: `linear`, `cosine`, or `wsd` (warm-up, stable, decay: it stays, and
@@ -152,7 +155,7 @@ class Stage:
     steps: PositiveInt
     tasks: tuple[Task, ...] = ()
     routes: dict[TaskKind, Task | None] = field(default_factory=dict)
-    learning_rate: PositiveFloat = 0.1
+    learning_rate: PositiveFloat | None = None
     final_rate: Share = 0.0
     warmup: NonNegativeInt = 0
     schedule: Schedule = "linear"
@@ -175,6 +178,11 @@ class Stage:
                 f"stages.{self.name}.patience: {self.patience}, and nothing is probed. Give probe, the steps "
                 "between scores."
             )
+
+    @property
+    def highest_rate(self) -> float:
+        """The highest learning rate."""
+        return _TABLE_RATE if self.learning_rate is None else self.learning_rate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -237,5 +237,5 @@ class Trainer:
             message += f" Its batch is in {path}; {last}."
         return RecipeError(
             f"{message} Lower the learning rate (here {stage.rate:.3g}, at most "
-            f"{stage.stage.learning_rate:g}), or take out such rows."
+            f"{stage.stage.highest_rate:g}), or take out such rows."
         )

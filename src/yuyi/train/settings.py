@@ -194,6 +194,12 @@ class TrainConfig(Course):
     def _check_course(self) -> None:
         if list(self.dims) != sorted(self.dims, reverse=True):
             raise RecipeError(f"dims: {list(self.dims)} do not fall. Put the largest first.")
+        odd = next((path for path in self.documents if Path(path).suffix.lower() != ".parquet"), None)
+        if odd is not None:
+            raise RecipeError(
+                f"documents: {odd} is no Parquet file. Documents are read from Parquet alone; `yuyi data` makes "
+                "it of other files."
+            )
         names = [stage.name for stage in self.stages]
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
@@ -218,6 +224,11 @@ class TrainConfig(Course):
             if not stage.tasks and not self.data:
                 raise RecipeError(
                     f"stages.{number}.tasks: none, and there are no pairs to make some from. Name one."
+                )
+            if stage.learning_rate is None and self.model is not None:
+                raise RecipeError(
+                    f"stages.{number}.learning_rate: missing. A transformer needs one; write, say, 0.00002 for a "
+                    "trained one and 0.0005 for one from its first weights."
                 )
             if stage.warmup >= stage.steps:
                 raise RecipeError(

@@ -262,5 +262,5 @@ class TransformerLearner:
                 # Biases and norms.
                 {"params": [each for each in parameters if each.ndim <= 1], "weight_decay": 0.0},
             ]
-            self._optimizer = torch.optim.AdamW(groups, lr=self._stage.learning_rate, fused=True)
+            self._optimizer = torch.optim.AdamW(groups, lr=self._stage.highest_rate, fused=True)
         return self._optimizer

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from yuyi.text.tokenizer import BatchTokenizer
-from yuyi.train.checks import check_data, check_model
+from yuyi.train.checks import check_data, check_model, warn_of_kinds
 from yuyi.train.planning.estimate import Data, estimate, measure
 from yuyi.train.planning.survey import survey, survey_documents
 from yuyi.train.reading.corpus import read_sources, teacher_source
@@ -98,6 +98,7 @@ def plan_run(config: TrainConfig, ranks: int = 1) -> Plan:
         sources.append(teacher_source(texts, tokenizer, config.longest))
         every = sum(2 * each.rows for each in found)
         rows["teacher", "teacher"] = min(config.teacher.most, every)
+    warn_of_kinds(config, sources)
     for number, stage in enumerate(course.stages):
         for place, task in enumerate(stage.tasks):
             if task.objective not in _OF_DOCUMENTS:

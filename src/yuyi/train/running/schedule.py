@@ -27,10 +27,10 @@ def rate_at(stage: Stage, step: int) -> float:
     """
     top = max(1, stage.warmup)
     if step <= top:
-        return stage.learning_rate * step / top
+        return stage.highest_rate * step / top
     falling = stage.steps - top
     if stage.schedule == "wsd":
         falling = min(falling, math.ceil(stage.steps * _DECAY))
     left = min(1.0, (stage.steps - step) / falling)
     shape = (1 - math.cos(math.pi * left)) / 2 if stage.schedule == "cosine" else left
-    return stage.learning_rate * (stage.final_rate + (1 - stage.final_rate) * shape)
+    return stage.highest_rate * (stage.final_rate + (1 - stage.final_rate) * shape)

@@ -17,6 +17,7 @@ from tokenizers import Tokenizer
 
 from yuyi.config import REFUSE_UNKNOWN
 from yuyi.errors import RecipeError
+from yuyi.train.reading.sources import text_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -62,6 +63,17 @@ class TeacherConfig:
     prompt: str = ""
     turn: bool = True
 
+    def __post_init__(self) -> None:
+        """Refuse no teacher and more than one.
+
+        Raises:
+            RecipeError: not exactly one of the three is given.
+        """
+        given = [name for name in ("package", "folder", "vectors") if getattr(self, name)]
+        if len(given) != 1:
+            there = f"{' and '.join(given)} are given" if given else "none is given"
+            raise RecipeError(f"teacher: {there}. Give one of package, folder and vectors.")
+
 
 def teacher_folder(config: TeacherConfig) -> Path:
     """The folder of the teacher's files.
@@ -84,6 +96,18 @@ def teacher_folder(config: TeacherConfig) -> Path:
     return folder
 
 
+def teacher_files(config: TeacherConfig) -> list[Path]:
+    """What decides a teacher's answers: its folder, or the file of its vectors with that of their texts.
+
+    Raises:
+        RecipeError: neither the package nor the folder is there.
+    """
+    if not config.vectors:
+        return [teacher_folder(config)]
+    vectors = Path(config.vectors)
+    return [vectors] if vectors.suffix == ".parquet" else [vectors, vectors.with_suffix(".txt")]
+
+
 def teacher_words(folder: Path) -> list[str]:
     """The Latin words of the teacher's vocabulary, in its own order, which is that of falling use.
 
@@ -98,15 +122,22 @@ def teacher_words(folder: Path) -> list[str]:
 
 
 def teacher_texts(pairs: Iterable[Pair], config: TeacherConfig) -> list[str]:
-    """Distinct texts of the wanted languages, cut; where they are too many, the sources take turns."""
+    """Distinct texts of the wanted languages, cut; where they are too many, the sources take turns.
+
+    Of a source with more than `config.most` texts only so many are in memory, twice as many for moments:
+    those whose keys are smallest, which does not depend on the order of the pairs.
+    """
     sources: dict[str, dict[str, None]] = {}
     for pair in pairs:
         sides = pair.lang.split("-") if "-" in pair.lang else [pair.lang, pair.lang]
         for lang, text in zip(sides, (pair.text_a, pair.text_b), strict=False):
             if lang in config.languages and len(text) > 1:
-                sources.setdefault(pair.source, {})[_cut(text, config.characters)] = None
+                pool = sources.setdefault(pair.source, {})
+                pool[_cut(text, config.characters)] = None
+                if len(pool) > 2 * config.most:
+                    sources[pair.source] = _fewer(pool, config.most)
     chosen: dict[str, None] = {}
-    waiting = [iter(_shuffled(texts)) for _, texts in sorted(sources.items())]
+    waiting = [iter(_shuffled(_fewer(texts, config.most))) for _, texts in sorted(sources.items())]
     while waiting and len(chosen) < config.most:
         waiting = [texts for texts in waiting if _take_one(texts, chosen)]
     return list(chosen)
@@ -135,6 +166,12 @@ def translations(
 def _cut(text: str, characters: int) -> str:
     text = " ".join(text.split())
     return text if len(text) <= characters else text[:characters].rsplit(" ", 1)[0]
+
+
+def _fewer(texts: dict[str, None], most: int) -> dict[str, None]:
+    if len(texts) <= most:
+        return texts
+    return dict.fromkeys(sorted(texts, key=text_key)[:most])
 
 
 def _shuffled(texts: Iterable[str]) -> list[str]:
