@@ -39,7 +39,7 @@ def model() -> TextModel:
 
 
 def stage(*tasks: Task) -> Stage:
-    return Stage(name="pairs", steps=2, tasks=tasks, probe=1)
+    return Stage(name="pairs", steps=2, tasks=tasks, learning_rate=0.001, probe=1)
 
 
 def materials(
