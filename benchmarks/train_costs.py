@@ -3,7 +3,8 @@
     python benchmarks/train_costs.py -o docs/train-costs.png --gflops 150
 
 Activations are measured on the model and products counted; `--gflops` is the speed of a device, and without
-it that of this machine is measured.
+it that of this machine is measured. So are the scores of the objective, which each rank computes all of,
+unless `--mscores` says how many millions a second there are.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from matplotlib.figure import Figure
 from yuyi.model.embedder import Embedder, Pooler
 from yuyi.text.overflow import Frame
 from yuyi.train.config import Course, Stage, Task
-from yuyi.train.planning.estimate import Data, Speed, estimate, held_bytes, measure
+from yuyi.train.planning.estimate import Data, Speed, estimate, held_bytes, measure, score_seconds
 from yuyi.train.reading.sources import Column, Source
 from yuyi.train.starting.initial import encoder_config, new_encoder
 from yuyi.train.starting.model_config import ModelConfig
@@ -30,7 +31,7 @@ from yuyi.types import TokenBatch
 STEPS = {
     "batch (texts of 64 tokens)": {batch: (batch, 64, 1) for batch in (64, 256, 1_024, 4_096, 16_384)},
     "tokens of a text (batch 1,024)": {length: (1_024, length, 1) for length in (32, 64, 128, 256, 512)},
-    "ranks (batch 16,384, 64 tokens)": {ranks: (16_384, 64, ranks) for ranks in (1, 2, 4, 8)},
+    "ranks (batch 16,384, 64 tokens)": {ranks: (16_384, 64, ranks) for ranks in (1, 4, 16, 64)},
 }
 BUDGET = 16_384
 COLOURS = ("#23806a", "#b8612b")
@@ -62,10 +63,10 @@ def data(length: int) -> Data:
 
 def cost(
     learner: TransformerLearner, batch: int, length: int, ranks: int, speed: Speed
-) -> tuple[float, float]:
-    """GiB and seconds of a step."""
+) -> tuple[float, float, float]:
+    """GiB and seconds of a step, and those of its seconds that all ranks spend on the same."""
     found = estimate(course(batch), learner, data(length), speed, ranks)
-    return sum(found.memory.values()) / 2**30, found.tasks[0].seconds
+    return sum(found.memory.values()) / 2**30, found.tasks[0].seconds, found.tasks[0].shared
 
 
 def held(learner: TransformerLearner, length: int = 128) -> float:
@@ -80,11 +81,13 @@ def main() -> None:
     parser.add_argument("-o", "--out", type=Path, required=True)
     parser.add_argument("--size", default="small")
     parser.add_argument("--gflops", type=float, help="speed of the device; measured if not given")
+    parser.add_argument("--mscores", type=float, help="millions of scores a second; measured if not given")
     given = parser.parse_args()
     cached, plain = open_learner(given.size, BUDGET), open_learner(given.size, None)
     stage = course(64).stages[0]
     speed = Speed(given.gflops * 1e9, 0.0, 0.0) if given.gflops else measure(cached, np.full(8, 64), stage)
-    speed = replace(speed, activations=held(cached))
+    score = 1e-6 / given.mscores if given.mscores else score_seconds(cached)
+    speed = replace(speed, activations=held(cached), score=score)
     figure = Figure(figsize=(11, 5.4), layout="constrained")
     axes = figure.subplots(2, 3, sharey="row")
     for column, (name, steps) in enumerate(STEPS.items()):
@@ -97,6 +100,8 @@ def main() -> None:
                 axes[row, column].plot(
                     range(len(steps)), points, "o-", color=colour, label=label, markersize=3
                 )
+        shared = [each[2] for each in costs]
+        axes[1, column].plot(range(len(steps)), shared, ":", color="#667075", label="of it the objective")
         for row, what in enumerate(("GiB on each device", "Seconds a step")):
             panel = axes[row, column]
             panel.set_yscale("log")
@@ -108,8 +113,14 @@ def main() -> None:
             panel.grid(axis="y", color="#eceeef", linewidth=0.8)
             panel.spines[["top", "right"]].set_visible(False)
     axes[0, 0].legend(frameon=False, fontsize=9)
+    lines, labels = axes[1, 0].get_legend_handles_labels()
+    axes[1, 0].legend(lines[-1:], labels[-1:], frameon=False, fontsize=9)
+    axes[1, 0].set_ylim(bottom=0.01)
     figure.savefig(given.out, dpi=130, metadata={"Software": None})
-    print(f"{speed.activations / 1024:.0f} KiB of activations a token, {speed.flops / 1e9:.0f} Gflop/s")
+    print(
+        f"{speed.activations / 1024:.0f} KiB of activations a token, {speed.flops / 1e9:.0f} Gflop/s, "
+        f"{1e-6 / speed.score:.0f} million scores a second"
+    )
 
 
 if __name__ == "__main__":

@@ -10,8 +10,10 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from yuyi.records import write_pairs
-from yuyi.train.planning.estimate import Shape, Speed, held_bytes, measure
+from yuyi.train.config import Course, Stage, Task
+from yuyi.train.planning.estimate import Data, Shape, Speed, estimate, held_bytes, measure, score_seconds
 from yuyi.train.planning.plan import plan_run
+from yuyi.train.reading.sources import Column, Source
 from yuyi.train.settings import read_train_config
 from yuyi.train.starting.start import open_start
 from yuyi.train.table import Parts, TokenTable
@@ -76,8 +78,20 @@ def test_ranks_share_time_and_budgets_bound_memory(tmp_path: Path) -> None:
     assert memory(64) * 3 < memory(1 << 20)
 
 
+def test_ranks_share_the_texts_and_not_the_objective() -> None:
+    subject = learner(dtype=torch.float32)
+    column = Column(texts([16] * 8), np.arange(8))
+    data = Data([Source.of("pairs", "qa", column, column)], {("pairs", "qa"): 100_000})
+    task = Task(objective="contrast", batch=4_096, negatives=0)
+    course = Course(dims={32: 1.0, 8: 1.0}, stages=(Stage(name="s", steps=1, tasks=(task,)),))
+    speed = Speed(1e9, 0.0, 0.0, score_seconds(subject))
+    alone, many = (estimate(course, subject, data, speed, ranks).tasks[0] for ranks in (1, 4))
+    assert alone.shared == many.shared > 4_096**2 * 2 * 2 * speed.score > 0
+    assert alone.seconds - alone.shared == pytest.approx(4 * (many.seconds - many.shared))
+
+
 def test_tasks_that_the_data_makes_are_drawn_by_all_rows(tmp_path: Path) -> None:
-    tree = put(settings(), "stages", [{"name": "all", "steps": 4, "tasks": []}])
+    tree = put(settings(), "stages", [{"name": "all", "steps": 4, "learning_rate": 0.001, "tasks": []}])
     tasks = plan_run(read_train_config(write(tmp_path, tree))).estimate.tasks
     shares = {task.objective: task.share for task in tasks}
     assert shares["judged"] / shares["contrast"] == pytest.approx((240 / 120) ** 0.5)

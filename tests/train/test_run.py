@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 import yuyi
 from yuyi.artifacts import hash_file
@@ -151,8 +152,13 @@ def test_another_run_is_not_gone_on_with(finished: tuple[Path, Heard], tmp_path:
         ("stages.1.tasks.0.sources", ["manuel"], "stages.1.tasks.0.sources: manuel .* judged, manual"),
         ("stages.1.tasks.1.emphasis", {"x": 2}, "stages.1.tasks.1.emphasis: x is not in the data"),
         ("stages.1.tasks.1", {"objective": "labels"}, "stages.1.tasks.1.objective: no rows are for labels"),
-        ("stages.1.tasks.0.query_prompt", "frage", "'frage' is no prompt .*; choose from query"),
+        ("stages.1.tasks.0.query_prompt", "frage", "'frage' is no prompt .*Choose from query, document, or add"),
         ("stages.1.tasks.0.query_prompt", {"zh": "query"}, "en"),
+        ("stages.1.tasks.0.query_tokens", 2, "tasks.0.query_tokens: 2, of which 2 are special tokens"),
+        (
+            "stages.1.tasks.0", {"objective": "judged", "kinds": ["qa"]},
+            "stages.1.tasks.0.objective: no rows are for judged",
+        ),
         ("dims", {64: 1, 16: 1}, "dims: 64, and the model gives 32 dimensions"),
         ("passages", {"longest": 3, "shortest": 2}, "passages: rows of 2 to 3 tokens"),
         ("model", {"folder": "nowhere"}, "nowhere"),
@@ -523,3 +529,26 @@ def test_a_gpu_that_is_not_there_is_named(tmp_path: Path) -> None:
     tree = put(put(settings(), "device", "auto"), "precision", "float16")
     with pytest.raises(RecipeError, match="float16 is for GPUs, and there is none here"):
         run(write(tmp_path, tree))
+
+
+def test_the_model_of_each_stage_is_kept_where_it_is_asked_for(
+    finished: tuple[Path, Heard], tmp_path: Path
+) -> None:
+    assert not (finished[0] / "stages").exists()
+    tree = put(settings(), "keep_stages", True)
+    file = write(tmp_path, put(tree, "average", {"words": 0.25}))
+    with pytest.raises(Stopped):
+        run(file, heard=Heard(10))
+    assert [path.name for path in (tmp_path / "out" / "stages").iterdir()] == ["words"]
+    before = hash_file(tmp_path / "out" / "stages" / "words" / "model.safetensors")
+    model = run(file, resume=True)
+    words, pairs = (
+        load_file(model.parent / "stages" / name / "model.safetensors") for name in ("words", "pairs")
+    )
+    assert hash_file(model.parent / "stages" / "words" / "model.safetensors") == before
+    for name, tensor in load_file(model / "model.safetensors").items():
+        torch.testing.assert_close(tensor, 0.25 * words[name] + 0.75 * pairs[name])
+    assert yuyi.load(model.parent / "stages" / "words").encode(TEXTS).shape == (3, 32)
+    # The last stage alone is what a run without averages ends with.
+    expected = hash_file(finished[0] / "tiny" / "model.safetensors")
+    assert hash_file(model.parent / "stages" / "pairs" / "model.safetensors") == expected

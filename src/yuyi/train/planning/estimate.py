@@ -16,7 +16,8 @@ import torch
 
 from yuyi.errors import RecipeError
 from yuyi.train.distributed import ALONE
-from yuyi.train.losses.contrast import BLOCK_SCORES
+from yuyi.train.losses import info_nce
+from yuyi.train.losses.blocks import BLOCK_SCORES
 from yuyi.train.routes import fits
 from yuyi.train.table import TokenTable
 from yuyi.train.transformer import TransformerLearner
@@ -46,6 +47,9 @@ _SCORE_MATRICES = 4
 _TRAINED, _AGAIN = 3, 4
 _TRIAL_SECONDS = 1.0
 _TRIAL_TOKENS = 2_048
+_TRIAL_ROWS = 512
+# In how many directions each form of InfoNCE compares all rows.
+_DIRECTIONS = {"forward": 1, "symmetric": 2, "improved": 4}
 # Objectives whose texts are both columns of a pair, with its negatives.
 _OF_PAIRS = ("contrast", "judged", "distil")
 
@@ -77,11 +81,13 @@ class Speed:
         flops: floating-point operations a second, forward and backward.
         step: seconds of one update by the optimiser.
         activations: bytes that a token's activations hold until its gradient is taken.
+        score: seconds of one score of one direction in `info_nce` with its gradient, the product left out.
     """
 
     flops: float
     step: float
     activations: float
+    score: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +104,7 @@ class TaskEstimate:
         epoch: steps until every row has come once.
         times: how often every row comes in the stage.
         seconds: of a step, about.
+        shared: of these, those of the objective over the whole batch, which every rank computes for itself.
     """
 
     stage: str
@@ -109,6 +116,7 @@ class TaskEstimate:
     epoch: int
     times: float
     seconds: float
+    shared: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +206,22 @@ def measure(learner: Learner, lengths: Integers, stage: Stage) -> Speed:
         rounds += 1
     seconds = _now(learner) - began - updating
     work = _TRAINED * shape.products(texts.lengths) * rounds
-    return Speed(work / seconds, updating / rounds, activations)
+    return Speed(work / seconds, updating / rounds, activations, score_seconds(learner))
+
+
+def score_seconds(learner: Learner) -> float:
+    """Seconds of a score of one direction with its gradient, where the learner has its weights."""
+    generator = torch.Generator().manual_seed(0)
+    vectors = torch.randn((2 * _TRIAL_ROWS, 8), generator=generator).to(learner.zeros(0)).requires_grad_()
+    keys = torch.arange(2 * _TRIAL_ROWS, device=vectors.device).split(_TRIAL_ROWS)
+    seconds = 0.0
+    for _ in range(2):  # The first time pays for what is made once.
+        began = _now(learner)
+        queries, documents = vectors[:_TRIAL_ROWS], vectors[_TRIAL_ROWS:]
+        loss = info_nce(queries, documents, temperature=0.05, form="symmetric", keys=keys, margin=0.1)
+        loss.backward()  # type: ignore[no-untyped-call]
+        seconds = _now(learner) - began
+    return seconds / (_DIRECTIONS["symmetric"] * _TRIAL_ROWS**2)
 
 
 def estimate(
@@ -225,7 +248,8 @@ def estimate(
         seconds[stage.name] = 0.0
         for task in stage.tasks:
             drawn = _Drawn.of(task, course, learner, data)
-            each = _seconds(task, course, shape, learner.token_budget, drawn, speed, data.hidden, ranks)
+            shared = _shared(task, course, shape, drawn, speed)
+            each = shared + _seconds(task, shape, learner.token_budget, drawn, speed, data.hidden, ranks)
             share = 1.0 if stage.balanced else task.share / total
             steps = stage.steps * share
             seconds[stage.name] += steps * each
@@ -241,6 +265,7 @@ def estimate(
                     epoch=epoch,
                     times=steps / epoch,
                     seconds=each + speed.step,
+                    shared=shared,
                 )
             )
             budget = learner.token_budget or drawn.tokens
@@ -354,7 +379,6 @@ def _parameters(embedder: Embedder) -> dict[str, int]:
 
 def _seconds(
     task: Task,
-    course: Course,
     shape: Shape,
     token_budget: int | None,
     drawn: _Drawn,
@@ -362,7 +386,7 @@ def _seconds(
     hidden: float,
     ranks: int,
 ) -> float:
-    """Of one step without the optimiser."""
+    """Of one step on each rank, without the objective over the whole batch and the optimiser."""
     encoding = shape.products(drawn.lengths) / len(drawn.lengths) * drawn.texts
     if task.objective in ("mlm", "retromae"):
         assert shape.encoder is not None
@@ -374,13 +398,17 @@ def _seconds(
     budget = token_budget or drawn.tokens
     passes = _AGAIN if drawn.tokens / ranks > budget else _TRAINED
     work = (passes + (task.keep > 0)) * encoding / ranks  # What is kept is embedded by the previous model.
-    if task.objective == "contrast":
-        directions = {"forward": 1, "symmetric": 2, "improved": 4}[task.form]
-        dims = sum(course.dims) or shape.dim
-        pairs = drawn.batch * (drawn.texts - drawn.batch)
-        blocks = _AGAIN if pairs > BLOCK_SCORES else _TRAINED
-        work += 2.0 * blocks * directions * pairs * dims
     return work / speed.flops
+
+
+def _shared(task: Task, course: Course, shape: Shape, drawn: _Drawn, speed: Speed) -> float:
+    """Seconds of the scores of a step, which every rank computes all of; 0 where there are few."""
+    if task.objective != "contrast":
+        return 0.0
+    pairs = drawn.batch * (drawn.texts - drawn.batch) * _DIRECTIONS[task.form]
+    again = (_AGAIN if pairs > BLOCK_SCORES else _TRAINED) / _TRAINED
+    products = 2.0 * _TRAINED * (sum(course.dims) or shape.dim)
+    return again * pairs * (products / speed.flops + max(1, len(course.dims)) * speed.score)
 
 
 def _score_bytes(task: Task, course: Course, shape: Shape, drawn: _Drawn, hidden: float) -> int:
