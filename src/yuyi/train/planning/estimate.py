@@ -213,7 +213,7 @@ def score_seconds(learner: Learner) -> float:
     """Seconds of a score of one direction with its gradient, where the learner has its weights."""
     generator = torch.Generator().manual_seed(0)
     vectors = torch.randn((2 * _TRIAL_ROWS, 8), generator=generator).to(learner.zeros(0)).requires_grad_()
-    keys = torch.arange(2 * _TRIAL_ROWS, device=vectors.device).split(_TRIAL_ROWS)
+    keys = torch.arange(2 * _TRIAL_ROWS, device=vectors.device).view(2, _TRIAL_ROWS).unbind()
     seconds = 0.0
     for _ in range(2):  # The first time pays for what is made once.
         began = _now(learner)
