@@ -102,6 +102,7 @@ class TransformerLearner:
         return {
             "encoder": asdict(self.embedder.encoder.config),
             "dropout": self.embedder.encoder.embeddings.dropout,
+            "attention_dropout": self.embedder.encoder.layers[0].attention_dropout,
             "pooling": self.embedder.pooler.pooling,
             "token_budget": self.token_budget,
             "max_tokens": self.frame.max_tokens,
