@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from yuyi.train.losses import info_nce
+from yuyi.train.losses.blocks import over_blocks
+from yuyi.train.losses.related import Related
 
 SEEDS = st.integers(0, 10_000)
 FORMS = ("forward", "symmetric", "improved")
@@ -247,6 +251,7 @@ def test_blocks_change_nothing(n: int, m: int, block: int, form: Any, seed: int)
         "hardness": 5.0,
     }
     whole = info_nce(queries, documents, negatives, **options)
+    options["keys"] = Related.of([key.numpy() for key in options["keys"]])
     blocks = info_nce(queries, documents, negatives, block=block, **options)
     assert blocks.item() == pytest.approx(whole.item(), rel=1e-12, abs=1e-12)
     for own, expected in zip(gradients(blocks, *inputs), gradients(whole, *inputs), strict=True):
@@ -273,6 +278,39 @@ def test_blocks_keep_no_matrix_of_scores(form: Any) -> None:
     gradient = gradients(loss(8), queries)[0]
     assert largest == queries.numel()
     assert gradient.abs().max() > 0
+
+
+MEMORY = """
+import resource, torch
+from yuyi.train.losses import info_nce
+torch.set_num_threads(1)
+columns = [torch.randn(4096, 8, requires_grad=True) for _ in range(2)]
+resident = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = resident()
+info_nce(*columns, temperature=0.05, form="improved").backward()
+print(resident() - before)
+"""
+
+
+def test_memory_is_that_of_a_block() -> None:
+    """What blocks hold has 350 MiB; four matrices of all scores, with what hides some, have 520 MiB."""
+    found = subprocess.run([sys.executable, "-c", MEMORY], capture_output=True, text=True, check=True)
+    assert int(found.stdout) / 1024 < 430
+
+
+@pytest.mark.parametrize("columns", [1_000_000, 8_192, 10_007])
+def test_blocks_are_too_large_for_the_heap(columns: int) -> None:
+    """All but the last have the 32 MiB in float32 that glibc takes from the system and gives back."""
+    sizes = []
+
+    def count(first: int, rows: torch.Tensor) -> torch.Tensor:
+        sizes.append(len(rows))
+        return rows.sum()
+
+    rows = torch.ones(2_000, dtype=torch.int64)
+    assert over_blocks(count, rows, columns=columns).item() == 2_000
+    assert len(sizes) > 1
+    assert all(32 * 2**20 <= 4 * size * columns <= 36 * 2**20 for size in sizes[:-1])
 
 
 @given(n=st.integers(2, 6), m=st.integers(1, 6), form=st.sampled_from(FORMS), seed=SEEDS)
@@ -370,6 +408,20 @@ def test_half_precision_is_computed_in_single(dtype: torch.dtype) -> None:
     assert queries.grad is not None
     assert queries.grad.dtype == dtype
     assert queries.grad.abs().max() > 0
+
+
+@given(n=st.integers(1, 8), m=st.integers(0, 5), texts=st.sampled_from([2, 6, 50]), seed=SEEDS)
+def test_related_texts_are_those_of_pairs_that_share_one(n: int, m: int, texts: int, seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    keys = [draw.integers(-texts, texts, size) for size in (n, n, m)]
+    pairs = [set(pair) for pair in zip(keys[0].tolist(), keys[1].tolist(), strict=True)]
+    related = Related.of(keys)
+    for places, candidates in ((related.queries, keys[0]), (related.answers, np.concatenate(keys[1:]))):
+        for first in range(n):
+            found = torch.zeros(n - first, len(candidates), dtype=torch.bool)
+            places.mark(found, first)
+            known = [set().union(*(pair for pair in pairs if pair & own)) for own in pairs[first:]]
+            assert found.tolist() == [[key in texts for key in candidates.tolist()] for texts in known]
 
 
 def test_what_is_missing_is_named() -> None:

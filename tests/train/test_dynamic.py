@@ -81,7 +81,8 @@ class Plain:
             for place, number in enumerate(self.used[row]):
                 now = score(row, self.pools[row][number])
                 first = self.first.setdefault((row, place), now)
-                if now * np.float32(1.15) < first and now < 0.8 and self.next[row] < len(self.pools[row]):
+                fallen = now + np.float32(0.15) * abs(now) < first
+                if fallen and now < 0.8 and self.next[row] < len(self.pools[row]):
                     self.used[row][place] = self.next[row]
                     self.first[row, place] = score(row, self.pools[row][self.next[row]])
                     self.next[row] += 1
@@ -144,10 +145,25 @@ def test_a_fallen_negative_makes_room_and_a_hard_one_stays() -> None:
     scores = np.array([cosine(learner, "胡子 长得", "向量"), cosine(learner, "passport", "renew")])
     # The first row's negative was nearer at first by more than the factor, the second's by less.
     pool.observe(both, (scores + np.abs(scores) * [0.2, 0.1]).astype(np.float32))
-    expected = [1 if scores[0] * 1.15 < scores[0] + abs(scores[0]) * 0.2 else 0, 3]
-    assert expected[0] == 1 or scores[0] < 0
-    assert pool.rescore(learner, framed, framed) == expected[0]
-    assert pool.chosen(both)[0].tolist() == expected
+    assert pool.rescore(learner, framed, framed) == 1
+    assert pool.chosen(both)[0].tolist() == [1, 3]
+
+
+def test_a_score_below_zero_that_has_not_fallen_costs_nothing() -> None:
+    """1.15 x score is below a score below zero."""
+    learner, others = table(0), [word for word in WORDS if word != "胡子"]
+    below = [word for word in others if -0.8 < cosine(learner, "胡子", word) < -0.05]
+    assert below
+    source = source_of(["胡子"] * len(below), [[word, "天气"] for word in below])
+    every = np.arange(len(below))
+    pool = NegativePool(source, 1)
+    for _ in range(2):
+        pool.observe(every)
+        assert pool.rescore(learner, framed, framed) == 0
+    scores = pool.tensors()["first"].numpy()
+    fallen = NegativePool(source, 1)
+    fallen.observe(every, (scores + 0.2 * np.abs(scores)).astype(np.float32))
+    assert fallen.rescore(learner, framed, framed) == len(below)
 
 
 def test_what_is_still_hard_stays_however_much_it_fell() -> None:

@@ -129,6 +129,106 @@ def test_label_contrast_is_its_formula(n: int, classes: int, seed: int) -> None:
     assert torch.isfinite(gradients(loss, embeddings)[0]).all()
 
 
+@given(n=st.integers(1, 8), texts=st.integers(1, 9), seed=SEEDS)
+def test_equal_texts_are_no_others_of_one_another(n: int, texts: int, seed: int) -> None:
+    (embeddings,) = rows(seed, n)
+    draw = np.random.default_rng(seed)
+    labels, keys = draw.integers(0, 2, n), draw.integers(0, texts, n)
+    shares = []
+    for i in range(n):
+        others = [j for j in range(n) if keys[j] != keys[i]]
+        partners = [j for j in others if labels[j] == labels[i]]
+        if partners:
+            whole = math.log(sum(math.exp(cosine(embeddings[i], embeddings[j]) / 0.2) for j in others))
+            own = [cosine(embeddings[i], embeddings[j]) / 0.2 - whole for j in partners]
+            shares.append(-sum(own) / len(own))
+    known = {"labels": torch.from_numpy(labels), "keys": torch.from_numpy(keys)}
+    loss = label_contrast(embeddings, **known, temperature=0.2)
+    assert loss.item() == pytest.approx(sum(shares) / len(shares) if shares else 0.0, rel=1e-9, abs=1e-12)
+    assert torch.isfinite(gradients(loss, embeddings)[0]).all()
+
+
+@given(n=st.integers(1, 9), block=st.integers(1, 9), seed=SEEDS)
+def test_blocks_change_nothing(n: int, block: int, seed: int) -> None:
+    student, teacher = rows(seed, n, n)
+    draw = np.random.default_rng(seed)
+    known = {name: torch.from_numpy(draw.integers(0, most, n)) for name, most in (("labels", 3), ("keys", 9))}
+
+    def loss(block: int | None) -> torch.Tensor:
+        judged = label_contrast(student, **known, temperature=0.1, block=block)
+        return judged + relation(student, teacher, temperature=0.1, block=block)
+
+    blocks, whole = loss(block), loss(None)
+    assert blocks.item() == pytest.approx(whole.item(), rel=1e-9, abs=1e-12)
+    for own, expected in zip(
+        gradients(blocks, student, teacher), gradients(whole, student, teacher), strict=True
+    ):
+        torch.testing.assert_close(own, expected, rtol=1e-9, atol=1e-9)
+
+
+@given(n=st.integers(1, 40), labels=st.sampled_from([1, 2, 6, 50]), seed=SEEDS)
+def test_the_running_sum_of_cosent_has_the_gradient_of_all_pairs(n: int, labels: int, seed: int) -> None:
+    left, right = rows(seed, n, n)
+    judged = torch.from_numpy(np.random.default_rng(seed).integers(0, labels, n))
+    scores = 20.0 * (unit(left) * unit(right)).sum(1)
+    gaps = (scores[None, :] - scores[:, None])[judged[:, None] > judged[None, :]]
+    expected = torch.cat([scores.new_zeros(1) + 0 * scores.sum(), gaps]).logsumexp(0)
+    loss = cosent(left, right, labels=judged, scale=20.0)
+    for own, other in zip(gradients(loss, left, right), gradients(expected, left, right), strict=True):
+        torch.testing.assert_close(own, other, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "objective",
+    [
+        lambda a, b, block: cosent(a, b, labels=torch.arange(64) % 5, scale=20.0),
+        lambda a, b, block: label_contrast(a + b, labels=torch.arange(64) % 5, temperature=0.1, block=block),
+        lambda a, b, block: relation(a, b, temperature=0.1, block=block),
+    ],
+)
+def test_no_matrix_of_all_pairs_is_kept(objective: Callable[..., torch.Tensor]) -> None:
+    sides = rows(9, 64, 64)
+    largest = 0
+
+    def saved(tensor: torch.Tensor) -> torch.Tensor:
+        nonlocal largest
+        largest = max(largest, tensor.numel())
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(saved, lambda tensor: tensor):
+        loss = objective(*sides, 8)
+    assert largest == sides[0].numel()
+    assert_learns(loss, *sides)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_is_computed_in_single(dtype: torch.dtype) -> None:
+    half = [matrix.detach().to(dtype) for matrix in rows(4, 9, 9, 9)]
+    owners, scores = torch.arange(9), torch.randn(18, generator=torch.Generator().manual_seed(0)).to(dtype)
+    known = {"owners": owners, "scores": scores}
+    single = {"owners": owners, "scores": scores.float()}
+
+    def losses(
+        a: torch.Tensor, b: torch.Tensor, c: torch.Tensor, known: dict[str, torch.Tensor]
+    ) -> list[torch.Tensor]:
+        return [
+            cosent(a, b, labels=owners % 4, scale=20.0),
+            label_contrast(a, labels=owners % 4, temperature=0.05),
+            tuple_contrast(a, b, c, owners=owners, temperature=0.05),
+            relation(a, b, temperature=0.05),
+            alignment(a, b),
+            squared_distance(a, b),
+            margin_mse(a, b, c, **known),
+            score_kl(a, b, c, **known, temperature=0.05),
+            spread_out(a, b),
+        ]
+
+    found = losses(*half, known)
+    expected = losses(*(each.float() for each in half), single)
+    assert [loss.dtype for loss in found] == [torch.float32] * len(found)
+    assert [loss.item() for loss in found] == [loss.item() for loss in expected]
+
+
 def test_label_contrast_learns() -> None:
     (embeddings,) = rows(7, 6)
     labels = torch.tensor([0, 0, 1, 1, 1, 2])

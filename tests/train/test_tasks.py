@@ -30,6 +30,7 @@ from yuyi.train.losses import (
     squared_distance,
     tuple_contrast,
 )
+from yuyi.train.losses.related import Related
 from yuyi.train.reading.sources import EMPTY_KEY, Column, Source
 from yuyi.train.table import Parts, TokenTable
 from yuyi.train.tasks import EmbeddingRunner, Size
@@ -257,17 +258,95 @@ def test_labels_in_words_are_the_partners() -> None:
     assert loss_of(task, source("classification", labels, pieces, words)) == pytest.approx(expected, rel=1e-5)
 
 
-@given(labels=st.lists(st.integers(0, 4), min_size=1, max_size=20), most=st.integers(0, 6))
-def test_companions(labels: list[int], most: int) -> None:
+@given(
+    rows=st.lists(st.tuples(st.integers(0, 4), st.integers(0, 9)), min_size=1, max_size=20),
+    most=st.integers(0, 6),
+)
+def test_companions(rows: list[tuple[int, int]], most: int) -> None:
+    labels, texts = zip(*rows, strict=True)
     given = np.array(labels, dtype=np.float32)
-    partners, negatives, owners = companions(given, most)
-    for row, partner in enumerate(partners):
-        alone = labels.count(labels[row]) == 1
-        assert (partner == -1) if alone else (partner != row and labels[partner] == labels[row])
-        own = negatives[owners == row]
-        assert len(own) == min(most, len(labels) - labels.count(labels[row]))
-        assert len(set(own.tolist())) == len(own)
-        assert all(labels[other] != labels[row] for other in own)
+    partners, negatives, owners = companions(given, most, np.array(texts))
+    for row, (label, text) in enumerate(rows):
+        wanted = [other for other, each in enumerate(rows) if each[0] == label and each[1] != text]
+        assert partners[row] in (wanted or [-1])
+        own = negatives[owners == row].tolist()
+        assert len(set(own)) == len(own)
+        assert all(labels[other] != label and texts[other] != text for other in own)
+        room = min(most, len(labels) - labels.count(label))
+        elsewhere = sum(each[0] != label and each[1] == text for each in rows)
+        assert room - elsewhere <= len(own) <= room
+
+
+@given(labels=st.lists(st.integers(0, 4), min_size=2, max_size=20), most=st.integers(1, 6))
+def test_every_text_of_a_class_is_a_partner_once(labels: list[int], most: int) -> None:
+    partners = companions(np.array(labels, dtype=np.float32), most, np.arange(len(labels)))[0]
+    known = partners[partners >= 0].tolist()
+    assert sorted(known) == [row for row, label in enumerate(labels) if labels.count(label) > 1]
+
+
+@pytest.mark.parametrize("labels_by", ["contrast", "negatives"])
+def test_equal_texts_of_a_class_are_nothing_to_one_another(labels_by: Any) -> None:
+    """Text 0 comes twice with its label, text 1 under both labels, text 4 alone."""
+    task = Task(objective="labels", labels_by=labels_by, temperature=0.2, negatives=9)
+    pieces, labels = [0, 0, 1, 1, 4], [1.0, 1.0, 1.0, 0.0, 0.0]
+    made = source("classification", labels, pieces, pieces)
+    found = loss_of(task, made)
+    vectors = torch.nn.functional.normalize(rows(pieces), dim=1)
+    scores = vectors @ vectors.T / 0.2
+    losses = []
+    # Each text with its partners and its negatives.
+    for row, own, others in [
+        (0, [2], [3, 4]),
+        (1, [2], [3, 4]),
+        (2, [0, 1], [4]),
+        (3, [4], [0, 1]),
+        (4, [3], [0, 1, 2]),
+    ]:
+        if labels_by == "contrast":
+            whole = scores[row, own + others].logsumexp(0)
+            losses.append(whole - scores[row, own].mean())
+        else:
+            losses.append(scores[row, own[:1] + others].logsumexp(0) - scores[row, own[0]])
+    assert found == pytest.approx(torch.stack(losses).mean().item(), rel=1e-4)
+
+
+@given(
+    judged=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=12),
+    kind=st.sampled_from(["relevance", "nli"]),
+)
+def test_the_best_of_each_query_are_its_pairs(judged: list[tuple[int, int]], kind: str) -> None:
+    """Rows of query and label; in inference the highest label of all is meant."""
+    left, labels = zip(*judged, strict=True)
+    made = grouped(source(kind, list(labels), list(left), list(range(20, 20 + len(left)))))
+    expected = []
+    for row, (query, label) in enumerate(judged):
+        grades = [grade for other, grade in judged if other == query]
+        if label and label == max(grades if kind == "relevance" else labels):
+            against = [20 + other for other, each in enumerate(judged) if each == (query, 0)]
+            expected.append((query, 20 + row, against))
+    bounds = made.negative_offsets
+    assert [
+        (query, document, made.negatives.keys[bounds[row] : bounds[row + 1]].tolist())
+        for row, (query, document) in enumerate(
+            zip(made.queries.keys.tolist(), made.documents.keys.tolist(), strict=True)
+        )
+    ] == expected
+
+
+def test_first_scores_are_taken_without_dropout() -> None:
+    """With dropout the step tells no score, and the next look measures; without, it tells."""
+    made = with_negatives(LEFT, RIGHT, [[8], [9], [10], [11]])
+    student = tiny_learner("bert-zh")
+    for shares in ((0.0, 0.0), (0.3, 0.0), (0.0, 0.3)):
+        student.embedder.encoder.set_dropout(*shares)
+        student.begin(Stage(name="only", steps=2, tasks=()))
+        runner = EmbeddingRunner(contrast(refresh=1, negatives=1), student, [made], {8: 1.0}, 0.5, [0])
+        runner.run([0])
+        first = runner.tensors()["0.first"]
+        assert bool(first.isnan().all()) == any(shares)
+        assert len(runner.tensors()["0.waiting"]) == 4
+        runner.run([1])
+        assert not runner.tensors()["0.first"].isnan().any()
 
 
 def test_scores_of_a_teacher() -> None:
@@ -542,3 +621,18 @@ def test_rows_without_a_second_text_are_refused() -> None:
     made = Source.of("half", "qa", column([0, 1]), empty)
     with pytest.raises(InputError, match=r"source half \(qa\): 2 of 2 rows have no text_b"):
         runner_of(contrast(), made)
+
+
+def test_texts_are_compared_once_for_all_cuts(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = with_negatives(LEFT, RIGHT, OWN)
+    seen = []
+    whole = Related.of
+
+    def counted(*given: Any) -> Related:
+        seen.append(given)
+        return whole(*given)
+
+    monkeypatch.setattr(Related, "of", counted)
+    drawn = contrast_batch(Setting(contrast(), Frame(), {6: 1.0, 4: 1.0, 2: 1.0}), made, np.arange(4))
+    drawn.loss([rows(each.ids) for each in drawn.columns])
+    assert len(seen) == 1

@@ -176,7 +176,8 @@ class EmbeddingRunner:
                 task, learner, _given(teacher, self.sources), seed_of("weights", seed)
             )
         refreshed = self.sources if task.refresh and task.objective == "contrast" else []
-        self._pools = [NegativePool(source, task.negatives) for source in refreshed]
+        dropout = any(learner.settings().get(name) for name in ("dropout", "attention_dropout"))
+        self._pools = [NegativePool(source, task.negatives, steps_tell=not dropout) for source in refreshed]
         self._draws = 0
         self._last: tuple[Source, NDArray[np.int64], Sequence[TokenBatch]] | None = None
 

@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch.nn import functional
 
 from yuyi.text.plan import spans
 from yuyi.train.drawing.drawn import Drawn
 from yuyi.train.losses import cosent, info_nce
+from yuyi.train.losses.cosines import paired_cosines
+from yuyi.train.losses.related import Related
 from yuyi.train.matryoshka import matryoshka
 from yuyi.train.reading.sources import Source
+from yuyi.train.routes import task_kind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,8 +33,9 @@ def contrast_batch(
 ) -> Drawn:
     """Queries, documents and hard negatives, for `info_nce`; equal texts are never told apart.
 
-    The negatives are those that `pool` has in use, or without one the first of each row. A pool learns how
-    similar to their queries they were in this step, which is the first score of those that are new.
+    The negatives are those that `pool` has in use, or without one the first of each row. A pool learns which
+    rows were drawn; and where steps tell, how similar to their queries the negatives were in this one, which
+    is the first score of those that are new.
     """
     queries, documents = source.queries.take(rows), source.documents.take(rows)
     if pool is None:
@@ -48,9 +51,7 @@ def contrast_batch(
 
     def loss(vectors: Sequence[Tensor]) -> Tensor:
         if pool is not None and len(numbers):
-            asked = vectors[0].detach()[torch.from_numpy(owners).to(vectors[0].device)]
-            scores = functional.cosine_similarity(asked, vectors[2].detach())
-            pool.observe(rows, scores.float().cpu().numpy())
+            pool.observe(rows, _scores(vectors, owners) if pool.steps_tell else None)
         return contrast(setting, vectors, keys, owners if len(numbers) else None)
 
     return Drawn(columns, loss)
@@ -95,7 +96,7 @@ def contrast(
         form=task.form,
         diagonal=task.diagonal,
         owners=None if owners is None else torch.from_numpy(owners).to(device),
-        keys=[torch.from_numpy(each).to(device) for each in keys],
+        keys=Related.of(keys, device),
         margin=task.margin,
         hardness=task.hardness,
         hardness_on=task.hardness_on,
@@ -105,10 +106,13 @@ def contrast(
 def grouped(source: Source) -> Source:
     """Judged rows as pairs with hard negatives.
 
-    The pairs are the rows of the highest label; each has the documents of label 0 that the same query has.
-    So entailments of natural language inference get the contradictions of their premise.
+    In retrieval the pairs are each query's rows of its highest label above 0, since a query is to find the
+    best that there is, whatever its grade. Elsewhere they are the rows of the source's highest label, since a
+    lower one is no agreement: a neutral sentence does not follow from its premise. Rows in between are left
+    out. Each pair has the documents of label 0 that the same query has, so that entailments of natural
+    language inference get the contradictions of their premise.
     """
-    best = np.flatnonzero(source.labels == source.labels.max())
+    best = _best(source)
     worst = np.flatnonzero(source.labels == 0)
     worst = worst[np.argsort(source.queries.keys[worst], kind="stable")]
     known, wanted = source.queries.keys[worst], source.queries.keys[best]
@@ -125,6 +129,25 @@ def grouped(source: Source) -> Source:
         scores=np.zeros(0, dtype=np.float32),
         origins=None if source.origins is None else source.origins.take(best),
     )
+
+
+def _best(source: Source) -> Integers:
+    """The rows of `source` that are pairs."""
+    highest = source.labels.max()
+    if task_kind(source) == "retrieval":
+        _, query = np.unique(source.queries.keys, return_inverse=True)
+        highest = np.zeros(query.max() + 1, dtype=source.labels.dtype)
+        np.maximum.at(highest, query, source.labels)
+        highest = highest[query]
+    return np.flatnonzero((source.labels == highest) & (source.labels > 0))
+
+
+def _scores(vectors: Sequence[Tensor], owners: Integers) -> NDArray[np.float32]:
+    """(m,) cosines of the negatives to the queries that own them."""
+    queries, _, negatives = (each.detach() for each in vectors)
+    own = torch.from_numpy(owners).to(queries.device)
+    found: NDArray[np.float32] = paired_cosines(queries[own], negatives).float().cpu().numpy()
+    return found
 
 
 def _owners(wanted: Integers, found: Integers) -> Integers:

@@ -7,7 +7,8 @@ it has.
 
 Source: Li et al. 2024, "Conan-embedding: general text embedding with more and better negative samples",
 arXiv 2408.15710, section 3.3: replaced where 1.15 x score < first score and score < 0.8, looked at every 100
-steps.
+steps. Here it is score + 0.15 x |score| < first score, which is the same for scores above zero, and for those
+below asks for a fall too.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     Integers = NDArray[np.int64]
     Framed = Callable[[Column], TokenBatch]
 
-_FALL = 1.15
+_FALL = 0.15
 _HARD = 0.8
 # Rows whose vectors are held at once; not of the number of ranks, so that any number gets the same scores.
 _ROWS = 2_048
@@ -48,10 +49,19 @@ class NegativePool:
 
     A task draws rows, trains on the negatives `chosen(rows)`, and tells `observe(rows)`; every so many steps
     it calls `rescore`. `Source.first_negatives` is the same without change.
+
+    Attributes:
+        steps_tell: whether the scores of a training step are those of `rescore`. With dropout they are not:
+            it lowers cosines, and a later score without it would not show the fall.
     """
 
-    def __init__(self, source: Source, k: int) -> None:
+    def __init__(self, source: Source, k: int, *, steps_tell: bool = True) -> None:
         """Begin with the first `k` negatives of each row.
+
+        Args:
+            source: whose rows are drawn.
+            k: negatives of a row that are in use.
+            steps_tell: whether the model has no dropout.
 
         Raises:
             InputError: a row has more negatives than can be counted here.
@@ -64,6 +74,7 @@ class NegativePool:
                 f"{source.where(row)} has {most:,} negatives; a row may have {np.iinfo(np.int16).max:,}. "
                 "Keep its best."
             )
+        self.steps_tell = steps_tell
         self._source = source
         counts = np.minimum(sizes, k)
         # Row i has the places `offsets[i]` to the next.
@@ -83,8 +94,9 @@ class NegativePool:
 
         Args:
             rows: as `chosen` got them.
-            scores: cosines of their queries to `chosen(rows)`, in that order; they become the first scores of
-                the negatives that have none yet. None where nobody measured: `rescore` will.
+            scores: cosines of their queries to `chosen(rows)`, in that order, without dropout; they become
+                the first scores of the negatives that have none yet. None where nobody measured: `rescore`
+                will, and such a negative is replaced at the next look at the earliest.
         """
         self._waiting[rows] = True
         if scores is not None:
@@ -179,7 +191,8 @@ class NegativePool:
             owners: for each the place of its row among these rows.
             scores: of each negative at present.
         """
-        easy = np.flatnonzero((scores * np.float32(_FALL) < self._first[places]) & (scores < _HARD))
+        fallen = scores + np.float32(_FALL) * np.abs(scores) < self._first[places]
+        easy = np.flatnonzero(fallen & (scores < _HARD))
         rows = np.searchsorted(self._offsets, places[easy], side="right") - 1
         # The first of a row that is replaced gets the row's next negative, the second the one after.
         turns = np.arange(len(easy)) - np.searchsorted(owners[easy], owners[easy])

@@ -38,7 +38,7 @@ def over_blocks(
         return compute(0, *sides)
     parts: list[Tensor] = [
         checkpoint(compute, number * step, *rows, use_reentrant=False, preserve_rng_state=False)
-        for number, rows in enumerate(zip(*(side.split(step) for side in sides), strict=True))
+        for number, rows in enumerate(zip(*(torch.split(side, step) for side in sides), strict=True))
     ]
     return torch.stack(parts).sum(0)
 

@@ -98,7 +98,9 @@ def info_nce(
         raise ValueError("hardness on hard negatives needs owners: which row each negative belongs to")
     if keys is not None and not isinstance(keys, Related):
         if len(keys) != (2 if negatives is None else 3):
-            raise ValueError(f"{len(keys)} keys: give those of queries, of documents and of negatives, if any")
+            raise ValueError(
+                f"{len(keys)} keys: give those of queries, of documents and of negatives, if any"
+            )
         keys = Related.of([each.cpu().numpy() for each in keys], queries.device)
     rows = len(queries)
     own = torch.arange(rows, device=queries.device)

@@ -73,7 +73,8 @@ def label_contrast(
         return torch.stack([loss, (count > 0).sum().to(loss)])
 
     total, rows = over_blocks(losses, directions, labels, keys, columns=len(labels), block=block)
-    return total / rows.clamp_min(1)
+    loss: Tensor = total / rows.clamp_min(1)
+    return loss
 
 
 def tuple_contrast(

@@ -76,9 +76,10 @@ class Related:
         found = []
         for side in (own, numbers[count:]):
             order = np.argsort(side, kind="stable")
-            places = _follow(rows, texts, side[order], order, most)
-            bounds = np.searchsorted(places[0], np.arange(count + 1))
-            found.append(Places(*(torch.from_numpy(each).to(device) for each in places), bounds))
+            own_rows, columns = _follow(rows, texts, side[order], order, most)
+            bounds = np.searchsorted(own_rows, np.arange(count + 1))
+            marks = [torch.from_numpy(each).to(device) for each in (own_rows, columns)]
+            found.append(Places(marks[0], marks[1], bounds))
         return Related(*found)
 
 
