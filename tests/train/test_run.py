@@ -152,7 +152,7 @@ def test_another_run_is_not_gone_on_with(finished: tuple[Path, Heard], tmp_path:
         ("stages.1.tasks.0.sources", ["manuel"], "stages.1.tasks.0.sources: manuel .* judged, manual"),
         ("stages.1.tasks.1.emphasis", {"x": 2}, "stages.1.tasks.1.emphasis: x is not in the data"),
         ("stages.1.tasks.1", {"objective": "labels"}, "stages.1.tasks.1.objective: no rows are for labels"),
-        ("stages.1.tasks.0.query_prompt", "frage", "'frage' is no prompt .*Choose from query, document, or add"),
+        ("stages.1.tasks.0.query_prompt", "frage", "'frage' is no prompt .*Choose from query"),
         ("stages.1.tasks.0.query_prompt", {"zh": "query"}, "en"),
         ("stages.1.tasks.0.query_tokens", 2, "tasks.0.query_tokens: 2, of which 2 are special tokens"),
         (

@@ -94,10 +94,9 @@ def check_model(config: TrainConfig, model: TextModel) -> None:
             prompt = getattr(task, key)
             for name in prompt.values() if isinstance(prompt, dict) else [prompt]:
                 if name and name not in model.prompts:
-                    there = f"choose from {', '.join(model.prompts)}" if model.prompts else "it has none"
+                    there = f"Choose from {', '.join(model.prompts)}, or add" if model.prompts else "Add"
                     raise RecipeError(
-                        f"{where}.{key}: {name!r} is no prompt of the model; {there}. Give model.prompts to add "
-                        "one."
+                        f"{where}.{key}: {name!r} is no prompt of the model. {there} it under model.prompts."
                     )
         for key in ("query_tokens", "document_tokens"):
             limit = getattr(task, key)

@@ -197,8 +197,8 @@ class TrainConfig(Course):
         odd = next((path for path in self.documents if Path(path).suffix.lower() != ".parquet"), None)
         if odd is not None:
             raise RecipeError(
-                f"documents: {odd} is no Parquet file. Documents are read from Parquet alone; `yuyi data` makes "
-                "it of other files."
+                f"documents: {odd} is no Parquet file. Documents are read from Parquet alone; `yuyi data` "
+                "makes it of other files."
             )
         names = [stage.name for stage in self.stages]
         twice = next((name for name in names if names.count(name) > 1), None)
@@ -227,8 +227,8 @@ class TrainConfig(Course):
                 )
             if stage.learning_rate is None and self.model is not None:
                 raise RecipeError(
-                    f"stages.{number}.learning_rate: missing. A transformer needs one; write, say, 0.00002 for a "
-                    "trained one and 0.0005 for one from its first weights."
+                    f"stages.{number}.learning_rate: missing. A transformer needs one; write, say, 0.00002 "
+                    "for a trained one and 0.0005 for one from its first weights."
                 )
             if stage.warmup >= stage.steps:
                 raise RecipeError(
@@ -243,8 +243,8 @@ class TrainConfig(Course):
             self._check_continual(self.continual)
         elif self.replay:
             raise RecipeError(
-                f"replay: {self.replay[0].path}, and no key says how it is replayed. Give continual, or put the "
-                "file under data."
+                f"replay: {self.replay[0].path}, and no key says how it is replayed. Give continual, or put "
+                "the file under data."
             )
         if self.vocabulary is not None:
             if not self.dims:

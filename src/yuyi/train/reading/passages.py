@@ -232,7 +232,8 @@ def _write(
     on_done: Callable[[int], None],
 ) -> None:
     """Write the arrays of all rows, and what they are."""
-    kind = np.dtype("<u2") if tokenizer.get_vocab_size() <= 1 << 16 else np.dtype("<i4")
+    last = max(tokenizer.get_vocab(with_added_tokens=True).values())
+    kind = np.dtype("<u2" if last < 1 << 16 else "<i4")
     if tokenizer.token_to_id(SEPARATOR) is not None:
         # As `BatchTokenizer` has it: in a text the sign stands for a space.
         texts = (text.replace(SEPARATOR, " ") for text in texts)
