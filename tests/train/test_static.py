@@ -29,7 +29,7 @@ def config(*tasks: Task, steps: int = 5) -> Course:
 
 
 def test_a_trained_table_brings_partners_together() -> None:
-    table = train_table(config(Task(objective="contrast", batch=64), steps=60), TOKENIZER, PAIRS)
+    table = train_table(config(Task(objective="contrast", batch=3), steps=60), TOKENIZER, PAIRS)
     assert (table.shape, table.dtype) == ((len(VOCABULARY), 16), np.float32)
     asks = table[[VOCABULARY["胡子"], VOCABULARY["长得"]]].sum(axis=0)
     answers = table[[VOCABULARY["长得"], VOCABULARY["搜索"], VOCABULARY["renew"]]]
