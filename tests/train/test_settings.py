@@ -88,7 +88,7 @@ def test_assignments_reach_into_lists(tmp_path: Path) -> None:
         ("stages.1.learning_rate", None, "stages.1.learning_rate: missing. A transformer needs one"),
         ("documents", ["d.parquet", "d.jsonl"], r"documents: .*d.jsonl is no Parquet file"),
         ("data", "x.parquet", r"data: 'x.parquet' is no list. Write a list, as \[\{path: x.parquet\}\]"),
-        ("data", ["x.parquet"], r"data.0: 'x.parquet' is not keys with values. Its keys are path, name, kind"),
+        ("data", ["x.parquet"], r"data.0: 'x.parquet' is not keys with values. Its keys are path"),
         ("model.pooling", "mean", r"model.pooling: 'mean' is no list. Write a list, as \[mean\]"),
         ("stages", {"name": "a"}, "stages: .* is no list. Put a hyphen before each of its elements"),
         ("teacher", {}, "teacher: none is given. Give one of package, folder and vectors"),
