@@ -64,6 +64,8 @@ def misused(path: str, value: Any) -> dict[str, Any]:
         (misused("stages.1.tasks.0.batch", 1), "stages.1.tasks.0"),
         (misused("data", [{"path": "gone.parquet"}]), "gone.parquet: no such file"),
         (misused("stages.1.tasks.0.query_prompt", {"zh": "query"}), "en"),
+        (misused("replay", [{"path": "pairs.parquet"}]), "replay: pairs.parquet, and no key says how"),
+        (misused("name", "corpus"), "name: corpus is what something else in the folder of a run is called"),
         (misused("teacher", {"package": "no_such_teacher"}), None),
     ],
 )
@@ -137,12 +139,13 @@ def test_a_run_that_is_killed_or_stopped_goes_on_to_the_same_bytes(yuyi: Run, tm
     assert "saved with seed 0, and now it is 7" in other.error
 
     at = {path.name for path in checkpoints.iterdir()}
-    stopped = start(tmp_path, "run.yaml", "-o", "out", "--resume")
+    stopped = start(tmp_path, "run.yaml", "-o", "out", "--resume", "--set", "license=my own")
     wait_for(lambda: {path.name for path in checkpoints.iterdir()} != at, stopped)
     os.kill(stopped.pid, signal.SIGINT)
     out, err = stopped.communicate(timeout=60)
     assert (stopped.returncode, out) == (130, b""), err.decode()
-    assert "go on with: yuyi train run.yaml --resume -o out" in err.decode()
+    hint = "go on with: yuyi train run.yaml --resume -o out --set 'license=my own'"
+    assert hint in err.decode().splitlines()
     assert err.decode().splitlines()[-1] == "stopped; nothing was half-written"
 
     done = yuyi("train", "run.yaml", "-o", "out", "--resume")

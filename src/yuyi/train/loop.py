@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import warnings
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from yuyi.artifacts import publish_file
-from yuyi.errors import RecipeError
+from yuyi.errors import RecipeError, YuyiWarning
 from yuyi.train.config import Course
 from yuyi.train.distributed import ALONE
 from yuyi.train.running.averaging import add_share, put
@@ -63,6 +64,7 @@ class Trainer:
         self._world = world
         self._probe = probe
         self._corpus = corpus
+        self._checked = False
 
     def run(
         self,
@@ -137,6 +139,7 @@ class Trainer:
         """
         for number in range(len(self._course.stages)):
             self._open_stage(number)
+        self._checked = True
 
     def _resume(self, checkpoints: Checkpoints) -> Saved | None:
         """The checkpoint to go on from, the same on every rank.
@@ -171,14 +174,17 @@ class Trainer:
         return tell(journal, log)
 
     def _open_stage(self, number: int) -> StageRun:
-        return StageRun(
-            self._course.stages[number],
-            self._learner,
-            self._open_task,
-            [self._course.seed, number],
-            self._world,
-            self._probe,
-        )
+        with warnings.catch_warnings():
+            if self._checked:  # Then it has been warned of.
+                warnings.simplefilter("ignore", YuyiWarning)
+            return StageRun(
+                self._course.stages[number],
+                self._learner,
+                self._open_task,
+                [self._course.seed, number],
+                self._world,
+                self._probe,
+            )
 
     def _save(
         self, checkpoints: Checkpoints, stage: StageRun, number: int, averaged: dict[str, Tensor]

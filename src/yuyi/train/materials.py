@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from yuyi.artifacts import hash_file, hash_json
+from yuyi.artifacts import hash_input, hash_json
 from yuyi.errors import RecipeError
 from yuyi.text.tokenizer import BatchTokenizer
 from yuyi.train.planning.survey import read_entries
@@ -25,6 +25,7 @@ from yuyi.train.reading.tokens import first_tokens, keys_of
 from yuyi.train.routes import fits
 from yuyi.train.running.probe import Probe
 from yuyi.train.teaching.continual import REPLAYED, course_of
+from yuyi.train.teaching.teacher import teacher_files
 from yuyi.train.teaching.teacher_vectors import teacher_vectors
 
 if TYPE_CHECKING:
@@ -142,10 +143,19 @@ class Materials:
         return self._teacher
 
     def digest(self) -> str:
-        """Hex digest of all that is read."""
-        entries = (*self._config.data, *self._config.replay)
-        paths = [*(entry.path for entry in entries), *self._config.documents]
-        return hash_json([hash_file(Path(path)) for path in paths])
+        """Hex digest of all that is read, wherever it lies; pairs may be called as their file is."""
+        pairs = [Path(entry.path) for entry in (*self._config.data, *self._config.replay)]
+        documents = [Path(path) for path in self._config.documents]
+        teacher = self._config.teacher
+        follows = any(task.objective == "align" for _, _, task in self._config.tasks())
+        taught = teacher_files(teacher) if teacher is not None and follows else []
+        return hash_json(
+            [
+                [[path.stem, hash_input(path)] for path in pairs],
+                [hash_input(path) for path in documents],
+                [hash_input(path) for path in taught],
+            ]
+        )
 
     def _corpus(self, task: Task | None) -> Corpus:
         """The pairs, new and old, with the prompts of `task`.

@@ -148,7 +148,9 @@ class Source:
         found = {
             (number, each): texts
             for number in np.unique(wanted.file).tolist()
-            for each, texts in read_again(wanted.files[number], wanted.row[wanted.file == number]).items()
+            for each, texts in read_again(
+                wanted.files[number], wanted.row[wanted.file == number], self.kind
+            ).items()
         }
         return [
             {
