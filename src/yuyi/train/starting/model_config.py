@@ -119,8 +119,8 @@ class ModelConfig:
             what the folder says.
         include_prompt: whether the tokens of a prompt take part in pooling; they do, or as the folder says.
         dense: a fresh linear layer after pooling, in place of the folder's.
-        normalize: whether vectors are scaled to unit length; they are, or as the folder says. `yuyi.load` gives
-            vectors of unit length all the same.
+        normalize: whether vectors are scaled to unit length; they are, or as the folder says. `yuyi.load`
+            gives vectors of unit length all the same.
         dropout: share of the values of states that a training step leaves out.
         attention_dropout: share of the attention weights; above 0 attention is slower.
         prompts: texts put before an input, by name; in place of the folder's.
