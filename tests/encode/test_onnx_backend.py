@@ -235,7 +235,7 @@ def test_heads_are_those_of_torch(tmp_path: Path, activation: Any, bias: bool) -
     )
     heads = (Dense(tmp_path, 6, 4, bias, activation), Normalize())
     vectors = torch.randn(3, 6)
-    wanted = load_heads(heads, 6)(vectors).detach()
+    wanted = nn.Sequential(*load_heads(heads, 6))(vectors).detach()
     found = vectors.numpy()
     for head in heads:
         found = load_head(head)(found)
