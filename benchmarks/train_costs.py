@@ -20,7 +20,8 @@ from matplotlib.figure import Figure
 from yuyi.model.embedder import Embedder, Pooler
 from yuyi.text.overflow import Frame
 from yuyi.train.config import Course, Stage, Task
-from yuyi.train.planning.estimate import Data, Speed, estimate, held_bytes, measure, score_seconds
+from yuyi.train.planning.estimate import Data, estimate
+from yuyi.train.planning.speed import Speed, held_bytes, measure, score_seconds
 from yuyi.train.reading.sources import Column, Source
 from yuyi.train.starting.initial import encoder_config, new_encoder
 from yuyi.train.starting.model_config import ModelConfig

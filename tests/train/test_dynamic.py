@@ -45,9 +45,7 @@ def source_of(queries: list[str], pools: list[list[str]]) -> Source:
 
 def table(seed: int) -> TokenTable:
     parts = Parts.of(PIECES)
-    return TokenTable(
-        parts, np.random.default_rng(seed).normal(size=(len(parts.owners), 8)).astype(np.float32)
-    )
+    return TokenTable(parts, np.random.default_rng(seed).normal(size=(parts.count, 8)).astype(np.float32))
 
 
 def framed(texts: Column) -> TokenBatch:

@@ -11,8 +11,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from yuyi.records import write_pairs
 from yuyi.train.config import Course, Stage, Task
-from yuyi.train.planning.estimate import Data, Shape, Speed, estimate, held_bytes, measure, score_seconds
+from yuyi.train.planning.estimate import Data, estimate
 from yuyi.train.planning.plan import plan_run
+from yuyi.train.planning.shape import Shape
+from yuyi.train.planning.speed import Speed, held_bytes, measure, score_seconds
 from yuyi.train.reading.sources import Column, Source
 from yuyi.train.settings import read_train_config
 from yuyi.train.starting.start import open_start
@@ -108,8 +110,8 @@ def test_a_table_of_any_size_is_planned_too(tmp_path: Path, size: int) -> None:
 
 def test_the_vocabulary_of_a_table_is_its_pieces() -> None:
     parts = Parts.of(["护照", "借书证", "借书人", "借书", "护"])
-    assert len(parts.owners) > 5
-    table = TokenTable(parts, np.zeros((len(parts.owners), 4), dtype=np.float32))
+    assert parts.count > 5
+    table = TokenTable(parts, np.zeros((parts.count, 4), dtype=np.float32))
     assert Shape.of(table).vocabulary == 5
 
 

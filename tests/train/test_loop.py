@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 PIECES = [*(f"p{number}" for number in range(30)), "胡", "子", "胡子", "大胡子", "passport", "passports"]
 PARTS = Parts.of(PIECES)
-START = np.random.default_rng(0).normal(size=(len(PARTS.owners), 8)).astype(np.float32)
+START = np.random.default_rng(0).normal(size=(PARTS.count, 8)).astype(np.float32)
 TEACHER = np.random.default_rng(1).normal(size=(40, 8)).astype(np.float32)
 
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import torch
 
 from yuyi.errors import InputError, RecipeError
 from yuyi.records import Pair, write_pairs
-from yuyi.text.tokenizer import BatchTokenizer
 from yuyi.text.tokenizer_folder import read_tokenizer
 from yuyi.train.checks import check_data
 from yuyi.train.config import Continual, Stage, Task
@@ -22,8 +22,10 @@ from yuyi.train.reading.sources import text_key
 from yuyi.train.running.run_folder import RunFolder
 from yuyi.train.settings import DataEntry, TrainConfig
 from yuyi.train.starting.model_config import ModelConfig
-from yuyi.train.starting.start import TextModel, open_start
+from yuyi.train.starting.save import save_model
+from yuyi.train.starting.start import open_start
 from yuyi.train.teaching.teacher import TeacherConfig
+from yuyi.train.trainees import Trainee, TransformerTrainee
 
 if TYPE_CHECKING:
     from yuyi.train.reading.sources import Column, Source
@@ -34,8 +36,13 @@ PROMPTS = {"query": "问：", "zh": "中文 ", "judge": "比较："}
 
 
 @pytest.fixture(scope="module")
-def model() -> TextModel:
-    return open_start(ModelConfig(folder=str(TINY), prompts=PROMPTS))
+def trainee(tmp_path_factory: pytest.TempPathFactory) -> Trainee:
+    folder = tmp_path_factory.mktemp("model") / "start"
+    start = ModelConfig(folder=str(TINY), prompts=PROMPTS)
+    save_model(folder, open_start(start))
+    rows = (DataEntry(path="none.parquet"),)
+    config = TrainConfig(name="made", model=start, data=rows, stages=(stage(),), hold_out=1)
+    return TransformerTrainee(config, folder, torch.device("cpu"))
 
 
 def stage(*tasks: Task) -> Stage:
@@ -44,7 +51,7 @@ def stage(*tasks: Task) -> Stage:
 
 def materials(
     folder: Path,
-    model: TextModel,
+    trainee: Trainee,
     data: list[Pair],
     replay: list[Pair] | None = None,
     said: list[str] | None = None,
@@ -64,7 +71,7 @@ def materials(
         **given,
     )
     return Materials(
-        config, model, RunFolder(folder / "out", "made"), (said if said is not None else []).append
+        config, trainee, RunFolder(folder / "out", "made"), (said if said is not None else []).append
     )
 
 
@@ -94,9 +101,9 @@ def held(made: Materials) -> list[Source]:
     return list(probe._sources.values())
 
 
-def test_new_held_out_rows_stay_out_of_the_old_pairs(tmp_path: Path, model: TextModel) -> None:
+def test_new_held_out_rows_stay_out_of_the_old_pairs(tmp_path: Path, trainee: Trainee) -> None:
     said: list[str] = []
-    made = materials(tmp_path, model, qa("新"), [*qa("旧"), *qa("新", 100)], said)
+    made = materials(tmp_path, trainee, qa("新"), [*qa("旧"), *qa("新", 100)], said)
     course = made.course()
     sources = [source for task in course.stages[0].tasks for source in made.sources(task)]
     probes = held(made)
@@ -114,21 +121,21 @@ def test_new_held_out_rows_stay_out_of_the_old_pairs(tmp_path: Path, model: Text
         assert f"data: {rows - own - taken[name]} rows of {name} (qa) left out: " in "".join(told)
 
 
-def test_a_teacher_is_not_asked_about_held_out_rows(tmp_path: Path, model: TextModel) -> None:
+def test_a_teacher_is_not_asked_about_held_out_rows(tmp_path: Path, trainee: Trainee) -> None:
     config = TeacherConfig(folder=str(TINY), languages=("zh",), words=False)
-    made = materials(tmp_path, model, qa("新"), teacher=config)
-    source, vectors = made.teacher()
+    made = materials(tmp_path, trainee, qa("新"), teacher=config)
+    _, source, vectors = made.teacher()
     assert len(source) == len(vectors) == 2 * (200 - 20)
     asked = keys(held(made))
     assert len(asked) == 40 and asked.isdisjoint(source.queries.keys.tolist())
 
 
-def test_documents_that_are_pairs_are_read_without_held_out_texts(tmp_path: Path, model: TextModel) -> None:
+def test_documents_that_are_pairs_are_read_without_held_out_texts(tmp_path: Path, trainee: Trainee) -> None:
     made = materials(
-        tmp_path, model, qa("新"), documents=(str(tmp_path / "new.parquet"),),
+        tmp_path, trainee, qa("新"), documents=(str(tmp_path / "new.parquet"),),
         passages=PassageConfig(longest=20, shortest=2),
     )  # fmt: skip
-    passages = made.passages(BatchTokenizer(model.tokenizer).frame(model.max_tokens))
+    passages = made.passages()
     batch, _ = passages.take(np.arange(len(passages)))
     found = {tuple(batch.ids[start:end].tolist()) for start, end in pairwise(batch.offsets)}
     assert len(passages) == 2 * (200 - 20)
@@ -139,11 +146,11 @@ def test_documents_that_are_pairs_are_read_without_held_out_texts(tmp_path: Path
         assert (ids in found) == (text_key(text) not in forbidden)
 
 
-def test_prompts_by_language_are_asked_of_a_tasks_own_rows(tmp_path: Path, model: TextModel) -> None:
+def test_prompts_by_language_are_asked_of_a_tasks_own_rows(tmp_path: Path, trainee: Trainee) -> None:
     pairs = [*qa("中", kind="qa"), *qa("english", kind="parallel", lang="en"), *qa("other", lang="en")]
     own = Task(objective="contrast", kinds=("qa",), sources=("中",), query_prompt={"zh": "query"})
     plain = Task(objective="contrast", kinds=("parallel",))
-    made = materials(tmp_path, model, pairs, stages=(stage(own, plain),))
+    made = materials(tmp_path, trainee, pairs, stages=(stage(own, plain),))
     [source] = made.sources(own)
     assert (source.name, source.kind) == ("中", "qa")
     assert first(source.queries)[:2] == TOKENIZER.encode("问：", add_special_tokens=False).ids
@@ -155,8 +162,8 @@ def test_prompts_by_language_are_asked_of_a_tasks_own_rows(tmp_path: Path, model
         made.sources(replace(own, sources=()))
 
 
-def test_a_name_that_is_not_there_is_told_with_those_that_are(tmp_path: Path, model: TextModel) -> None:
-    made = materials(tmp_path, model, qa("中"))
+def test_a_name_that_is_not_there_is_told_with_those_that_are(tmp_path: Path, trainee: Trainee) -> None:
+    made = materials(tmp_path, trainee, qa("中"))
     for task in (
         Task(objective="contrast", sources=("外",), query_prompt="query"),
         Task(objective="contrast", sources=("中",), emphasis={"外": 2.0}, query_prompt="query"),
@@ -164,12 +171,12 @@ def test_a_name_that_is_not_there_is_told_with_those_that_are(tmp_path: Path, mo
         with pytest.raises(RecipeError, match=r"外 is not in the data. Choose from .*中"):
             check_data("task", task, made.sources(task))
     # A name of a source that the task leaves aside is no error.
-    both = materials(tmp_path, model, [*qa("中"), *qa("外")])
+    both = materials(tmp_path, trainee, [*qa("中"), *qa("外")])
     task = Task(objective="contrast", sources=("中",), emphasis={"外": 2.0}, query_prompt="query")
     check_data("task", task, both.sources(task))
 
 
-def test_each_held_out_source_is_read_as_its_task_reads_it(tmp_path: Path, model: TextModel) -> None:
+def test_each_held_out_source_is_read_as_its_task_reads_it(tmp_path: Path, trainee: Trainee) -> None:
     judged = [
         Pair("判", "sts", f"天气 {n} 怎么样", f"今天 {n} 天气很好", float(n % 4), "zh") for n in range(200)
     ]
@@ -180,7 +187,7 @@ def test_each_held_out_source_is_read_as_its_task_reads_it(tmp_path: Path, model
             objective="judged", kinds=("sts",), query_prompt="judge", document_prompt="judge", query_tokens=9
         ),
     )
-    made = materials(tmp_path, model, [*qa("中"), *judged, *other], stages=(stage(*tasks),))
+    made = materials(tmp_path, trainee, [*qa("中"), *judged, *other], stages=(stage(*tasks),))
     found = {source.name: source for source in held(made)}
 
     def starts(column: Column, prompt: str) -> bool:
@@ -196,18 +203,18 @@ def test_each_held_out_source_is_read_as_its_task_reads_it(tmp_path: Path, model
     assert found["判"].queries.tokens.lengths.max() == 7
 
 
-def test_old_held_out_rows_are_read_as_new_ones_of_their_kind(tmp_path: Path, model: TextModel) -> None:
+def test_old_held_out_rows_are_read_as_new_ones_of_their_kind(tmp_path: Path, trainee: Trainee) -> None:
     task = Task(objective="contrast", sources=("新",), query_prompt="query")
-    made = materials(tmp_path, model, qa("新"), qa("旧"), stages=(stage(task),))
+    made = materials(tmp_path, trainee, qa("新"), qa("旧"), stages=(stage(task),))
     config = replace(made._config, continual=Continual(previous=str(TINY), replay=0.0))
-    made = Materials(config, model, made._folder, print)
+    made = Materials(config, trainee, made._folder, print)
     prefix = TOKENIZER.encode("问：", add_special_tokens=False).ids
     for source in held(made):
         assert first(source.queries)[: len(prefix)] == prefix, source.name
 
 
-def test_too_much_held_out_is_refused(tmp_path: Path, model: TextModel) -> None:
+def test_too_much_held_out_is_refused(tmp_path: Path, trainee: Trainee) -> None:
     pairs = [Pair("faq", "qa", f"胡子 {n % 9}", f"答 {n}", None, "zh") for n in range(400)]
-    made = materials(tmp_path, model, pairs, hold_out=40)
+    made = materials(tmp_path, trainee, pairs, hold_out=40)
     with pytest.raises(InputError, match=r"faq \(qa\): \d+ of 400 rows have a text of a held-out row"):
         made.course() and made.sources(Task(objective="contrast"))

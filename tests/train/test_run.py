@@ -22,37 +22,13 @@ from yuyi.train.run import run_training
 from yuyi.train.running.run_folder import RunFolder, run_facts
 from yuyi.train.settings import TrainConfig, read_train_config
 
-from .settings_files import TINY, pairs, put, settings, table_settings, write
+from .settings_files import TINY, pairs, put, settings, write
+from .whole_runs import Heard, Stopped, run
 
 if TYPE_CHECKING:
     from yuyi.train.running.monitor import Entry
 
 TEXTS = ["护照 办理 7？", "kettle descale 3", "图书馆 12 续借 借书证。"]
-
-
-class Stopped(Exception):
-    """The run is stopped as by Ctrl-C."""
-
-
-class Heard:
-    """Keeps what a run tells; stops it at a step, if asked to."""
-
-    def __init__(self, stop_at: int | None = None) -> None:
-        self.lines: list[str] = []
-        self.entries: list[Entry] = []
-        self._stop_at = stop_at
-
-    def say(self, line: str) -> None:
-        self.lines.append(line)
-
-    def log(self, entry: Entry) -> None:
-        self.entries.append(entry)
-        if entry["at"] == self._stop_at:
-            raise Stopped
-
-
-def run(file: Path, out: str = "out", heard: Heard | None = None, **options: Any) -> Path:
-    return run_training(read_train_config(file), file.parent / out, heard or Heard(), **options)
 
 
 @pytest.fixture(scope="module")
@@ -437,24 +413,6 @@ def test_a_file_is_given_a_name_and_a_kind(tmp_path: Path) -> None:
     shown = bad["batches"][0]["texts"]
     assert {text["text_a"][:2] for text in shown} <= {"护照", "水壶"}
     assert len(shown) > 1
-
-
-def test_a_token_table_comes_out_of_the_same_command(tmp_path: Path) -> None:
-    file = write(tmp_path, table_settings())
-
-    def write_table(folder: Path, tokenizer: Any, table: Any) -> None:
-        (folder / "rows.npy").touch()
-        assert table.shape == (tokenizer.get_vocab_size(), 32)
-        assert np.isfinite(table).all()
-
-    heard = Heard()
-    assert run(file, heard=heard, write_table=write_table) == tmp_path / "out" / "tiny"
-    assert (tmp_path / "out" / "tiny" / "rows.npy").is_file()
-    assert heard.entries[-1]["step"] == 30
-    tree = put(table_settings(), "stages.0.freeze", {"layers": 2})
-    with pytest.raises(RecipeError, match="a token table has no parts to rest"):
-        run(write(tmp_path, tree), "refused", write_table=write_table)
-    assert not (tmp_path / "refused").exists()
 
 
 def test_a_teacher_is_followed_and_asked_once(tmp_path: Path) -> None:

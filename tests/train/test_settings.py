@@ -125,7 +125,17 @@ def test_stages_that_are_kept_have_names_of_folders(tmp_path: Path) -> None:
         ),
         ("dims", {}, "dims: empty"),
         ("precision", "bfloat16", "precision: bfloat16; a token table is trained in float32"),
-        ("keep_stages", True, "keep_stages: true; a token table is saved at the end"),
+        ("checkpointing", True, "checkpointing: true; a token table has no layers"),
+        (
+            "vocabulary.lexicon",
+            100,
+            "vocabulary.lexicon: 100 words of a teacher, and there is no teacher",
+        ),
+        (
+            "stages.0.tasks.0.query_prompt",
+            "query",
+            "stages.0.tasks.0.query_prompt: 'query'; a token table has no prompts",
+        ),
         ("device", "cuda", "device: cuda; a token table is trained on the processor"),
     ],
 )

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from yuyi.artifacts import hash_code, hash_file, hash_json, publish_file
 from yuyi.errors import InputError, WorkerError
+from yuyi.file_lock import try_lock
 from yuyi.machine import available_cores
 
 if TYPE_CHECKING:
@@ -292,17 +293,8 @@ def _alone(path: Path) -> Iterator[None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = path.with_name(f".{path.name}.lock").open("w")
     with lock:
-        try:
-            import fcntl
-        except ImportError:  # Windows has no such locks.
-            yield
-            return
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise InputError(
-                f"{path}: another process is making this. Wait for it, or name another folder."
-            ) from error
+        if not try_lock(lock):
+            raise InputError(f"{path}: another process is making this. Wait for it, or name another folder.")
         yield
 
 

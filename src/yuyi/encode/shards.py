@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
 import shutil
 import tempfile
@@ -24,6 +23,7 @@ import numpy as np
 
 from yuyi.artifacts import publish_file, publish_folder
 from yuyi.errors import InputError
+from yuyi.file_lock import try_lock
 from yuyi.text.overflow import EncodeInfo
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def only_run(out: Path) -> Iterator[None]:
     """
     place = out.with_name(f".{out.name}.lock")
     with _open_lock(place, out) as file:
-        if not _lock(file):
+        if not try_lock(file):
             raise InputError(
                 f"{out}: another run is writing it at this moment. Wait for its end, or name another file."
             )
@@ -160,22 +160,6 @@ def _open_lock(place: Path, out: Path) -> IO[bytes]:
         raise InputError(
             f"{out}: cannot be written ({error.strerror}). Choose another place or make room."
         ) from error
-
-
-def _lock(file: IO[bytes]) -> bool:
-    """Whether no other process holds a lock on the file, which is held from now on until it is closed."""
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        return True
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # A network file system without locks.
-        return True
-    # Who held it before may have deleted it since it was opened here, so that a third may hold another.
-    return os.fstat(file.fileno()).st_nlink > 0
 
 
 def _remove_half_written(out: Path) -> None:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from yuyi.errors import RecipeError, YuyiWarning
 from yuyi.text.tokenizer import BatchTokenizer
+from yuyi.train.drawing.prepared import prepared
 from yuyi.train.routes import KINDS, check, fits, task_kind
-from yuyi.train.tasks import prepared
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

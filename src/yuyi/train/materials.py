@@ -1,16 +1,15 @@
-"""What a transformer learns from: pairs with the prompts of each task, documents, a teacher's vectors."""
+"""What a model learns from: pairs with the prompts of each task, documents, a teacher's vectors."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from yuyi.artifacts import hash_input, hash_json
 from yuyi.errors import RecipeError
-from yuyi.text.tokenizer import BatchTokenizer
 from yuyi.train.planning.survey import read_entries
 from yuyi.train.reading.corpus import (
     Corpus,
@@ -34,14 +33,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from yuyi.records import Pair
-    from yuyi.text.overflow import Frame
     from yuyi.train.config import Course, Task
     from yuyi.train.reading.held_out import HeldOut
     from yuyi.train.reading.passages import Passages
     from yuyi.train.reading.sources import Column, Source
     from yuyi.train.running.run_folder import RunFolder
     from yuyi.train.settings import TrainConfig
-    from yuyi.train.starting.start import TextModel
+    from yuyi.train.trainees import Trainee
 
     Prompt = str | dict[str, str]
 
@@ -50,21 +48,35 @@ _OF_DOCUMENTS = ("mlm", "retromae")
 _TOLD = 100_000
 
 
+class Taught(NamedTuple):
+    """What a teacher says.
+
+    Attributes:
+        texts: what it was asked about.
+        source: the same texts as tokens, to draw from.
+        vectors: (texts, dim) float32 of unit length, perhaps mapped from disk.
+    """
+
+    texts: list[str]
+    source: Source
+    vectors: NDArray[np.float32]
+
+
 class Materials:
     """The data of a run, tokenised into its folder when first asked for."""
 
     def __init__(
-        self, config: TrainConfig, model: TextModel, folder: RunFolder, say: Callable[[str], None]
+        self, config: TrainConfig, trainee: Trainee, folder: RunFolder, say: Callable[[str], None]
     ) -> None:
         """Take what says where the data lies and how it is read, and whom to tell while that takes long."""
         self._say = say
         self._read = 0
         self._config = config
-        self._model = model
+        self._trainee = trainee
         self._folder = folder
         self._opened: dict[str, Corpus] = {}
         self._told: set[tuple[str, str]] = set()
-        self._teacher: tuple[Source, NDArray[np.float32]] | None = None
+        self._taught: Taught | None = None
 
     def course(self) -> Course:
         """The course with every task spelled out, those of stages without tasks made from the data.
@@ -72,7 +84,7 @@ class Materials:
         Raises:
             RecipeError: there is nothing to make tasks from, or to replay.
         """
-        config, prompts = self._config, self._model.prompts
+        config, prompts = self._config, self._trainee.prompts
         if config.continual is None and all(stage.tasks for stage in config.stages):
             return config
         return course_of(config, self._corpus(None).sources, prompts)
@@ -84,7 +96,7 @@ class Materials:
         are there where it names one that there is not, for a message to list them.
         """
         if task.objective == "align":
-            return [self.teacher()[0]]
+            return [self.teacher().source]
         sources = self._corpus(task).sources
         there = {name for source in sources for name in (source.name, source.kind)}
         if sources and there.issuperset((*task.sources, *task.kinds, *task.emphasis)):
@@ -92,6 +104,10 @@ class Materials:
         drawn = {(source.name, source.kind) for source in sources}
         others = self._corpus(None).sources
         return [*sources, *(each for each in others if (each.name, each.kind) not in drawn)]
+
+    def pairs(self) -> list[Source]:
+        """All pairs that may be learned from, without prompts."""
+        return self._corpus(None).sources
 
     def probe(self, course: Course) -> Probe | None:
         """The held-out rows, each source as the first task reads it that draws from it; None if nobody asks.
@@ -121,34 +137,39 @@ class Materials:
         ordered = [found[key] for key in sorted(found, key=lambda key: (key[1], key[0]))]
         return Probe([source for source in ordered if _tells(source)], self._config.longest)
 
-    def passages(self, frame: Frame) -> Passages:
+    def passages(self) -> Passages:
         """The documents as rows of tokens, no longer than the model takes."""
-        config = self._config.passages
+        config, frame = self._config.passages, self._trainee.frame
         if frame.max_tokens is not None:
             room = frame.max_tokens - frame.specials
             config = replace(config, longest=min(config.longest, room))
         paths = [Path(path) for path in self._config.documents]
         return read_passages(
-            paths, self._model.tokenizer, config, self._folder.passages, held_out=self._held_out()
+            paths, self._trainee.tokenizer, config, self._folder.passages, held_out=self._held_out()
         )
 
-    def teacher(self) -> tuple[Source, NDArray[np.float32]]:
-        """The texts that the teacher was asked about, and its vectors (texts, dim) float32 of unit length.
+    @property
+    def has_teacher(self) -> bool:
+        """Whether a task follows a teacher's vectors."""
+        tasks = [task for _, _, task in self._config.tasks()]
+        return self._config.teacher is not None and any(task.objective == "align" for task in tasks)
 
-        They are on their principal axes, so that the leading values carry most. Where the teacher has more
+    def teacher(self) -> Taught:
+        """What the teacher says of texts of the data.
+
+        Its vectors are on their principal axes, so that the leading values carry most. Where it has more
         dimensions than the model and no task has a projection, the model's number of them is left.
         """
-        if self._teacher is None:
-            self._teacher = self._embed_with_teacher()
-        return self._teacher
+        if self._taught is None:
+            self._taught = self._ask_teacher()
+        return self._taught
 
     def digest(self) -> str:
         """Hex digest of all that is read, wherever it lies; pairs may be called as their file is."""
         pairs = [Path(entry.path) for entry in (*self._config.data, *self._config.replay)]
         documents = [Path(path) for path in self._config.documents]
         teacher = self._config.teacher
-        follows = any(task.objective == "align" for _, _, task in self._config.tasks())
-        taught = teacher_files(teacher) if teacher is not None and follows else []
+        taught = teacher_files(teacher) if teacher is not None and self.has_teacher else []
         return hash_json(
             [
                 [[path.stem, hash_input(path)] for path in pairs],
@@ -182,7 +203,7 @@ class Materials:
         if not paths:
             return Corpus([], [], {})
         corpus = open_corpus(
-            paths, self._model.tokenizer, config, self._folder.corpus, self._count,
+            paths, self._trainee.tokenizer, config, self._folder.corpus, self._count,
             given=given, may_be_empty=bool(config.kinds or config.names),
         )  # fmt: skip
         for (name, kind), rows in corpus.left_out.items():
@@ -215,7 +236,7 @@ class Materials:
 
     def _cut(self, source: Source, task: Task) -> Source:
         """The source with its texts as long as the task reads them."""
-        specials = BatchTokenizer(self._model.tokenizer).frame(self._model.max_tokens).specials
+        specials = self._trainee.frame.specials
 
         def cut(column: Column, longest: int | None) -> Column:
             return column if longest is None else first_tokens(column, max(0, longest - specials))
@@ -234,20 +255,20 @@ class Materials:
     def _prompt(self, names: Prompt) -> Prompt:
         """The texts of prompts, by language where they were named so."""
         if isinstance(names, dict):
-            return {lang: self._model.prompts[name] if name else "" for lang, name in names.items()}
-        return self._model.prompts[names] if names else ""
+            return {lang: self._trainee.prompts[name] if name else "" for lang, name in names.items()}
+        return self._trainee.prompts[names] if names else ""
 
-    def _embed_with_teacher(self) -> tuple[Source, NDArray[np.float32]]:
+    def _ask_teacher(self) -> Taught:
         config = self._config.teacher
         if config is None:
             raise RecipeError("align: there is no teacher to follow. Name one, or drop the task.")
-        own = self._model.embedder.dim
         projected = any(task.projection for _, _, task in self._config.tasks() if task.objective == "align")
         texts, vectors = teacher_vectors(
-            config, self._free_pairs, self._folder.path, None if projected else own,
-            device=str(next(self._model.embedder.parameters()).device),
+            config, self._free_pairs, self._folder.path, None if projected else self._trainee.dim,
+            device=str(self._trainee.device),
         )  # fmt: skip
-        return teacher_source(texts, self._model.tokenizer, self._config.longest), vectors
+        source = teacher_source(texts, self._trainee.tokenizer, self._config.longest)
+        return Taught(texts, source, vectors)
 
 
 def _tells(source: Source) -> bool:

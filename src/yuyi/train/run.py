@@ -5,53 +5,39 @@ from __future__ import annotations
 from contextlib import nullcontext
 from dataclasses import replace
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
-from yuyi.artifacts import publish_folder
 from yuyi.errors import InputError, RecipeError
 from yuyi.extras import EXTRAS
-from yuyi.text.tokenizer import BatchTokenizer
-from yuyi.train.checks import check_data, check_model, warn_of_kinds
+from yuyi.train.checks import check_data, warn_of_kinds
 from yuyi.train.distributed import open_world
 from yuyi.train.loop import JOURNAL, Trainer
 from yuyi.train.materials import Materials
 from yuyi.train.mlm import MaskedRunner
-from yuyi.train.planning.survey import read_entries
-from yuyi.train.reading.passages import read_texts
 from yuyi.train.retromae import RetroRunner
 from yuyi.train.running.curves import draw_curves
 from yuyi.train.running.monitor import tell, tensorboard_log, trackio_log
 from yuyi.train.running.run_folder import RunFolder, run_facts
-from yuyi.train.starting.model_config import ModelConfig
-from yuyi.train.starting.save import save_model
-from yuyi.train.starting.start import open_start
-from yuyi.train.starting.vocabulary import learn_tokenizer
-from yuyi.train.static import train_table
 from yuyi.train.tasks import EmbeddingRunner
 from yuyi.train.teaching.continual import Previous
+from yuyi.train.trainees import TableTrainee, TransformerTrainee
 from yuyi.train.transformer import TransformerLearner
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-    from numpy.typing import NDArray
-    from tokenizers import Tokenizer
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from yuyi.train.config import Course, Task
     from yuyi.train.distributed import World
+    from yuyi.train.learner import Learner
     from yuyi.train.reading.sources import Source
     from yuyi.train.running.monitor import Entry, Log
     from yuyi.train.settings import TrainConfig
     from yuyi.train.stage_run import OpenTask
-    from yuyi.train.starting.start import TextModel
     from yuyi.train.tasks import Runner
-
-    WriteTable = Callable[[Path, Tokenizer, NDArray[Any]], None]
-
-PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+    from yuyi.train.trainees import Trainee, WriteTable
 
 
 class Shown(Protocol):
@@ -110,11 +96,14 @@ def run_training(
         with run.alone() if world.rank == 0 else nullcontext():
             if world.rank == 0:
                 run.check(resume)  # Another process may have been here a moment ago.
-            if config.vocabulary is not None:
+
+            def open_trainee() -> Trainee:
+                if config.vocabulary is None:
+                    return TransformerTrainee(config, run.start, device)
                 assert write_table is not None
-                _train_table(config, run, shown, facts, write_table)
-            else:
-                _Run(config, run, world, device, shown, resume=resume).train(facts)
+                return TableTrainee(config, run.start, write_table)
+
+            _Run(config, run, world, shown, open_trainee, resume=resume).train(facts)
     return run.model
 
 
@@ -136,56 +125,48 @@ def choose_device(config: TrainConfig) -> torch.device:
     return device
 
 
-def corpus_texts(config: TrainConfig) -> Iterator[str]:
-    """Every text of the files, for a tokenizer to be trained on."""
-    for pair in read_entries(config):
-        yield pair.text_a
-        yield pair.text_b
-        yield from pair.negatives
-    for path in config.documents:
-        yield from read_texts(Path(path))
-
-
 class _Run:
-    """The run of a transformer in one process."""
+    """A run in one process."""
 
     def __init__(
         self,
         config: TrainConfig,
         folder: RunFolder,
         world: World,
-        device: torch.device,
         shown: Shown,
+        open_trainee: Callable[[], Trainee],
         *,
         resume: bool,
     ) -> None:
         self._config = config
         self._folder = folder
         self._world = world
-        self._device = device
         self._shown = shown
+        self._open_trainee = open_trainee
         self._resume = resume
         self._first = world.rank == 0
 
     def train(self, facts: dict[str, Any]) -> None:
         """Train from the beginning or the last checkpoint, and save the model."""
         if self._first and not self._resume:
-            self._write_start()
+            self._begin()
         self._world.wait()
-        model = self._open_start()
-        learner = self._learner(model)
+        trainee = self._open_trainee()
+        # Where no dimensions are given, they are the model's own alone.
+        self._config = replace(self._config, dims=self._config.dims or {trainee.dim: 1.0})
         self._shown.say("data: opening")
-        materials = Materials(self._config, model, self._folder, self._shown.say)
+        materials = Materials(self._config, trainee, self._folder, self._shown.say)
         digest = materials.digest()
         if self._resume:
             self._folder.compare({"corpus": digest})
         course = materials.course()
         if self._first and self._config.documents:
-            materials.passages(learner.frame)  # The others find them written.
+            materials.passages()  # The others find them written.
         self._world.wait()
         opened = self._open_all(course, materials)
+        learner = trainee.learner(materials)
         previous = Previous(learner) if self._config.continual else None
-        open_task = self._opener(learner, materials, model, previous)
+        open_task = self._opener(learner, materials, trainee, previous)
         trainer = Trainer(
             course, learner, open_task, self._world, probe=materials.probe(course), corpus=digest
         )
@@ -193,56 +174,37 @@ class _Run:
             trainer.check()
             if self._first:
                 self._folder.begin({**facts, "corpus": digest})
-        self._teach(trainer, model)
+        self._teach(trainer, trainee)
         if previous is not None and self._config.continual is not None:
             previous.merge_into(learner, self._config.continual.merge)
         if self._first:
             self._draw()
-            self._save(self._folder.model, model, _training_text(course, self._config, opened))
+            trainee.save(self._folder.model, _training_text(course, self._config, opened))
         self._world.wait()
 
-    def _write_start(self) -> None:
-        """Put down the model that training begins with, in place of one that a killed run may have left."""
-        assert self._config.model is not None
-        self._shown.say("model: opening")
-        model = open_start(self._config.model, corpus_texts(self._config), seed=self._config.seed)
-        check_model(self._config, model)
-        save_model(self._folder.start, model)
-
-    def _open_start(self) -> TextModel:
-        """The model that training begins with; where no dimensions are given, they are now its own alone."""
-        config = self._config
-        assert config.model is not None
-        model = open_start(
-            ModelConfig(
-                folder=str(self._folder.start),
-                dropout=config.model.dropout,
-                attention_dropout=config.model.attention_dropout,
-            )
-        )
-        self._config = replace(config, dims=config.dims or {model.embedder.dim: 1.0})
-        model.embedder.encoder.checkpointing = config.checkpointing
-        return model
-
-    def _learner(self, model: TextModel) -> TransformerLearner:
-        config, frame = self._config, BatchTokenizer(model.tokenizer).frame(model.max_tokens)
-        embedder = model.embedder.to(self._device)
-        return TransformerLearner(embedder, frame, config.token_budget, PRECISIONS[config.precision])
+    def _begin(self) -> None:
+        """Put down what training begins with, in place of what a killed run may have left."""
+        if self._config.vocabulary is not None:
+            self._shown.say("vocabulary: counting words")
+            TableTrainee.begin(self._config, self._folder.start)
+        else:
+            self._shown.say("model: opening")
+            TransformerTrainee.begin(self._config, self._folder.start)
 
     def _opener(
-        self, learner: TransformerLearner, materials: Materials, model: TextModel, previous: Previous | None
+        self, learner: Learner, materials: Materials, trainee: Trainee, previous: Previous | None
     ) -> OpenTask:
         """What opens a task of a stage."""
         config = self._config
 
         def open_task(task: Task, seed: Sequence[int]) -> Runner:
             if task.objective in ("mlm", "retromae"):
-                passages = materials.passages(learner.frame)
-                whole = (task, learner, passages, model.tokenizer, config.masking)
+                assert isinstance(learner, TransformerLearner)
+                whole = (task, learner, materials.passages(), trainee.tokenizer, config.masking)
                 if task.objective == "mlm":
                     return MaskedRunner(*whole, seed, self._world)
                 return RetroRunner(*whole, config.decoding, seed, self._world)
-            vectors = materials.teacher()[1] if task.objective == "align" else None
+            vectors = materials.teacher().vectors if task.objective == "align" else None
             return EmbeddingRunner(
                 task, learner, materials.sources(task), config.dims, config.exponent, seed, vectors,
                 self._world, previous=previous,
@@ -250,7 +212,7 @@ class _Run:
 
         return open_task
 
-    def _teach(self, trainer: Trainer, model: TextModel) -> None:
+    def _teach(self, trainer: Trainer, trainee: Trainee) -> None:
         """Take the steps."""
         config = self._config
 
@@ -258,7 +220,7 @@ class _Run:
             path = self._folder.stage(stage)
             if self._first and not path.exists():
                 path.parent.mkdir(exist_ok=True)
-                self._save(path, model)
+                trainee.save(path)
 
         trainer.run(
             self._folder.path,
@@ -267,17 +229,6 @@ class _Run:
             log=self._log() if self._first else None,
             log_every=config.log.every,
             stage_over=keep if config.keep_stages else None,
-        )
-
-    def _save(self, path: Path, model: TextModel, training: str = "") -> None:
-        """The model as it is now, with its card."""
-        dims = tuple(self._config.dims)
-        save_model(
-            path,
-            model,
-            dims=dims if len(dims) > 1 else (),
-            card=_card_head(self._config),
-            training=training,
         )
 
     def _open_all(self, course: Course, materials: Materials) -> list[Source]:
@@ -305,30 +256,6 @@ class _Run:
         """The curves, where matplotlib is installed."""
         if all(find_spec(name) is not None for name in EXTRAS["report"]):
             draw_curves(self._folder.path / JOURNAL, self._folder.curves)
-
-
-def _train_table(
-    config: TrainConfig, run: RunFolder, shown: Shown, facts: dict[str, Any], write_table: WriteTable
-) -> None:
-    """Count the vocabulary, train the table, write it."""
-    assert config.vocabulary is not None
-    shown.say("vocabulary: counting words")
-    tokenizer = learn_tokenizer(read_entries(config), config.vocabulary)
-    shown.say("table: training")
-    table = train_table(
-        config, tokenizer, read_entries(config), None, run.path, shown.log, lambda: run.begin(facts)
-    )
-    with publish_folder(run.model) as folder:
-        write_table(folder, tokenizer, table)
-
-
-def _card_head(config: TrainConfig) -> dict[str, Any]:
-    head: dict[str, Any] = {}
-    if config.license:
-        head["license"] = config.license.lower()
-    if config.languages:
-        head["language"] = list(config.languages)
-    return head
 
 
 def _training_text(course: Course, config: TrainConfig, sources: Sequence[Source]) -> str:

@@ -247,16 +247,25 @@ class TrainConfig(Course):
                 "the file under data."
             )
         if self.vocabulary is not None:
-            if not self.dims:
-                raise RecipeError("dims: empty. A token table needs at least one; write, say, dims: {256: 1}")
-            if self.keep_stages:
-                raise RecipeError("keep_stages: true; a token table is saved at the end alone. Leave it out.")
-            if self.device == "cuda":
-                raise RecipeError("device: cuda; a token table is trained on the processor. Leave it out.")
-            if self.precision != "float32":
-                raise RecipeError(
-                    f"precision: {self.precision}; a token table is trained in float32. Leave it out."
-                )
+            self._check_table(self.vocabulary)
+
+    def _check_table(self, vocabulary: VocabularyConfig) -> None:
+        """Refuse what a token table has not."""
+        if not self.dims:
+            raise RecipeError("dims: empty. A token table needs at least one; write, say, dims: {256: 1}")
+        if self.device == "cuda":
+            raise RecipeError("device: cuda; a token table is trained on the processor. Leave it out.")
+        if self.precision != "float32":
+            raise RecipeError(
+                f"precision: {self.precision}; a token table is trained in float32. Leave it out."
+            )
+        if self.checkpointing:
+            raise RecipeError("checkpointing: true; a token table has no layers. Leave it out.")
+        if vocabulary.lexicon and (self.teacher is None or self.teacher.vectors):
+            raise RecipeError(
+                f"vocabulary.lexicon: {vocabulary.lexicon:,} words of a teacher, and there is no "
+                "teacher that has words. Give teacher.folder or teacher.package, or leave it out."
+            )
 
     def _check_continual(self, continual: Continual) -> None:
         if self.model is not None and self.model.folder not in ("", continual.previous):
@@ -293,6 +302,11 @@ class TrainConfig(Course):
                 f"{where}.objective: {task.objective} reads pairs, and data is empty. Add a file of pairs."
             )
         self._check_rows(where, task)
+        for key in ("query_prompt", "document_prompt"):
+            if getattr(task, key) and self.vocabulary is not None:
+                raise RecipeError(
+                    f"{where}.{key}: {getattr(task, key)!r}; a token table has no prompts. Leave it out."
+                )
         if task.hardness and task.hardness_on == "hard_negatives" and not task.negatives:
             raise RecipeError(
                 f"{where}.hardness: {task.hardness} weighs hard negatives, and negatives is 0. Raise "

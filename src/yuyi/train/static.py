@@ -55,19 +55,13 @@ def train_table(
     Raises:
         RecipeError: a task finds no rows, or a loss is not finite.
     """
-    dim = max(config.dims)
     sources = read_sources(pairs, tokenizer, config.longest)
     pieces = [piece for piece, _ in sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])]
-    parts = Parts.of(pieces)
-    start = first_vectors(parts, _frequencies(sources, len(pieces)), dim, config.seed)
-    # A Chinese word begins as nothing but its characters; what it means beyond them is learned.
-    start[[row for row, piece in enumerate(pieces) if is_chinese_word(piece)]] = 0
+    learner = TokenTable(*first_table(pieces, sources, max(config.dims), config.seed, teacher))
     vectors = None
     if teacher is not None:
         texts, vectors = teacher
-        _start_from_words(start, pieces, texts, vectors)
         sources.append(teacher_source(texts, tokenizer, config.longest))
-    learner = TokenTable(parts, start)
     config = routed(config, sources)
 
     def open_task(task: Task, seed: Sequence[int]) -> EmbeddingRunner:
@@ -77,6 +71,32 @@ def train_table(
     trainer.check()
     begin()
     trainer.run(folder, keep=1, log=log)
+    return finished_table(learner, pieces)
+
+
+def first_table(
+    pieces: Sequence[str], sources: Sequence[Source], dim: int, seed: int, teacher: Teacher | None = None
+) -> tuple[Parts, NDArray[np.float32]]:
+    """The parts of a vocabulary, and the (parts, dim) float32 vectors that they begin with.
+
+    Args:
+        pieces: of the vocabulary, in order of their numbers.
+        sources: what is learned from; frequent pieces begin with short vectors.
+        dim: length of a vector.
+        seed: of the random generator.
+        teacher: texts and their (texts, dim) vectors; pieces among the texts begin with the teacher's.
+    """
+    parts = Parts.of(pieces)
+    start = first_vectors(parts, _frequencies(sources, len(pieces)), dim, seed)
+    # A Chinese word begins as nothing but its characters; what it means beyond them is learned.
+    start[[row for row, piece in enumerate(pieces) if is_chinese_word(piece)]] = 0
+    if teacher is not None:
+        _start_from_words(start, pieces, *teacher)
+    return parts, start
+
+
+def finished_table(learner: TokenTable, pieces: Sequence[str]) -> NDArray[np.float32]:
+    """(pieces, dim) float32, a row for each piece as it is served."""
     table = learner.fold()
     # What carries no meaning must not turn a vector: unknown characters, and the separator between texts.
     table[[pieces.index(UNKNOWN), pieces.index(SEPARATOR)]] = 0
@@ -95,7 +115,7 @@ def first_vectors(parts: Parts, frequencies: NDArray[np.float64], dim: int, seed
         dim: length of a vector.
         seed: of the random generator.
     """
-    shares = np.zeros(len(parts.owners))
+    shares = np.zeros(parts.count)
     owners = np.repeat(np.arange(len(frequencies)), np.diff(parts.offsets))
     np.add.at(shares, parts.ids, frequencies[owners])
     weights = _SIF / (_SIF + shares)

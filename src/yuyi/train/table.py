@@ -64,12 +64,12 @@ class Parts:
     Attributes:
         ids: (entries,) int64, numbers of part vectors.
         offsets: (pieces + 1,) int64.
-        owners: (parts,) int64, the piece that a part is the own vector of; -1 for shared parts.
+        count: number of parts; the first of them are the pieces' own.
     """
 
     ids: NDArray[np.int64]
     offsets: NDArray[np.int64]
-    owners: NDArray[np.int64]
+    count: int
 
     @classmethod
     def of(cls, pieces: Sequence[str]) -> Parts:
@@ -90,9 +90,7 @@ class Parts:
                 if resolved.startswith("=") or uses[name] > 1:
                     ids.append(numbers.setdefault(resolved, len(numbers)))
             offsets.append(len(ids))
-        owners = np.full(len(numbers), -1, dtype=np.int64)
-        owners[: len(pieces)] = np.arange(len(pieces))
-        return cls(np.asarray(ids, dtype=np.int64), np.asarray(offsets, dtype=np.int64), owners)
+        return cls(np.asarray(ids, dtype=np.int64), np.asarray(offsets, dtype=np.int64), len(numbers))
 
     def of_pieces(self, pieces: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Flat part numbers of the given pieces, and the offsets at which each piece begins."""
@@ -144,7 +142,7 @@ class TokenTable:
         """(rows, dim) float32, the sum of each text's piece rows, with gradients to parts."""
         pieces, token_rows = _distinct(texts.ids, len(self.parts.offsets) - 1)
         flat, begins = self.parts.of_pieces(pieces)
-        numbers, part_rows = _distinct(flat, len(self.parts.owners))
+        numbers, part_rows = _distinct(flat, self.parts.count)
         index = torch.from_numpy(numbers)
         used = self.vectors[index].requires_grad_()
         if torch.is_grad_enabled():

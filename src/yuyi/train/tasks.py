@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
 import torch
 
-from yuyi.errors import InputError, RecipeError, YuyiWarning
+from yuyi.errors import RecipeError
 from yuyi.train.batches import Sampler
 from yuyi.train.distributed import ALONE
-from yuyi.train.drawing.contrast_task import contrast_batch, grouped, judged_batch
+from yuyi.train.drawing.contrast_task import contrast_batch, judged_batch
 from yuyi.train.drawing.drawn import Setting
 from yuyi.train.drawing.dynamic import NegativePool
 from yuyi.train.drawing.labels_task import label_negatives_batch, labels_batch
+from yuyi.train.drawing.prepared import check_batch, prepared
 from yuyi.train.drawing.teacher_task import Alignment, distil_batch
 from yuyi.train.gradcache import backward
 from yuyi.train.losses import alignment, spread_out
 from yuyi.train.matryoshka import matryoshka
-from yuyi.train.reading.sources import EMPTY_KEY
 from yuyi.train.routes import check, fits, is_labelled
 from yuyi.train.seeds import seed_of
 from yuyi.train.transformer import TransformerLearner
@@ -29,6 +27,7 @@ from yuyi.train.transformer import TransformerLearner
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor
 
@@ -42,8 +41,6 @@ if TYPE_CHECKING:
 
 # Rows of a batch that `describe` shows.
 _SHOWN = 64
-# Characters of a text in a message.
-_LONGEST_SHOWN = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +162,7 @@ class EmbeddingRunner:
         )
         if task.objective == "contrast":
             for number, source in enumerate(self.sources):
-                _check_batch(task, source, self.sampler.largest(number))
+                check_batch(task, source, self.sampler.largest(number))
         self._learner = learner
         self._world = world
         self._previous = previous
@@ -227,7 +224,7 @@ class EmbeddingRunner:
             "kind": source.kind,
             "rows": rows.tolist(),
             "labels": source.labels[rows].tolist() if is_labelled(source) else None,
-            "texts": _texts(source, rows[:_SHOWN]),
+            "texts": source.show_if_there(rows[:_SHOWN]),
             "tokens": [_ids(column) for column in columns],
         }
 
@@ -281,14 +278,6 @@ def _distinct(task: Task, sources: Sequence[Source]) -> list[list[NDArray[np.int
     return [[source.queries.keys, source.documents.keys] for source in sources]
 
 
-def _texts(source: Source, rows: NDArray[np.int64]) -> list[dict[str, Any]]:
-    """The rows as they stand in their files; nothing where they came from none, or it has changed."""
-    try:
-        return source.show(rows)
-    except InputError:
-        return []
-
-
 def _ids(column: TokenBatch) -> list[list[int]]:
     """The first texts of a column, as the model got them."""
     bounds = column.offsets[: _SHOWN + 1]
@@ -324,114 +313,3 @@ def _check_prompts(task: Task, learner: Learner) -> None:
             f"task {task.objective}: has the prompt {prompt!r}, and the model leaves prompts out of its "
             "pooling, which training cannot. Set model.include_prompt: true, or drop the prompt."
         )
-
-
-def prepared(task: Task, source: Source) -> Source:
-    """The source as the task draws from it, after checking that it has what the task needs.
-
-    Raises:
-        RecipeError: it has not, so that nothing would be learned.
-    """
-    name = f"source {source.name} ({source.kind})"
-    if task.objective == "contrast":
-        if is_labelled(source):
-            source = grouped(source)
-        _check_contrast(task, source, name)
-    elif task.objective == "labels":
-        counts = np.unique(source.labels, return_counts=True)[1]
-        if len(counts) < 2:
-            raise RecipeError(
-                f"{name}: all {len(source)} texts have one label, and nothing can be told apart. Leave it "
-                "out."
-            )
-        if counts.max() < 2 and task.labels_by == "contrast":
-            raise RecipeError(
-                f"{name}: each of the {len(source)} texts has a label of its own, and none a partner. Leave "
-                "it out."
-            )
-    elif task.objective == "judged":
-        _check_judged(task, source, name)
-    elif task.objective == "distil" and not (len(source.negatives) and task.negatives):
-        raise RecipeError(
-            f"{name}: distil compares a row's candidates, and rows have their documents alone. Give rows "
-            "negatives with scores, and negatives of 1 or more to the task."
-        )
-    return source
-
-
-def _check_contrast(task: Task, source: Source, name: str) -> None:
-    """Refuse pairs of which no document is told from another.
-
-    Raises:
-        RecipeError: they are such.
-    """
-    if task.negatives and len(source.negatives):
-        return
-    if len(source) < 2:
-        raise RecipeError(
-            f"{name}: has {len(source)} pairs, so there is nothing to tell a document from. Add pairs or "
-            "leave it out."
-        )
-    if task.batch < 2:
-        raise RecipeError(
-            f"{name}: rows have no hard negatives, and the batch is {task.batch}, so there is nothing to "
-            "tell a document from. Raise batch to 2."
-        )
-    for side, column in (("text_a", source.queries), ("text_b", source.documents)):
-        if (column.keys == column.keys[0]).all():
-            raise RecipeError(
-                f"{name}: all {len(source)} rows have one {side}, and nothing can be told apart. Leave it "
-                "out."
-            )
-
-
-def _check_judged(task: Task, source: Source, name: str) -> None:
-    """Refuse judged pairs that are neither ranked nor paired.
-
-    Raises:
-        RecipeError: they are such.
-    """
-    best = source.labels == source.labels.max()
-    paired = task.pairing and source.kind != "sts" and best.sum() > 1
-    if paired or (task.ranking and not best.all()):
-        return
-    if best.all():
-        raise RecipeError(
-            f"{name}: all {len(source)} pairs have the label {source.labels[0]:g}, and nothing can be "
-            "ranked. Leave it out, or drop the labels and choose the objective contrast."
-        )
-    raise RecipeError(f"{name}: ranking is 0, and these pairs are ranked alone. Raise ranking.")
-
-
-def _check_batch(task: Task, source: Source, largest: int) -> None:
-    """Warn where the rows of a source share so many texts that its batches shrink.
-
-    Raises:
-        RecipeError: each batch is one row, with nothing to tell its document from.
-    """
-    wanted = min(task.batch, len(source))
-    if len(source) < 2 or largest >= max(2, wanted // 2):
-        return
-    text, count = _most_repeated(source)
-    told = (
-        f"source {source.name} ({source.kind}): batches have {largest} of {wanted} rows, as rows that share "
-        f"a text are never in one batch, and {text} is in {count:,} of {len(source):,} rows."
-    )
-    if largest < 2 and task.batch > 1 and not (task.negatives and len(source.negatives)):
-        raise RecipeError(f"{told} Nothing can be told apart. Leave it out.")
-    warnings.warn(f"{told} Drop the repeated rows, or make such texts labels.", YuyiWarning, 4)
-
-
-def _most_repeated(source: Source) -> tuple[str, int]:
-    """The text that stands in the most rows, and in how many; its place where it cannot be shown."""
-    sides = [source.queries.keys, source.documents.keys]
-    sides[1] = np.where(sides[1] == sides[0], EMPTY_KEY, sides[1])
-    keys, firsts, counts = np.unique(np.concatenate(sides), return_index=True, return_counts=True)
-    place = int(np.where(keys == EMPTY_KEY, 0, counts).argmax())
-    side, row = divmod(int(firsts[place]), len(source))
-    shown = _texts(source, np.array([row]))
-    name = ("text_a", "text_b")[side]
-    if not shown:
-        return f"{name} of {source.where(row)}", int(counts[place])
-    text = str(shown[0][name])
-    return repr(text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."), int(counts[place])

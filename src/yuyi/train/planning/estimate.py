@@ -1,38 +1,30 @@
 """What a run would take, before it runs: parameters, memory and time.
 
-Numbers of weights and products follow from the shape of the model. How many bytes a token's activations hold
-is measured on the model itself, and so is the machine: a few steps on texts of the lengths that the data has,
-for about a second. Nothing is written.
+Numbers of weights and products follow from the shape of the model; what a token's activations hold and how
+fast the machine is were measured (`yuyi.train.planning.speed`). Nothing is written.
 """
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from yuyi.errors import RecipeError
-from yuyi.train.distributed import ALONE
-from yuyi.train.losses import info_nce
 from yuyi.train.losses.blocks import BLOCK_SCORES
+from yuyi.train.planning.shape import Shape
+from yuyi.train.planning.speed import DIRECTIONS, TRAINED
 from yuyi.train.routes import fits
-from yuyi.train.table import TokenTable
-from yuyi.train.transformer import TransformerLearner
-from yuyi.types import TokenBatch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
-    from torch import Tensor, nn
 
-    from yuyi.model.config import EncoderConfig
-    from yuyi.model.embedder import Embedder
-    from yuyi.train.config import Course, Stage, Task
+    from yuyi.train.config import Course, Task
     from yuyi.train.learner import Learner
+    from yuyi.train.planning.speed import Speed
     from yuyi.train.reading.sources import Source
 
     Integers = NDArray[np.int64]
@@ -43,13 +35,8 @@ _BYTES = 4
 _COPIES = 4
 # Matrices of scores beside one another in the objective, as `info_nce` says of itself.
 _SCORE_MATRICES = 4
-# Each product of the forward pass has two in the backward pass.
-_TRAINED, _AGAIN = 3, 4
-_TRIAL_SECONDS = 1.0
-_TRIAL_TOKENS = 2_048
-_TRIAL_ROWS = 512
-# In how many directions each form of InfoNCE compares all rows.
-_DIRECTIONS = {"forward": 1, "symmetric": 2, "improved": 4}
+# Passes over texts that are embedded once more for their gradient.
+_AGAIN = TRAINED + 1
 # Objectives whose texts are both columns of a pair, with its negatives.
 _OF_PAIRS = ("contrast", "judged", "distil")
 
@@ -71,23 +58,6 @@ class Data:
     document_rows: int = 0
     document_tokens: int = 0
     hidden: float = 0.3
-
-
-@dataclass(frozen=True, slots=True)
-class Speed:
-    """What was measured on this machine.
-
-    Attributes:
-        flops: floating-point operations a second, forward and backward.
-        step: seconds of one update by the optimiser.
-        activations: bytes that a token's activations hold until its gradient is taken.
-        score: seconds of one score of one direction in `info_nce` with its gradient, the product left out.
-    """
-
-    flops: float
-    step: float
-    activations: float
-    score: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,94 +104,6 @@ class Estimate:
     memory: dict[str, int]
     tasks: tuple[TaskEstimate, ...]
     seconds: dict[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """The numbers of a model that its costs follow from.
-
-    Attributes:
-        parameters: numbers of weights, by part.
-        dim: length of its vectors.
-        vocabulary: number of pieces.
-        sparse: whether a step touches the rows of its batch alone, as for a token table.
-        encoder: of a transformer; None for a token table.
-    """
-
-    parameters: dict[str, int]
-    dim: int
-    vocabulary: int
-    sparse: bool = False
-    encoder: EncoderConfig | None = None
-
-    @staticmethod
-    def of(learner: Learner) -> Shape:
-        """That of a transformer or a token table in training."""
-        if isinstance(learner, TransformerLearner):
-            embedder = learner.embedder
-            return Shape(
-                _parameters(embedder),
-                embedder.dim,
-                embedder.encoder.config.vocabulary,
-                encoder=embedder.encoder.config,
-            )
-        rows, dim = learner.weights()["vectors"].shape
-        assert isinstance(learner, TokenTable)
-        pieces = len(learner.parts.offsets) - 1
-        return Shape({"vectors of pieces and their parts": rows * dim}, dim, pieces, sparse=True)
-
-    def products(self, lengths: Integers) -> float:
-        """Floating-point operations of one forward pass over texts of these lengths, special tokens too."""
-        if self.encoder is None:
-            return 2.0 * self.dim * float(lengths.sum())
-        config = self.encoder
-        inner = config.intermediate * (3 if config.glu else 2)
-        total = 2.0 * config.layers * config.hidden * (4 * config.hidden + inner) * float(lengths.sum())
-        for window in config.windows:
-            reach = lengths if window is None else np.minimum(lengths, 2 * window + 1)
-            total += 4.0 * config.hidden * float((lengths * reach).sum())
-        return total
-
-
-def measure(learner: Learner, lengths: Integers, stage: Stage) -> Speed:
-    """What a few steps on texts of these lengths take on this machine; the model is worth nothing afterwards.
-
-    Args:
-        learner: fresh, on its device.
-        lengths: (texts,) tokens of each text, special tokens included.
-        stage: whose optimiser is used.
-    """
-    learner.begin(stage)
-    shape = Shape.of(learner)
-    texts = _texts(lengths, _TRIAL_TOKENS, shape.vocabulary)
-    activations = held_bytes(learner, texts) / len(texts.ids)
-    _forward_and_back(learner, texts)  # The first time pays for what is made once.
-    learner.step(0.0, ALONE)
-    began, rounds, updating = _now(learner), 0, 0.0
-    while _now(learner) - began < _TRIAL_SECONDS:
-        _forward_and_back(learner, texts)
-        updated = _now(learner)
-        learner.step(0.0, ALONE)
-        updating += _now(learner) - updated
-        rounds += 1
-    seconds = _now(learner) - began - updating
-    work = _TRAINED * shape.products(texts.lengths) * rounds
-    return Speed(work / seconds, updating / rounds, activations, score_seconds(learner))
-
-
-def score_seconds(learner: Learner) -> float:
-    """Seconds of a score of one direction with its gradient, where the learner has its weights."""
-    generator = torch.Generator().manual_seed(0)
-    vectors = torch.randn((2 * _TRIAL_ROWS, 8), generator=generator).to(learner.zeros(0)).requires_grad_()
-    keys = torch.arange(2 * _TRIAL_ROWS, device=vectors.device).view(2, _TRIAL_ROWS).unbind()
-    seconds = 0.0
-    for _ in range(2):  # The first time pays for what is made once.
-        began = _now(learner)
-        queries, documents = vectors[:_TRIAL_ROWS], vectors[_TRIAL_ROWS:]
-        loss = info_nce(queries, documents, temperature=0.05, form="symmetric", keys=keys, margin=0.1)
-        loss.backward()  # type: ignore[no-untyped-call]
-        seconds = _now(learner) - began
-    return seconds / (_DIRECTIONS["symmetric"] * _TRIAL_ROWS**2)
 
 
 def estimate(
@@ -362,21 +244,6 @@ def _lengths(task: Task, course: Course, learner: Learner, source: Source) -> In
     return np.concatenate(columns)
 
 
-def _parameters(embedder: Embedder) -> dict[str, int]:
-    encoder = embedder.encoder
-    parts: dict[str, list[nn.Module | None]] = {
-        "token table": [encoder.embeddings.tokens],
-        "positions and types": [encoder.embeddings.positions, encoder.embeddings.types],
-        f"{encoder.config.layers} layers": [encoder.layers, encoder.embeddings.norm, encoder.final_norm],
-        "heads": [embedder.pooler],
-    }
-    counts = {
-        name: sum(parameter.numel() for module in modules if module for parameter in module.parameters())
-        for name, modules in parts.items()
-    }
-    return {name: count for name, count in counts.items() if count}
-
-
 def _seconds(
     task: Task,
     shape: Shape,
@@ -394,9 +261,9 @@ def _seconds(
         work = encoding + 2.0 * scored * shape.encoder.hidden * (shape.vocabulary + shape.encoder.hidden)
         if task.objective == "retromae":  # Its decoder is a layer.
             work += encoding / shape.encoder.layers
-        return _TRAINED * work / ranks / speed.flops
+        return TRAINED * work / ranks / speed.flops
     budget = token_budget or drawn.tokens
-    passes = _AGAIN if drawn.tokens / ranks > budget else _TRAINED
+    passes = _AGAIN if drawn.tokens / ranks > budget else TRAINED
     work = (passes + (task.keep > 0)) * encoding / ranks  # What is kept is embedded by the previous model.
     return work / speed.flops
 
@@ -405,9 +272,9 @@ def _shared(task: Task, course: Course, shape: Shape, drawn: _Drawn, speed: Spee
     """Seconds of the scores of a step, which every rank computes all of; 0 where there are few."""
     if task.objective != "contrast":
         return 0.0
-    pairs = drawn.batch * (drawn.texts - drawn.batch) * _DIRECTIONS[task.form]
-    again = (_AGAIN if pairs > BLOCK_SCORES else _TRAINED) / _TRAINED
-    products = 2.0 * _TRAINED * (sum(course.dims) or shape.dim)
+    pairs = drawn.batch * (drawn.texts - drawn.batch) * DIRECTIONS[task.form]
+    again = (_AGAIN if pairs > BLOCK_SCORES else TRAINED) / TRAINED
+    products = 2.0 * TRAINED * (sum(course.dims) or shape.dim)
     return again * pairs * (products / speed.flops + max(1, len(course.dims)) * speed.score)
 
 
@@ -419,40 +286,3 @@ def _score_bytes(task: Task, course: Course, shape: Shape, drawn: _Drawn, hidden
     vectors = drawn.texts * (2 * shape.dim + 3 * (sum(course.dims) or shape.dim))
     scores = min(float(BLOCK_SCORES), drawn.batch * (drawn.texts - drawn.batch))
     return round(_BYTES * (vectors + _SCORE_MATRICES * scores))
-
-
-def _texts(lengths: Integers, tokens: int, vocabulary: int) -> TokenBatch:
-    """Some texts of these lengths with random ids, `tokens` of them in all or a little more."""
-    generator = np.random.default_rng(0)
-    drawn = generator.choice(lengths, size=max(1, tokens))
-    drawn = drawn[: 1 + int(np.searchsorted(np.cumsum(drawn), tokens))]
-    offsets = np.concatenate([[0], np.cumsum(drawn)]).astype(np.int64)
-    return TokenBatch(generator.integers(0, vocabulary, int(offsets[-1])).astype(np.int32), offsets)
-
-
-def held_bytes(learner: Learner, texts: TokenBatch) -> int:
-    """Bytes that are kept between the forward and the backward pass over texts, weights left out."""
-    own = {tensor.untyped_storage().data_ptr() for tensor in learner.weights().values()}
-    held: dict[int, int] = {}
-
-    def pack(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own:
-            held[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        vectors = learner.embed(texts)
-    vectors.sum().backward()  # type: ignore[no-untyped-call]
-    return sum(held.values())
-
-
-def _forward_and_back(learner: Learner, texts: TokenBatch) -> None:
-    vectors = learner.embed(texts)
-    vectors.backward(torch.ones_like(vectors))  # type: ignore[no-untyped-call]
-
-
-def _now(learner: Learner) -> float:
-    if learner.zeros(0).is_cuda:
-        torch.cuda.synchronize()
-    return time.perf_counter()

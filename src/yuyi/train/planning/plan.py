@@ -13,11 +13,12 @@ import torch
 
 from yuyi.text.tokenizer import BatchTokenizer
 from yuyi.train.checks import check_data, check_model, warn_of_kinds
-from yuyi.train.planning.estimate import Data, estimate, measure
+from yuyi.train.planning.estimate import Data, estimate
+from yuyi.train.planning.speed import measure
 from yuyi.train.planning.survey import survey, survey_documents
 from yuyi.train.reading.corpus import read_sources, teacher_source
 from yuyi.train.reading.passages import read_texts
-from yuyi.train.run import PRECISIONS, choose_device
+from yuyi.train.run import choose_device
 from yuyi.train.starting.initial import encoder_config, new_encoder
 from yuyi.train.starting.model_config import TokenizerConfig
 from yuyi.train.starting.start import open_start
@@ -25,6 +26,7 @@ from yuyi.train.starting.vocabulary import learn_tokenizer
 from yuyi.train.table import Parts, TokenTable
 from yuyi.train.teaching.continual import course_of
 from yuyi.train.teaching.teacher import teacher_texts
+from yuyi.train.trainees import PRECISIONS
 from yuyi.train.transformer import TransformerLearner
 
 if TYPE_CHECKING:
@@ -33,7 +35,8 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
     from yuyi.train.learner import Learner
-    from yuyi.train.planning.estimate import Estimate, Speed
+    from yuyi.train.planning.estimate import Estimate
+    from yuyi.train.planning.speed import Speed
     from yuyi.train.planning.survey import Surveyed
     from yuyi.train.settings import TrainConfig
 
@@ -139,7 +142,7 @@ def _open(
         # The sample has not so many words as the whole.
         pieces += [f"piece {number}" for number in range(len(pieces), config.vocabulary.size)]
         parts = Parts.of(pieces)
-        noise = np.random.default_rng(config.seed).normal(size=(len(parts.owners), max(config.dims)))
+        noise = np.random.default_rng(config.seed).normal(size=(parts.count, max(config.dims)))
         return TokenTable(parts, noise.astype(np.float32)), tokenizer, {}
     assert config.model is not None
     wanted = config.model.tokenizer

@@ -163,6 +163,13 @@ class Source:
             )
         ]
 
+    def show_if_there(self, rows: Integers) -> list[dict[str, Any]]:
+        """As `show`; empty where the rows came from no file, or it has changed since."""
+        try:
+            return self.show(rows)
+        except InputError:
+            return []
+
     def _matching(self, row: int, candidates: list[dict[str, Any]]) -> dict[str, Any]:
         """The texts that row `row` was made of; a line with several positives is several rows."""
         for texts in candidates:

@@ -6,6 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from yuyi.errors import InputError
+from yuyi.file_lock import wait_for_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,8 +28,5 @@ def in_turn(folder: Path) -> Iterator[None]:
             f"{folder}: cannot be written ({error.strerror}). Choose another place or make room."
         ) from error
     with lock:
-        with contextlib.suppress(ImportError, OSError):  # Windows and some network drives have no such locks.
-            import fcntl
-
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        wait_for_lock(lock)
         yield

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from yuyi.artifacts import publish_file
 from yuyi.errors import InputError
+from yuyi.file_lock import try_lock
 from yuyi.train.running.checkpoint import Saved, check_same_run
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ def _locked(folder: Path) -> Iterator[None]:
     with _writing(folder):
         file = place.open("w")
     with file:
-        if not _lock(file.fileno()):
+        if not try_lock(file):
             raise InputError(
                 f"{folder}: another process is training here. Wait for it, or choose another place with "
                 "--out."
@@ -204,22 +204,6 @@ def _writing(path: Path) -> Iterator[None]:
         raise InputError(
             f"{path}: cannot be written ({error.strerror}). Choose another place with --out."
         ) from error
-
-
-def _lock(handle: int) -> bool:
-    """Whether no other process holds a lock on an open file, which is held from now until it is closed."""
-    try:
-        import fcntl
-    except ImportError:  # Windows has no such locks.
-        return True
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # A network file system without locks.
-        return True
-    # Who held it before may have deleted it since it was opened here, so that a third may hold another.
-    return os.fstat(handle).st_nlink > 0
 
 
 def _remove(paths: set[Path]) -> None:

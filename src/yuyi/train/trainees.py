@@ -1,0 +1,154 @@
+"""What a run makes, a transformer or a token table: from what it begins with to the saved folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from tokenizers import Tokenizer
+
+from yuyi.artifacts import publish_folder
+from yuyi.text.overflow import Frame
+from yuyi.text.tokenizer import BatchTokenizer
+from yuyi.train.checks import check_model
+from yuyi.train.planning.survey import read_entries
+from yuyi.train.reading.passages import read_texts
+from yuyi.train.starting.model_config import ModelConfig
+from yuyi.train.starting.save import save_model
+from yuyi.train.starting.start import open_start
+from yuyi.train.starting.vocabulary import learn_tokenizer
+from yuyi.train.static import finished_table, first_table
+from yuyi.train.table import TokenTable
+from yuyi.train.teaching.teacher import teacher_folder, teacher_words
+from yuyi.train.transformer import TransformerLearner
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
+
+    from yuyi.train.materials import Materials
+    from yuyi.train.settings import TrainConfig
+
+    WriteTable = Callable[[Path, Tokenizer, NDArray[Any]], None]
+
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+_TOKENIZER = "tokenizer.json"
+
+
+class TransformerTrainee:
+    """A transformer on its way through a run.
+
+    Attributes:
+        model: its weights, which training changes in place, and all that makes vectors of texts with them.
+        tokenizer: cuts texts into pieces.
+        frame: the special tokens around a text, and the most tokens that it may have.
+        dim: length of a vector.
+        prompts: texts that may stand before an input, by name.
+        device: where it computes.
+    """
+
+    def __init__(self, config: TrainConfig, start: Path, device: torch.device) -> None:
+        """Open what `begin` put down in `start`."""
+        assert config.model is not None
+        dropout, attention_dropout = config.model.dropout, config.model.attention_dropout
+        self.model = open_start(
+            ModelConfig(folder=str(start), dropout=dropout, attention_dropout=attention_dropout)
+        )
+        self.model.embedder.encoder.checkpointing = config.checkpointing
+        self.tokenizer = self.model.tokenizer
+        self.frame = BatchTokenizer(self.tokenizer).frame(self.model.max_tokens)
+        self.dim = self.model.embedder.dim
+        self.prompts = self.model.prompts
+        self.device = device
+        self._config = config
+
+    @staticmethod
+    def begin(config: TrainConfig, start: Path) -> None:
+        """Put down the model that training begins with, in place of what a killed run may have left.
+
+        Raises:
+            RecipeError: settings and model do not fit each other.
+            InputError: a file is missing, damaged or empty.
+            ModelError: the model's folder cannot be used.
+        """
+        assert config.model is not None
+        model = open_start(config.model, corpus_texts(config), seed=config.seed)
+        check_model(config, model)
+        save_model(start, model)
+
+    def learner(self, materials: Materials) -> TransformerLearner:
+        """The model in training."""
+        embedder, precision = self.model.embedder.to(self.device), PRECISIONS[self._config.precision]
+        return TransformerLearner(embedder, self.frame, self._config.token_budget, precision)
+
+    def save(self, folder: Path, training: str = "") -> None:
+        """Write the model as it is now; `training` is what its card says of how it was made."""
+        dims = tuple(self._config.dims)
+        card: dict[str, Any] = {}
+        if self._config.license:
+            card["license"] = self._config.license.lower()
+        if self._config.languages:
+            card["language"] = list(self._config.languages)
+        save_model(folder, self.model, dims=dims if len(dims) > 1 else (), card=card, training=training)
+
+
+class TableTrainee:
+    """A token table on its way through a run; its attributes are those of `TransformerTrainee`."""
+
+    def __init__(self, config: TrainConfig, start: Path, write: WriteTable) -> None:
+        """Open the tokenizer that `begin` put down in `start`; `write` makes a model folder of a table."""
+        self.tokenizer = Tokenizer.from_file(str(start / _TOKENIZER))
+        self.frame = Frame()
+        self.dim = max(config.dims)
+        self.prompts: dict[str, str] = {}
+        self.device = torch.device("cpu")
+        self._pieces = sorted(numbers := self.tokenizer.get_vocab(), key=numbers.__getitem__)
+        self._seed = config.seed
+        self._write = write
+        self._table: TokenTable | None = None
+
+    @staticmethod
+    def begin(config: TrainConfig, start: Path) -> None:
+        """Count the vocabulary, with the first words of the teacher's where the settings ask for them.
+
+        Raises:
+            RecipeError: the teacher has no words to take.
+            InputError: a file is missing, damaged or empty.
+        """
+        assert config.vocabulary is not None
+        words: list[str] = []
+        if config.vocabulary.lexicon and config.teacher is not None:
+            words = teacher_words(teacher_folder(config.teacher))
+        tokenizer = learn_tokenizer(read_entries(config), config.vocabulary, words)
+        with publish_folder(start) as folder:
+            tokenizer.save(str(folder / _TOKENIZER), pretty=False)
+
+    def learner(self, materials: Materials) -> TokenTable:
+        """The table in training; common pieces begin with short rows, taught ones with the teacher's."""
+        taught = materials.teacher() if materials.has_teacher else None
+        words = (taught.texts, taught.vectors) if taught is not None else None
+        parts, rows = first_table(self._pieces, materials.pairs(), self.dim, self._seed, words)
+        self._table = TokenTable(parts, rows)
+        return self._table
+
+    def save(self, folder: Path, training: str = "") -> None:
+        """Write the table as it is now."""
+        assert self._table is not None
+        with publish_folder(folder) as temporary:
+            self._write(temporary, self.tokenizer, finished_table(self._table, self._pieces))
+
+
+Trainee = TransformerTrainee | TableTrainee
+
+
+def corpus_texts(config: TrainConfig) -> Iterator[str]:
+    """Every text of the files, for a tokenizer to be trained on."""
+    for pair in read_entries(config):
+        yield pair.text_a
+        yield pair.text_b
+        yield from pair.negatives
+    for path in config.documents:
+        yield from read_texts(Path(path))
