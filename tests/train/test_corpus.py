@@ -25,6 +25,8 @@ from yuyi.train.reading.corpus import Corpus, CorpusConfig, open_corpus, read_so
 from yuyi.train.reading.sources import EMPTY_KEY, Column, Source, text_key
 from yuyi.train.reading.tokens import tokenize
 
+from .tiny import is_mapped
+
 TOKENIZER = Tokenizer.from_file(str(Path(__file__).parent.parent / "tiny" / "static" / "tokenizer.json"))
 WORDS = ["胡子", "长得", "向量", "搜索", "passport", "renew", "watch", "今天", "天气", "怎么", "the", "ü"]
 PAIRS = [
@@ -208,9 +210,7 @@ def test_the_arrays_are_mapped_and_written_once(tmp_path: Path) -> None:
     second = open_corpus([path], TOKENIZER, CorpusConfig(), tmp_path / "cache", read.append).sources[0]
     assert sum(read) == len(PAIRS)
     for array in (first.queries.tokens.ids, first.negatives.keys, first.labels):
-        base: Any = array
-        while not isinstance(base, np.memmap):
-            base = base.base
+        assert is_mapped(array)
         assert type(array) is np.ndarray and not array.flags.writeable
     assert texts_of(first.queries) == texts_of(second.queries)
     [source] = read_sources(PAIRS, TOKENIZER, 512, smallest=1)

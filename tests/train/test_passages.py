@@ -17,6 +17,8 @@ from yuyi.train.reading.corpus_build import Feed, held_out_of
 from yuyi.train.reading.passages import PassageConfig, Passages, read_passages, read_texts, rows_of
 from yuyi.train.reading.tokens import keys_of
 
+from .tiny import is_mapped
+
 TINY = Path(__file__).parent.parent / "tiny"
 SMALL = PassageConfig(longest=16, shortest=4)
 CHINESE = "语义搜索把文字变成向量。然后比较向量之间的余弦，再给出结果！\n\n今天天气很好，我们去公园散步。" * 4
@@ -110,7 +112,7 @@ def test_rows_are_written_once(tmp_path: Path) -> None:
     again = read_passages([file], tokenizer(), SMALL, tmp_path / "rows", counts.append)
     assert sum(counts) == 2
     assert rows(first) == rows(again) and np.array_equal(first.begins, again.begins)
-    assert isinstance(again.ids, np.memmap) and again.ids.dtype == np.uint16
+    assert is_mapped(again.ids) and again.ids.dtype == np.uint16
     read_passages([file], tokenizer(), PassageConfig(longest=20), tmp_path / "rows", counts.append)
     read_passages([file], tokenizer("roberta"), SMALL, tmp_path / "rows", counts.append)
     documents(file, ENGLISH)
@@ -171,8 +173,8 @@ def test_damaged_rows_are_refused(tmp_path: Path) -> None:
     file = documents(tmp_path / "a.parquet", CHINESE)
     read_passages([file], tokenizer(), SMALL, tmp_path / "rows")
     (folder,) = (part for part in (tmp_path / "rows").iterdir() if part.is_dir())
-    (folder / "ids").write_bytes(b"12")
-    with pytest.raises(InputError, match=r"damaged rows of tokens .* Delete the folder"):
+    (folder / "ids.npy").write_bytes(b"12")
+    with pytest.raises(InputError, match=r"damaged arrays .* Delete the folder"):
         read_passages([file], tokenizer(), SMALL, tmp_path / "rows")
 
 

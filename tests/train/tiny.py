@@ -15,6 +15,8 @@ from yuyi.train.transformer import TransformerLearner
 from yuyi.types import TokenBatch
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from numpy.typing import NDArray
 
 FOLDERS = Path(__file__).parent.parent / "tiny"
@@ -43,3 +45,8 @@ def gradients(subject: TransformerLearner) -> torch.Tensor:
             for each in subject.embedder.parameters()
         ]
     )
+
+
+def is_mapped(array: NDArray[Any]) -> bool:
+    """Whether an array lies in a file that is mapped into memory."""
+    return isinstance(array, np.memmap) or (array.base is not None and is_mapped(array.base))

@@ -120,6 +120,11 @@ class Task:
     query_tokens: PositiveInt | None = None
     document_tokens: PositiveInt | None = None
 
+    @property
+    def reads_documents(self) -> bool:
+        """Whether it hides words in rows of documents; the others compare embeddings."""
+        return self.objective in ("mlm", "retromae")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:

@@ -43,7 +43,6 @@ if TYPE_CHECKING:
 
     Prompt = str | dict[str, str]
 
-_OF_DOCUMENTS = ("mlm", "retromae")
 # Rows after which a line says how many were read.
 _TOLD = 100_000
 
@@ -120,7 +119,7 @@ class Materials:
         missing = {group for group, rows in held_out.rows.items() if len(rows)} if held_out else set()
         found: dict[tuple[str, str], Source] = {}
         tasks = [task for stage in course.stages for task in stage.tasks]
-        tasks = [task for task in tasks if task.objective not in (*_OF_DOCUMENTS, "align")]
+        tasks = [task for task in tasks if not (task.reads_documents or task.objective == "align")]
         for task, by_kind in [(task, by_kind) for by_kind in (False, True) for task in tasks]:
             kinds = {kind for _, kind in missing}
             if not missing or (task.kinds and kinds.isdisjoint(task.kinds)):

@@ -198,7 +198,7 @@ class _Run:
         config = self._config
 
         def open_task(task: Task, seed: Sequence[int]) -> Runner:
-            if task.objective in ("mlm", "retromae"):
+            if task.reads_documents:
                 assert isinstance(learner, TransformerLearner)
                 whole = (task, learner, materials.passages(), trainee.tokenizer, config.masking)
                 if task.objective == "mlm":
@@ -236,7 +236,7 @@ class _Run:
         found: dict[tuple[str, str], Source] = {}
         for number, stage in enumerate(course.stages):
             for place, task in enumerate(stage.tasks):
-                if task.objective in ("mlm", "retromae"):
+                if task.reads_documents:
                     continue
                 sources = materials.sources(task)
                 check_data(f"stages.{number}.tasks.{place}", task, sources)

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 Precision = Literal["float32", "bfloat16", "float16"]
 Device = Literal["auto", "cpu", "cuda"]
 
-# Objectives that read documents.
-_OF_DOCUMENTS = ("mlm", "retromae")
 _OF_TEACHER = ("align",)
 # What may be the name of a folder.
 _FOLDER = r"\w[\w.-]*"
@@ -282,7 +280,7 @@ class TrainConfig(Course):
             )
 
     def _check_task(self, where: str, stage: Stage, task: Task) -> None:
-        if task.objective in _OF_DOCUMENTS:
+        if task.reads_documents:
             if self.vocabulary is not None:
                 raise RecipeError(
                     f"{where}.objective: {task.objective} hides words from a transformer; a token table has "

@@ -203,7 +203,7 @@ class _Drawn:
             RecipeError: nothing fits it.
         """
         specials = learner.frame.specials
-        if task.objective in ("mlm", "retromae"):
+        if task.reads_documents:
             length = data.document_tokens // max(1, data.document_rows) + specials
             batch = min(task.batch, data.document_rows)
             return _Drawn(data.document_rows, np.full(1, length), batch, batch)
@@ -255,7 +255,7 @@ def _seconds(
 ) -> float:
     """Of one step on each rank, without the objective over the whole batch and the optimiser."""
     encoding = shape.products(drawn.lengths) / len(drawn.lengths) * drawn.texts
-    if task.objective in ("mlm", "retromae"):
+    if task.reads_documents:
         assert shape.encoder is not None
         scored = drawn.tokens * (hidden + (task.objective == "retromae"))
         work = encoding + 2.0 * scored * shape.encoder.hidden * (shape.vocabulary + shape.encoder.hidden)
@@ -280,7 +280,7 @@ def _shared(task: Task, course: Course, shape: Shape, drawn: _Drawn, speed: Spee
 
 def _score_bytes(task: Task, course: Course, shape: Shape, drawn: _Drawn, hidden: float) -> int:
     """What an objective holds: scores, and the vectors with their gradients and cuts."""
-    if task.objective in ("mlm", "retromae"):
+    if task.reads_documents:
         guessed = min(1_024.0, drawn.tokens * hidden)
         return round(_BYTES * 3 * guessed * shape.vocabulary)
     vectors = drawn.texts * (2 * shape.dim + 3 * (sum(course.dims) or shape.dim))

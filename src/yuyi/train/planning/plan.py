@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     Group = tuple[str, str]
 
 
-_OF_DOCUMENTS = ("mlm", "retromae")
 # Documents of each file that a tokenizer is learned from.
 _DOCUMENTS = 200
 
@@ -104,7 +103,7 @@ def plan_run(config: TrainConfig, ranks: int = 1) -> Plan:
     warn_of_kinds(config, sources)
     for number, stage in enumerate(course.stages):
         for place, task in enumerate(stage.tasks):
-            if task.objective not in _OF_DOCUMENTS:
+            if not task.reads_documents:
                 check_data(f"stages.{number}.tasks.{place}", task, sources)
     data = Data(sources, rows, *documents, hidden=config.masking.share)
     lengths = [

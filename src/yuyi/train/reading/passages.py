@@ -7,9 +7,7 @@ into memory, so a corpus may be larger than the machine, and a run that starts a
 
 from __future__ import annotations
 
-import json
 import re
-from array import array
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from itertools import chain
@@ -25,6 +23,7 @@ from yuyi.extras import require
 from yuyi.records import read_batches, read_columns
 from yuyi.text.plan import gather, spans
 from yuyi.text.tokenizer import SEPARATOR
+from yuyi.train.reading.array_folder import ArrayWriter, read_arrays
 from yuyi.train.reading.masking import token_begins, token_places, word_begins
 from yuyi.train.reading.sources import text_key
 from yuyi.train.reading.turns import in_turn
@@ -32,7 +31,6 @@ from yuyi.train.reading.turns import in_turn
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
-    from typing import BinaryIO
 
     from numpy.typing import NDArray
     from tokenizers import Encoding, Tokenizer
@@ -50,7 +48,7 @@ _SENTENCE = re.compile(r"[。！？；…!?][”’」』）)\"']*|\.[\"')]*(?=\
 _BLOCK_CHARACTERS = 1 << 20
 _LONGEST_CHARACTERS = 1 << 16
 _ROWS = 256
-_FACTS = "passages.json"
+_CODE = tuple(f"train/reading/{name}.py" for name in ("array_folder", "masking", "passages"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,7 +159,7 @@ def read_passages(
         "files": [hash_file(path) if path.is_file() else str(path) for path in paths],
         "tokenizer": hash_json(tokenizer.to_str()),
         "segmenter": version("rjieba"),
-        "code": hash_code("train/reading/passages.py", "train/reading/masking.py"),
+        "code": hash_code(*_CODE),
         "held_out": None if held_out is None else held_out.forbidden.tolist(),
         **asdict(config),
     }
@@ -174,7 +172,8 @@ def read_passages(
                     texts = _free(texts, held_out)
                 with publish_folder(place) as temporary:
                     _write(temporary, texts, tokenizer, config, on_done)
-    return _map(place)
+    [arrays], _ = read_arrays(place, _arrays(tokenizer))
+    return Passages(arrays["ids"], arrays["begins"], arrays["offsets"])
 
 
 def _free(texts: Iterable[str], held_out: HeldOut) -> Iterator[str]:
@@ -231,37 +230,35 @@ def _write(
     config: PassageConfig,
     on_done: Callable[[int], None],
 ) -> None:
-    """Write the arrays of all rows, and what they are."""
-    last = max(tokenizer.get_vocab(with_added_tokens=True).values())
-    kind = np.dtype("<u2" if last < 1 << 16 else "<i4")
+    """Write the arrays of all rows."""
     if tokenizer.token_to_id(SEPARATOR) is not None:
         # As `BatchTokenizer` has it: in a text the sign stands for a space.
         texts = (text.replace(SEPARATOR, " ") for text in texts)
-    tokens, lengths = 0, array("i")
-    with (folder / "ids").open("wb") as ids, (folder / "begins").open("wb") as begins:
-        for block in _blocks(texts):
-            encodings = tokenizer.encode_batch(block, add_special_tokens=False)
-            for text, encoding in zip(block, encodings, strict=True):
-                flags, bounds = rows_of(text, encoding, config)
-                if bounds:
-                    _append(ids, np.array(encoding.ids, dtype=kind))
-                    _append(begins, flags)
-                    lengths.extend(np.diff(bounds).tolist())
-                    tokens += len(flags)
-            on_done(len(block))
-    if not lengths:
+    writer = ArrayWriter(folder, _arrays(tokenizer))
+    rows, end = writer.new_group(), 0
+    writer.append(rows, "offsets", np.zeros(1))
+    for block in _blocks(texts):
+        encodings = tokenizer.encode_batch(block, add_special_tokens=False)
+        for text, encoding in zip(block, encodings, strict=True):
+            flags, bounds = rows_of(text, encoding, config)
+            if bounds:
+                writer.append(rows, "ids", np.array(encoding.ids))
+                writer.append(rows, "begins", flags)
+                writer.append(rows, "offsets", end + np.array(bounds[1:]))
+                end += bounds[-1]
+        on_done(len(block))
+    if not end:
         raise InputError(
             f"the corpus has no text of {config.shortest} tokens or more, so there is nothing to train on. "
             "Name other files."
         )
-    offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
-    offsets.astype("<i8").tofile(folder / "offsets")
-    facts = {"rows": len(offsets) - 1, "tokens": tokens, "kind": kind.str}
-    (folder / _FACTS).write_text(json.dumps(facts) + "\n", encoding="utf-8")
+    writer.finish([rows], None)
 
 
-def _append(file: BinaryIO, array: NDArray[Any]) -> None:
-    file.write(array.tobytes())
+def _arrays(tokenizer: Tokenizer) -> dict[str, str]:
+    """The arrays of a corpus, each with its type; tokens take the smallest that holds all pieces."""
+    last = max(tokenizer.get_vocab(with_added_tokens=True).values())
+    return {"ids": "<u2" if last < 1 << 16 else "<i4", "begins": "|b1", "offsets": "<i8"}
 
 
 def _blocks(texts: Iterable[str]) -> Iterator[list[str]]:
@@ -288,16 +285,3 @@ def _parts(text: str) -> Iterator[str]:
         yield text[start:last]
         start = last
     yield text[start:]
-
-
-def _map(folder: Path) -> Passages:
-    try:
-        facts = json.loads((folder / _FACTS).read_bytes())
-        rows, tokens = facts["rows"], facts["tokens"]
-        return Passages(
-            np.memmap(folder / "ids", dtype=facts["kind"], mode="r", shape=(tokens,)),
-            np.memmap(folder / "begins", dtype=np.bool_, mode="r", shape=(tokens,)),
-            np.memmap(folder / "offsets", dtype="<i8", mode="r", shape=(rows + 1,)),
-        )
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{folder}: damaged rows of tokens ({error}). Delete the folder.") from error
