@@ -130,6 +130,23 @@ def test_a_teacher_is_not_asked_about_held_out_rows(tmp_path: Path, trainee: Tra
     assert len(asked) == 40 and asked.isdisjoint(source.queries.keys.tolist())
 
 
+def test_a_teacher_of_another_dimension_is_refused_before_it_is_asked(
+    tmp_path: Path, trainee: Trainee
+) -> None:
+    np.save(tmp_path / "v.npy", np.ones((2, 8), dtype=np.float32))
+    (tmp_path / "v.txt").write_text("天气\n你好\n", "utf-8")
+    follow = Task(objective="align")
+    config = TeacherConfig(vectors=str(tmp_path / "v.npy"))
+    (tmp_path / "out").mkdir()
+    made = materials(tmp_path, trainee, qa("新"), teacher=config, stages=(stage(follow),))
+    with pytest.raises(RecipeError, match="the teacher's vectors have 8 dimensions and the model's 32"):
+        made.teacher()
+    assert list((tmp_path / "out").iterdir()) == []
+    alike = (stage(replace(follow, relation=1.0)),)
+    made = materials(tmp_path, trainee, qa("新"), teacher=config, stages=alike)
+    assert made.teacher().vectors.shape == (2, 8)
+
+
 def test_documents_that_are_pairs_are_read_without_held_out_texts(tmp_path: Path, trainee: Trainee) -> None:
     made = materials(
         tmp_path, trainee, qa("新"), documents=(str(tmp_path / "new.parquet"),),

@@ -87,12 +87,8 @@ class Alignment:
                 )
             self.projection = _projection(own, wanted, seed).to(student)
             extra(f"{task.objective}_{seed[-1]}_projection", self.projection)
-        elif own != wanted and task.relation < 1:
-            raise RecipeError(
-                f"align: the teacher's vectors have {wanted} dimensions and the model's {own}. Set "
-                "projection: true on the task, or relation: 1 to follow similarities alone, or choose "
-                "another teacher."
-            )
+        else:
+            check_dims(task, own, wanted)
 
     def batch(self, setting: Setting, source: Source, rows: Integers) -> Drawn:
         """Texts and the teacher's vectors of them."""
@@ -125,6 +121,20 @@ class Alignment:
             return student
         weight = self.projection.weight[:, : student.shape[1]]
         return functional.linear(student, weight, self.projection.bias)
+
+
+def check_dims(task: Task, own: int, wanted: int) -> None:
+    """Refuse a teacher whose vectors, of `wanted` dimensions, the model's of `own` cannot follow.
+
+    Raises:
+        RecipeError: they differ, and nothing takes the one to the other.
+    """
+    if own != wanted and task.relation < 1 and not task.projection:
+        raise RecipeError(
+            f"align: the teacher's vectors have {wanted} dimensions and the model's {own}. Set "
+            "projection: true on the task, or relation: 1 to follow similarities alone, or choose another "
+            "teacher."
+        )
 
 
 def _projection(own: int, wanted: int, seed: Sequence[int]) -> nn.Linear:

@@ -127,6 +127,19 @@ def teacher_vectors(
     return texts, np.load(place, mmap_mode="r")
 
 
+def teacher_dim(config: TeacherConfig) -> int:
+    """Length of the vectors that a teacher gives, before any of their dimensions are left out.
+
+    Raises:
+        RecipeError: there is no teacher.
+        InputError: the given vectors cannot be read.
+        ModelError: the teacher's folder cannot be opened.
+    """
+    if config.vectors:
+        return int(read_vectors(Path(config.vectors))[1].shape[1])
+    return open_asked(teacher_folder(config)).dim
+
+
 def read_vectors(path: Path) -> tuple[list[str], NDArray[np.float32]]:
     """Texts and vectors as `yuyi embed` writes them.
 
