@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-# Tests run side by side, one a core; threads and worker processes would only wait for one another.
+# Tests run side by side, one a core; torch's threads would only wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-os.environ.setdefault("YUYI_CORES", "1")
 
 # A slow machine is no failure of the code.
 settings.register_profile("yuyi", deadline=None)

@@ -42,7 +42,8 @@ def yuyi(tmp_path: Path) -> Run:
 
     def run(*arguments: str | Path, stdin: bytes = b"", **environment: str) -> Result:
         command = [sys.executable, "-m", "yuyi", *map(str, arguments)]
-        settings = {**os.environ, "COLUMNS": "80", **environment}
+        # One core each, as tests run side by side.
+        settings = {**os.environ, "COLUMNS": "80", "YUYI_CORES": "1", **environment}
         return Result(
             subprocess.run(command, input=stdin, capture_output=True, cwd=tmp_path, env=settings, check=False)
         )

@@ -93,5 +93,7 @@ def _pairs() -> list[Pair]:
 
 
 @pytest.fixture
-def workplace(tmp_path: Path) -> Workplace:
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workplace:
+    """On one core: a pool of worker processes for each step takes longer to start than the work."""
+    monkeypatch.setenv("YUYI_CORES", "1")
     return Workplace(tmp_path)
