@@ -58,7 +58,7 @@ def command_lines() -> list[tuple[str, list[str]]]:
         text = (REPOSITORY / page).read_text("utf-8")
         for block in re.findall(r"^```(?:bash|sh|console)\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
             found += [(page, line) for line in re.findall(r"^(?:.* -m )?(yuyi .*)$", block, re.MULTILINE)]
-    for recipe in sorted((REPOSITORY / "recipes").glob("*.yaml")):
+    for recipe in sorted((REPOSITORY / "recipes").rglob("*.yaml")):
         found += [
             (recipe.name, line)
             for line in re.findall(r"^#   (yuyi .*)$", recipe.read_text("utf-8"), re.MULTILINE)

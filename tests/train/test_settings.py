@@ -196,5 +196,6 @@ def test_the_files_that_the_page_shows_and_ships_can_be_read(tmp_path: Path) -> 
     for number, text in enumerate(shown):
         (tmp_path / f"{number}.yaml").write_text(text, "utf-8")
         assert read_train_config(tmp_path / f"{number}.yaml").data
-    for path in (PAGE.parent.parent / "recipes").glob("*encoder*.yaml"):
-        assert read_train_config(path).name == path.stem
+    recipes = PAGE.parent.parent / "recipes"
+    for path in (*recipes.glob("*encoder*.yaml"), *recipes.glob("small-zh-en/*.yaml")):
+        assert read_train_config(path).name == path.stem.lstrip("1234-")
