@@ -1,0 +1,106 @@
+"""Averages over the tasks of a suite, as cards and boards print them.
+
+Two are meant when people speak of "the" Chinese average:
+
+| name | tasks | pair classification | where |
+|---|---|---|---|
+| `C-MTEB (35)` | 35 | average precision of the cosine | the cards of GTE, Dmeta and acge |
+| `MTEB(cmn, v1)` | 31 | the best accuracy of four similarities | mteb 2, and its board |
+
+In both every task counts once: the overall average is the mean over tasks, not over types, and the average of
+a type is the mean over its tasks. Both take Spearman correlation of the cosine for STS, accuracy for
+classification, v-measure for clustering, mean average precision for reranking and nDCG@10 for retrieval. A
+task of several parts (CQADupstackRetrieval) counts with the mean of its parts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from yuyi.evaluate.suites import Suite, Task
+
+# What pair classification may be judged by; cards say seldom which. First what the Chinese cards take.
+PAIR_METRICS = ("cosine_ap", "max_ap", "cosine_accuracy", "max_accuracy")
+
+_PAIRS = "PairClassification"
+_BEST_PART = "max_over_subqueries_"
+
+
+@dataclass(frozen=True, slots=True)
+class Averages:
+    """Averages over a suite, in the unit of the scores.
+
+    Attributes:
+        overall: mean over all tasks; None where a task has no score.
+        by_type: mean over the tasks of each type, by mteb's name of the type; a type of which a task has no
+            score is left out.
+        missing: the tasks without a score.
+    """
+
+    overall: float | None
+    by_type: Mapping[str, float]
+    missing: tuple[str, ...]
+
+
+def average(
+    scores: Mapping[str, Mapping[str, float]], suite: Suite, pair_metric: str | None = None
+) -> Averages:
+    """The averages of a suite from scores by task and metric.
+
+    Args:
+        scores: metrics by task; both may have the names of mteb 1 or of mteb 2. Other tasks may be there.
+        suite: the tasks to average and the metric of each.
+        pair_metric: one of `PAIR_METRICS`, in place of what the suite takes for pair classification.
+    """
+    found: dict[str, dict[str, float | None]] = {
+        kind: {name: _score(scores, name, parts, pair_metric) for name, parts in tasks.items()}
+        for kind, tasks in suite.by_type().items()
+    }
+    missing = tuple(name for tasks in found.values() for name, score in tasks.items() if score is None)
+    whole = {
+        kind: [score for score in tasks.values() if score is not None]
+        for kind, tasks in found.items()
+        if not any(name in missing for name in tasks)
+    }
+    every = [score for values in whole.values() for score in values]
+    return Averages(
+        fmean(every) if every and not missing else None,
+        {kind: fmean(values) for kind, values in whole.items()},
+        missing,
+    )
+
+
+def metric_of(metrics: Mapping[str, float], metric: str) -> float | None:
+    """The value of a metric, whichever version's name either side uses; None where it is not there."""
+    wanted = modern_name(metric)
+    return next((value for name, value in metrics.items() if modern_name(name) == wanted), None)
+
+
+def modern_name(metric: str) -> str:
+    """The name of a metric in mteb 2, where `cos_sim_ap` is `cosine_ap`, reranking's `map` `map_at_1000`."""
+    name = metric.removeprefix(_BEST_PART).replace("cos_sim_", "cosine_")
+    return "map_at_1000" if name == "map" else name
+
+
+def _score(
+    scores: Mapping[str, Mapping[str, float]], name: str, parts: list[Task], pair_metric: str | None
+) -> float | None:
+    """The score of a task, or the mean over its parts where it has no score of its own."""
+    whole = _of_task(scores, (name, parts[0].older_name), parts[0], pair_metric)
+    if whole is not None or not parts[0].part_of:
+        return whole
+    values = [_of_task(scores, (part.name, part.older_name), part, pair_metric) for part in parts]
+    known = [value for value in values if value is not None]
+    return fmean(known) if len(known) == len(parts) else None
+
+
+def _of_task(
+    scores: Mapping[str, Mapping[str, float]], names: tuple[str, ...], task: Task, pair_metric: str | None
+) -> float | None:
+    metrics = next((scores[name] for name in names if name in scores), {})
+    return metric_of(metrics, pair_metric if pair_metric and task.type == _PAIRS else task.metric)
