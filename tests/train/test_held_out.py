@@ -85,6 +85,14 @@ def test_a_source_of_which_most_would_go_is_refused(tmp_path: Path) -> None:
     assert len(opened(tmp_path, pairs, hold_out=3).sources[0]) >= 300
 
 
+def test_a_small_source_that_is_mostly_held_out_stops_nothing(tmp_path: Path) -> None:
+    pairs = [Pair("faq", "qa", f"胡子 {n}", f"watch {n}", None, "zh") for n in range(400)]
+    pairs += [Pair("tips", "qa", "今天", f"天气 {n}", None, "zh") for n in range(20)]
+    corpus = opened(tmp_path, pairs, hold_out=40)
+    assert {source.name: len(source) for source in corpus.sources} == {"faq": 360}
+    assert corpus.left_out["tips", "qa"] > 10
+
+
 def test_negatives_that_are_held_out_are_dropped_with_their_scores(tmp_path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq

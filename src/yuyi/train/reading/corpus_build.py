@@ -186,14 +186,15 @@ class _Builder:
             )
 
     def _check_left_out(self) -> None:
-        """Return when at least half of each source is left."""
-        for group, left_out in self._left_out.items():
-            seen = self._seen[group]
-            if 2 * left_out > seen >= self._config.smallest:
-                raise InputError(
-                    f"{group[0]} ({group[1]}): {left_out:,} of {seen:,} rows have a text of a held-out row, "
-                    "so most may not be learned from. Lower hold_out, or drop rows that are there twice."
-                )
+        """Return when at least half of all rows is left; of a small source there may be less."""
+        seen, left_out = sum(self._seen.values()), sum(self._left_out.values())
+        if 2 * left_out > seen >= self._config.smallest:
+            name, kind = group = max(self._left_out, key=self._left_out.__getitem__)
+            raise InputError(
+                f"{name} ({kind}): {self._left_out[group]:,} of {self._seen[group]:,} rows have a text of a "
+                "held-out row, so most of the data may not be learned from. Lower hold_out, or drop rows "
+                "that are there twice."
+            )
 
     def _append(self, key: tuple[Group, bool], block: _Block, rows: Integers, file: int) -> None:
         if not len(rows):
