@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from yuyi.evaluate.lint import lint
 from yuyi.evaluate.suites import CMTEB_35, find_suite
 from yuyi.known import find
 from yuyi.known.published import runs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from yuyi.evaluate.lint import Finding
 
 KINDS = ("classification", "clustering", "pair_classification", "reranking", "retrieval", "sts")
 TYPES = ("Classification", "Clustering", "PairClassification", "Reranking", "Retrieval", "STS")
@@ -27,12 +33,22 @@ HEADING = (
     "Retrieval (8)",
     "STS (8)",
 )
-COMMIT = "{:040x}"
 
 
-def old_results(
-    scores: Mapping[str, Mapping[str, float]], revision: str | None = None
-) -> list[dict[str, Any]]:
+def lint_with(folder: Path, text: str, files: Mapping[str, Any] | None = None) -> list[Finding]:
+    """Findings about a card in a new folder, with other files beside it: text, or values for JSON."""
+    for name, content in {"README.md": text, **(files or {})}.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content if isinstance(content, str) else json.dumps(content), "utf-8")
+    return lint(folder)
+
+
+def commit(number: int) -> str:
+    return hashlib.sha1(str(number).encode()).hexdigest()
+
+
+def old_results(scores: Mapping[str, Mapping[str, float]]) -> list[dict[str, Any]]:
     """Results as the seeds' cards have them, from scores by mteb 2's names; each with a commit of its own."""
     results = []
     for number, task in enumerate(find_suite(CMTEB_35).tasks):
@@ -47,7 +63,7 @@ def old_results(
             "name": f"MTEB {name}{part}",
             "config": task.subset,
             "split": task.splits[0],
-            "revision": revision or COMMIT.format(number + 1),
+            "revision": commit(number),
         }
         results.append(result(task.type, data, metrics))
     return results

@@ -3,8 +3,8 @@
 A verb's module is imported when that verb is called. `yuyi --help` therefore reads its summaries from the
 table below, and a verb that needs heavy packages costs the others nothing.
 
-Exit codes: 0 done; 1 a bug in yuyi, or nobody reads the output any more; 2 something the user can mend;
-130 stopped by Ctrl-C.
+Exit codes: 0 done; 1 a check found something, nobody reads the output any more, or a bug in yuyi;
+2 something the user can mend; 130 stopped by Ctrl-C.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ SUMMARIES = {
     "train": "Train a model on pairs and documents; merge models.",
     "run": "Make a token table from raw text as a recipe says.",
     "evaluate": "Score a model on labelled files.",
+    "card": "Check a model card against its own figures.",
 }
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

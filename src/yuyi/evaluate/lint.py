@@ -1,0 +1,33 @@
+"""Checking a model card against its own figures and the settings beside it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from yuyi.evaluate.lint_averages import check_averages
+from yuyi.evaluate.lint_card import Finding, read_card
+from yuyi.evaluate.lint_folder import check_settings
+from yuyi.evaluate.lint_index import check_index
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["Finding", "lint"]
+
+
+def lint(path: Path) -> list[Finding]:
+    """What a card says that its model-index or the model's files contradict; empty for a sound card.
+
+    Findings about the front matter come first, the others in the order of their lines.
+
+    Args:
+        path: the card, mostly README.md, or the folder that holds it under that name.
+
+    Raises:
+        InputError: the card is missing or is none; the message names the file and the key.
+        ModelError: a settings file beside the card is damaged.
+        MissingExtra: PyYAML is not installed.
+    """
+    card = read_card(path / "README.md" if path.is_dir() else path)
+    of_text = [*check_averages(card), *check_settings(card)]
+    return [*check_index(card.entries), *sorted(of_text, key=lambda finding: finding.line or 0)]

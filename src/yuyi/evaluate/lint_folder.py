@@ -1,0 +1,225 @@
+"""What a card says of dimensions, lengths and pooling, against the settings of the model beside it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from yuyi.evaluate.lint_card import Entry, Finding
+from yuyi.evaluate.lint_tables import own_rows, plain
+from yuyi.known import find
+from yuyi.pipeline import DIMS_KEY, POOLING_FLAGS, POOLING_NAMES, read_json, read_modules, usable_positions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from yuyi.evaluate.lint_card import Card
+
+# Where sentence-transformers puts its modules if no `modules.json` says otherwise.
+_USUAL_FOLDERS = {"Transformer": "", "Pooling": "1_Pooling", "Dense": "2_Dense"}
+_DIM_HEADING = re.compile(r"\bdim|dimension|维度|维数", re.IGNORECASE)
+_LENGTH_HEADING = re.compile(r"length|max.{0,4}tokens|长度", re.IGNORECASE)
+_INTEGER = re.compile(r"\d{1,2}(?:,\d{3})+(?!\d)|\d{1,9}", re.ASCII)
+# Sentences that sentence-transformers writes into every card.
+_STATED = (
+    ("dimension", re.compile(r"\ba (\d{1,9})[ -]dimensional dense vector space", re.ASCII)),
+    ("dimension", re.compile(r"Output Dimensionality:\W*(\d{1,9})", re.ASCII)),
+    ("length", re.compile(r"Maximum Sequence Length:\W*(\d{1,9})", re.ASCII)),
+)
+_MAX_LENGTH = re.compile(r"max_(?:seq_)?len(?:gth)?['\"]?\s*[=:,]\s*(?:default\s*=\s*)?(\d{1,9})\b", re.ASCII)
+# Code that pools, by what it takes. Repeats are bounded, so that no text can make the search slow.
+_STATES = r"\w{0,20}(?:state|output|hidden|embedding|feature)\w{0,20}(?:\.\w{1,30}|\[0\]){0,3}"
+_NAMED = r"pooling\w{{0,30}}['\"]?\s*[=:,]\s*(?:default\s*=\s*)?['\"]{}['\"]"
+_POOLING_CODE = {
+    "cls": (
+        _STATES + r"\[\s*:\s*,\s*0\s*(?:,\s*:\s*)?\]",
+        r"\bcls_pool\w*\(",
+        _NAMED.format("cls"),
+        r"pooling_mode_cls_token['\"]?\s*[=:]\s*True",
+    ),
+    "mean": (
+        r"\b(?:mean|average|avg)_pool\w*\(",
+        _NAMED.format("(?:mean|avg|average)"),
+        r"pooling_mode_mean_tokens['\"]?\s*[=:]\s*True",
+        _STATES + r"\.mean\(\s*(?:dim\s*=\s*|axis\s*=\s*)?1\s*\)",
+    ),
+    "last": (
+        r"\blast_?token_pool\w*\(",
+        _NAMED.format("last(?:_?token)?"),
+        r"pooling_mode_lasttoken['\"]?\s*[=:]\s*True",
+        _STATES + r"\[\s*:\s*,\s*-1\s*(?:,\s*:\s*)?\]",
+    ),
+    "max": (r"\bmax_pooling\(", _NAMED.format("max"), r"pooling_mode_max_tokens['\"]?\s*[=:]\s*True"),
+    "the pooler's output": (r"\.pooler_output\b",),
+}
+
+
+class Fact(NamedTuple):
+    """Something that is known of the model, and where it stands."""
+
+    value: Any
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of a card's model; None where nothing says it.
+
+    Attributes:
+        dim: length of its vectors.
+        dims: lengths that they may be cut to, `dim` among them.
+        tokens: the longest text it takes.
+        pooling: how token states become one vector; several are concatenated.
+    """
+
+    dim: Fact | None
+    dims: frozenset[int]
+    tokens: Fact | None
+    pooling: Fact | None
+
+
+def check_settings(card: Card) -> Iterator[Finding]:
+    """Dimensions, lengths and pooling in the card that contradict the model's own files.
+
+    Where a file is not beside the card, what is published about a model of that name stands for it.
+
+    Raises:
+        ModelError: a file beside the card is damaged.
+    """
+    facts = read_facts(card)
+    yield from _check_tables(card, facts)
+    yield from _check_text(card, facts)
+    for line, code in card.code:
+        yield from _check_code(line, code, facts)
+
+
+def read_facts(card: Card) -> Facts:
+    """What the files beside a card say, whether or not yuyi could open the model, and what is published.
+
+    Raises:
+        ModelError: a file is damaged.
+    """
+    folder = card.path.absolute().parent
+    own = _facts_of_files(folder)
+    model = card.entries[0].model if card.entries else folder.name
+    known = find(model) or find(model.rpartition("/")[2])
+    if known is None or (own.dim is not None and own.dim.value != known.dim):
+        return own
+    source = f"what is published of {known.name}"
+    return Facts(
+        dim=own.dim or (Fact(known.dim, source) if known.dim else None),
+        dims=own.dims | set(known.dims),
+        tokens=own.tokens or (Fact(known.max_tokens, source) if known.max_tokens else None),
+        pooling=own.pooling or (Fact((known.pooling,), source) if known.pooling else None),
+    )
+
+
+def _facts_of_files(folder: Path) -> Facts:
+    modules = _USUAL_FOLDERS
+    if (folder / "modules.json").is_file():
+        modules = dict(read_modules(folder))
+    transformer, pooling, dense = (
+        _read(folder / modules[kind] / "config.json") if kind in modules else {} for kind in _USUAL_FOLDERS
+    )
+    lengths = _read(folder / modules.get("Transformer", "") / "sentence_bert_config.json")
+    pools = _pools(pooling)
+    dim = _dim(transformer, pooling, dense, len(pools))
+    declared = transformer.get(DIMS_KEY)
+    dims = {size for size in declared if type(size) is int} if isinstance(declared, list) else set()
+    return Facts(
+        dim,
+        frozenset(dims | ({dim.value} if dim else set())),
+        _tokens(transformer, lengths),
+        Fact(pools, "the pooling's config.json") if pools else None,
+    )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The settings in a file; none where it is not there."""
+    return read_json(path) if path.is_file() else {}
+
+
+def _pools(config: dict[str, Any]) -> tuple[str, ...]:
+    """What a pooling module takes; empty where it does not say, or says what yuyi does not know."""
+    names = config.get("pooling_mode")
+    if names is None:
+        names = [name for flag, name in POOLING_FLAGS.items() if config.get(flag)]
+    names = names if isinstance(names, list) else [names]
+    known = all(isinstance(name, str) and name in POOLING_NAMES for name in names)
+    return tuple(POOLING_NAMES[name] for name in names) if known else ()
+
+
+def _dim(
+    transformer: dict[str, Any], pooling: dict[str, Any], dense: dict[str, Any], pools: int
+) -> Fact | None:
+    """Length of the vectors, from the last module that says it."""
+    pooled = pooling.get("word_embedding_dimension", pooling.get("embedding_dimension"))
+    for value, factor, source in (
+        (dense.get("out_features"), 1, "the dense layer's config.json"),
+        (pooled, max(pools, 1), "the pooling's config.json"),
+        (transformer.get("hidden_size"), max(pools, 1), "config.json"),
+    ):
+        if type(value) is int and value > 0:
+            return Fact(value * factor, source)
+    return None
+
+
+def _tokens(transformer: dict[str, Any], lengths: dict[str, Any]) -> Fact | None:
+    """The smaller of the limits that the files state."""
+    limits = []
+    if type(lengths.get("max_seq_length")) is int and lengths["max_seq_length"] > 0:
+        limits.append(Fact(lengths["max_seq_length"], "sentence_bert_config.json"))
+    if transformer.get("max_position_embeddings") is not None and usable_positions(transformer) > 0:
+        limits.append(Fact(usable_positions(transformer), "config.json"))
+    return min(limits, default=None)
+
+
+def _check_tables(card: Card, facts: Facts) -> Iterator[Finding]:
+    checks = (("dimension", _DIM_HEADING, facts.dim), ("length", _LENGTH_HEADING, facts.tokens))
+    for table in card.tables:
+        for entry in card.entries or (Entry("", ()),):
+            rows = own_rows(card, entry, table)
+            for column, heading in enumerate(table.heading):
+                for rule, pattern, fact in checks:
+                    stated = [
+                        int(number.replace(",", ""))
+                        for row in rows
+                        for number in _INTEGER.findall(plain(table.rows[row][column]))
+                    ]
+                    # Smaller ones are settings of the same model.
+                    if fact is None or not stated or not pattern.search(heading) or max(stated) == fact.value:
+                        continue
+                    yield _contradiction(rule, f"table, {plain(heading)}", max(stated), fact, table.line)
+
+
+def _check_text(card: Card, facts: Facts) -> Iterator[Finding]:
+    for rule, pattern in _STATED:
+        fact, allowed = (facts.dim, facts.dims) if rule == "dimension" else (facts.tokens, frozenset())
+        for found in pattern.finditer(card.text):
+            if fact is not None and int(found[1]) not in allowed | {fact.value}:
+                line = card.first_line + card.text.count("\n", 0, found.start())
+                yield _contradiction(rule, "text", int(found[1]), fact, line)
+
+
+def _check_code(line: int, code: str, facts: Facts) -> Iterator[Finding]:
+    """The first piece of code of each pooling that is not the model's, and lengths beyond its limit."""
+    pooling, tokens = facts.pooling, facts.tokens
+    for kind, patterns in _POOLING_CODE.items():
+        found = re.search("|".join(patterns), code)
+        if pooling is None or kind in pooling.value or found is None:
+            continue
+        message = (
+            f"`{found[0]}` takes {kind}; {pooling.source} says {' and '.join(pooling.value)}, and the "
+            "wrong one spoils every vector. Mend the code."
+        )
+        yield Finding("pooling", "code", message, line + 1 + code.count("\n", 0, found.start()))
+    for found in _MAX_LENGTH.finditer(code):
+        if tokens is not None and int(found[1]) > tokens.value:
+            at = line + 1 + code.count("\n", 0, found.start())
+            yield _contradiction("length", f"code, `{found[0]}`", int(found[1]), tokens, at)
+
+
+def _contradiction(rule: str, where: str, stated: int, fact: Fact, line: int) -> Finding:
+    return Finding(rule, where, f"{stated} is stated; {fact.source} says {fact.value}. Mend the card.", line)

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from .conftest import Run
+
+CARD = """\
+---
+license: mit
+model-index:
+- name: 小模型
+  results:
+  - task: {type: STS}
+    dataset: {type: C-MTEB/AFQMC, name: MTEB AFQMC, split: validation, revision: b44c3b011063}
+    metrics:
+    - {type: cos_sim_spearman, value: 44.13}
+---
+| 模型 | STS | 平均 |
+|---|---|---|
+| 小模型 | 44.13 | 44.13 |
+
+用法见 [这里](docs/)。
+"""
+
+
+@pytest.fixture
+def card(tmp_path: Path) -> Path:
+    path = tmp_path / "README.md"
+    path.write_text(CARD, "utf-8")
+    return path
+
+
+def test_a_sound_card(yuyi: Run, card: Path) -> None:
+    done = yuyi("card", "--lint", "README.md")
+    assert (done.code, done.out, done.err) == (0, "README.md: nothing found\n", "")
+    assert yuyi("card", "--lint", card.parent).code == 0
+    done = yuyi("card", "--lint", "README.md", "--json")
+    assert (done.code, json.loads(done.out)) == (0, [])
+
+
+def test_findings_exit_with_1_and_name_line_and_both_figures(yuyi: Run, card: Path) -> None:
+    card.write_text(CARD.replace("44.13 | 44.13 |", "44.31 | 44.13 |"), "utf-8")
+    done = yuyi("card", "--lint", "README.md")
+    assert (done.code, done.err) == (1, "")
+    assert done.out.startswith("average line 13, 小模型, STS\n44.31 is printed, the index gives 44.13.")
+    assert done.out.endswith("README.md: 1 finding\n")
+    assert max(map(len, done.out.splitlines())) <= 80
+    done = yuyi("card", "--lint", "README.md", "--json")
+    assert done.code == 1
+    (finding,) = json.loads(done.out)
+    assert set(finding) == {"rule", "where", "message", "line"}
+    assert (finding["rule"], finding["line"]) == ("average", 13)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("# 模型\n", "begins with no front matter"),
+        (
+            CARD.replace("  results:", "  results: 很好\n  more:"),
+            "model-index[0].results is '很好', not a list",
+        ),
+        (None, "no such file"),
+    ],
+)
+def test_input_that_is_no_card(yuyi: Run, card: Path, text: str | None, message: str) -> None:
+    card.unlink()
+    if text is not None:
+        card.write_text(text, "utf-8")
+    done = yuyi("card", "--lint", "README.md")
+    assert message in done.error
+    assert "README.md" in done.error
+
+
+def test_nothing_to_do_is_a_misuse(yuyi: Run) -> None:
+    done = yuyi("card")
+    assert done.code == 2
+    assert "--lint" in done.err
+
+
+def test_neither_mteb_nor_torch_is_imported(card: Path) -> None:
+    code = f"""
+import sys
+sys.argv = ["yuyi", "card", "--lint", {str(card)!r}]
+from yuyi.cli.app import run
+try:
+    run()
+except SystemExit as end:
+    assert end.code in (0, None), end.code
+sys.exit(", ".join(sorted({{"torch", "mteb", "datasets", "pyarrow", "pydantic"}} & set(sys.modules))) or 0)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert (done.returncode, done.stderr.decode()) == (0, "")
