@@ -33,6 +33,31 @@ def test_many_ranks_learn_what_one_learns(tmp_path: Path) -> None:
             assert (found[name] - tensor).norm() <= 1e-9 * tensor.norm(), name
 
 
+REFUSED = """
+from yuyi.errors import InputError
+from yuyi.train.distributed import open_world
+
+try:
+    with open_world("cpu") as world:
+        if world.rank == 0:
+            raise InputError("this file is bad")
+        world.wait()
+except InputError as error:
+    print(error)
+"""
+
+
+def test_who_waits_for_a_process_that_ended_says_so(tmp_path: Path) -> None:
+    (tmp_path / "refused.py").write_text(REFUSED)
+    launcher = ["torch.distributed.run", "--standalone", f"--nproc-per-node={RANKS}"]
+    command = [sys.executable, "-m", *launcher, str(tmp_path / "refused.py")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr[-3_000:]
+    lines = sorted(done.stdout.splitlines())
+    assert lines[0].startswith("rank 1: another process of this run has ended. What it said is the cause")
+    assert lines[1:] == ["this file is bad"]
+
+
 @given(
     lengths=st.lists(st.integers(0, 40), min_size=1, max_size=60),
     ranks=st.integers(1, 5),

@@ -91,7 +91,8 @@ def open_world(device: str) -> Iterator[World]:
         device: kind of device that each process trains on; it decides how they talk.
 
     Raises:
-        InputError: the environment names a place among ranks that there are not, or a device.
+        InputError: the environment names a place among ranks that there are not, or a device; or another
+            process has ended while this one waited for it.
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
@@ -113,6 +114,13 @@ def open_world(device: str) -> Iterator[World]:
     torch.distributed.init_process_group("nccl" if device == "cuda" else "gloo", timeout=_PATIENCE)
     try:
         yield world
+    except RuntimeError as error:
+        if not isinstance(error, torch.distributed.DistError) and "gloo/transport" not in str(error):
+            raise
+        raise InputError(
+            f"rank {world.rank}: another process of this run has ended. What it said is the cause; mend that "
+            "and start again, with --resume where steps were taken."
+        ) from error
     finally:
         torch.distributed.destroy_process_group()
 
