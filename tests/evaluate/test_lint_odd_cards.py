@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from yuyi.errors import InputError, ModelError
 from yuyi.evaluate.lint import lint
 from yuyi.evaluate.lint_card import Finding
+from yuyi.known.published import published
 
-from .cards import HEADING, lint_with, table
+from .cards import HEADING, front_matter, lint_with, old_results, table
 
 SCALARS = st.one_of(
     st.none(),
@@ -69,6 +70,52 @@ def survives(text: str, files: dict[str, Any] | None = None) -> None:
 @given(FRONT_MATTERS, TABLES)
 def test_any_front_matter_above_any_table(values: Any, rows: list[list[str]]) -> None:
     survives(f"---\n{yaml.safe_dump(values, allow_unicode=True)}---\n{table(HEADING, rows)}")
+
+
+INDEX = front_matter("小模型", old_results(published("gte-small-zh")))
+HEADINGS = [
+    "Model",
+    "Dim",
+    "模型",
+    "Average",
+    "Average (35)",
+    "平均（31）",
+    "Mean (TaskType)",
+    "STS",
+    "STS (7)",
+    "分类",
+    "Retrieval (8)",
+    "Summarization",
+    "",
+]
+FIGURES = st.one_of(
+    st.decimals(0, 100, places=2).map(str),
+    st.sampled_from(
+        [
+            "60.08",
+            "60.05",
+            "0.6008",
+            "49.72",
+            "64.48",
+            "1",
+            "0",
+            "小模型",
+            "gte-large-zh",
+            "100",
+            "-1",
+            "1.5%",
+        ]
+    ),
+)
+
+
+@given(st.lists(st.sampled_from(HEADINGS), min_size=1, max_size=6), st.data())
+def test_any_figures_above_a_whole_index(heading: list[str], data: st.DataObject) -> None:
+    row = st.tuples(
+        st.sampled_from(["小模型", "小模型 (b)", "gte-large-zh", "STS", "x"]), *[FIGURES] * (len(heading) - 1)
+    )
+    rows = data.draw(st.lists(row, max_size=3))
+    survives(f"{INDEX}\n最低的一次测试\n{table(heading, rows)}")
 
 
 @given(st.text(max_size=300), st.text(max_size=300))

@@ -8,6 +8,7 @@ from yuyi.evaluate.lint_averages import check_averages
 from yuyi.evaluate.lint_card import Finding, read_card
 from yuyi.evaluate.lint_folder import check_settings
 from yuyi.evaluate.lint_index import check_index
+from yuyi.evaluate.lint_others import check_others
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,5 +30,5 @@ def lint(path: Path) -> list[Finding]:
         MissingExtra: PyYAML is not installed.
     """
     card = read_card(path / "README.md" if path.is_dir() else path)
-    of_text = [*check_averages(card), *check_settings(card)]
+    of_text = [*check_averages(card), *check_others(card), *check_settings(card)]
     return [*check_index(card.entries), *sorted(of_text, key=lambda finding: finding.line or 0)]

@@ -79,9 +79,10 @@ def _check_rows(
 def _check_lowest(card: Card, entry: Entry, rows: Sequence[Row], convention: Convention) -> Iterator[Finding]:
     """Whether the index holds the lowest of several runs, if the text says that it counts."""
     runs = [row for row in rows if ALL in row.printed]
-    claim = _LOWEST.search(card.text)
+    claims = ((passage, _LOWEST.search(passage.content)) for passage in card.prose)
+    passage, claim = next(((passage, claim) for passage, claim in claims if claim), (None, None))
     overall = figure(convention, ALL)
-    if claim is None or overall is None or len(runs) < 2:
+    if passage is None or claim is None or overall is None or len(runs) < 2:
         return
     lowest = min(runs, key=lambda row: row.value(ALL))
     if lowest.agrees(ALL, overall):
@@ -93,7 +94,7 @@ def _check_lowest(card: Card, entry: Entry, rows: Sequence[Row], convention: Con
         f'"{claim[0]}", says the text, and the lowest of {len(runs)} runs is {lowest.printed[ALL]} '
         f"({lowest.label}); the index averages {lowest.text(overall)}{same}. Put the lowest run into the "
         "index, or say which run it holds.",
-        card.first_line + card.text.count("\n", 0, claim.start()),
+        passage.line_at(claim.start()),
     )
 
 
@@ -150,7 +151,7 @@ def _cause(row: Row, kind: str, convention: Convention, every: Sequence[Conventi
     if value is not None and _one_digit_differs(row.printed[kind], row.text(value)):
         fits = overall is not None and ALL in row.printed and row.agrees(ALL, overall)
         return " One digit differs" + (", and the average of all tasks fits the index." if fits else ".")
-    if row.counts.get(kind, counts.get(kind)) != counts.get(kind):
+    if kind in counts and row.counts.get(kind, counts[kind]) != counts[kind]:
         return f" The heading speaks of {row.counts[kind]} tasks, the index has {counts[kind]} of that type."
     return ""
 

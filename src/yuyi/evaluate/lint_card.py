@@ -11,7 +11,7 @@ import math
 import re
 import reprlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from yuyi.errors import InputError
 from yuyi.extras import require
@@ -93,6 +93,17 @@ class Table:
     lines: tuple[int, ...]
 
 
+class Passage(NamedTuple):
+    """A piece of a card's text."""
+
+    line: int
+    content: str
+
+    def line_at(self, offset: int) -> int:
+        """The line of the card on which a character of the content stands."""
+        return self.line + self.content.count("\n", 0, offset)
+
+
 @dataclass(frozen=True, slots=True)
 class Card:
     """A model card.
@@ -102,16 +113,14 @@ class Card:
         entries: its model-index; empty where it has none.
         tables: the Markdown tables of its text.
         code: line and content of each block of code.
-        text: everything after the front matter.
-        first_line: the line at which `text` begins.
+        prose: line and content of each paragraph, heading and item outside tables and code.
     """
 
     path: Path
     entries: tuple[Entry, ...]
     tables: tuple[Table, ...]
-    code: tuple[tuple[int, str], ...]
-    text: str
-    first_line: int
+    code: tuple[Passage, ...]
+    prose: tuple[Passage, ...]
 
 
 def read_card(path: Path) -> Card:
@@ -135,8 +144,7 @@ def read_card(path: Path) -> Card:
             f"{path}: begins with no front matter. A model card starts with YAML between two lines of ---."
         )
     body, first_line = text[found.end() :], text.count("\n", 0, found.end()) + 1
-    tables, code = _read_markdown(body, first_line)
-    return Card(path, _read_index(path, _read_yaml(path, found[1])), tables, code, body, first_line)
+    return Card(path, _read_index(path, _read_yaml(path, found[1])), *_read_markdown(body, first_line))
 
 
 def as_number(text: str) -> float | None:
@@ -155,7 +163,9 @@ def _read_yaml(path: Path, text: str) -> dict[Any, Any]:
     try:
         values = yaml.load(text, loader)  # A base loader makes nothing but texts, lists and mappings.
     except (yaml.YAMLError, RecursionError) as error:
-        raise InputError(f"{path}: the front matter is no YAML ({error}). Mend it.") from error
+        mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None) or error
+        place = f"line {mark.line + 2}: " if mark else ""  # The front matter begins on the second line.
+        raise InputError(f"{path}: the front matter is no YAML ({place}{problem}). Mend it.") from error
     if values is None or values == "":
         return {}
     return _mapping(path, "the front matter", values)
@@ -223,19 +233,22 @@ def _scalar(path: Path, key: str, value: Any) -> str:
     return "" if value in _NOTHING else value
 
 
-def _read_markdown(text: str, first_line: int) -> tuple[tuple[Table, ...], tuple[tuple[int, str], ...]]:
-    """The tables and the blocks of code of a text."""
+def _read_markdown(
+    text: str, first_line: int
+) -> tuple[tuple[Table, ...], tuple[Passage, ...], tuple[Passage, ...]]:
+    """The tables, the blocks of code and the prose of a text."""
     from markdown_it import MarkdownIt
 
     tables: list[Table] = []
-    code: list[tuple[int, str]] = []
+    code: list[Passage] = []
+    prose: list[Passage] = []
     rows: list[list[str]] = []
     lines: list[int] = []
     # Inline markup is left as it stands: only names and numbers are read from cells.
     for token in MarkdownIt("commonmark").enable("table").disable("inline").parse(text):
         line = first_line + (token.map[0] if token.map else 0)
         if token.type in ("fence", "code_block"):
-            code.append((line, token.content))
+            code.append(Passage(line + (token.type == "fence"), token.content))
         elif token.type == "table_open":
             rows, lines = [], []
         elif token.type == "tr_open":
@@ -243,10 +256,12 @@ def _read_markdown(text: str, first_line: int) -> tuple[tuple[Table, ...], tuple
             lines.append(line)
         elif token.type in ("th_open", "td_open"):
             rows[-1].append("")
-        elif token.type == "inline" and rows and rows[-1] and token.level > 2:
+        elif token.type == "inline" and rows:
             rows[-1][-1] = token.content
+        elif token.type == "inline":
+            prose.append(Passage(line, token.content))
         elif token.type == "table_close":
             cells = [tuple(row) for row in rows]
             tables.append(Table(lines[0], cells[0], tuple(cells[1:]), tuple(lines[1:])))
             rows = []
-    return tuple(tables), tuple(code)
+    return tuple(tables), tuple(code), tuple(prose)

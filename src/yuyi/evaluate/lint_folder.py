@@ -7,27 +7,24 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from yuyi.evaluate.lint_card import Entry, Finding
-from yuyi.evaluate.lint_tables import own_rows, plain
-from yuyi.known import find
+from yuyi.evaluate.lint_tables import find_model, own_rows, plain
 from yuyi.pipeline import DIMS_KEY, POOLING_FLAGS, POOLING_NAMES, read_json, read_modules, usable_positions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from yuyi.evaluate.lint_card import Card
+    from yuyi.evaluate.lint_card import Card, Passage
 
 # Where sentence-transformers puts its modules if no `modules.json` says otherwise.
 _USUAL_FOLDERS = {"Transformer": "", "Pooling": "1_Pooling", "Dense": "2_Dense"}
 _DIM_HEADING = re.compile(r"\bdim|dimension|维度|维数", re.IGNORECASE)
 _LENGTH_HEADING = re.compile(r"length|max.{0,4}tokens|长度", re.IGNORECASE)
 _INTEGER = re.compile(r"\d{1,2}(?:,\d{3})+(?!\d)|\d{1,9}", re.ASCII)
-# Sentences that sentence-transformers writes into every card.
-_STATED = (
-    ("dimension", re.compile(r"\ba (\d{1,9})[ -]dimensional dense vector space", re.ASCII)),
-    ("dimension", re.compile(r"Output Dimensionality:\W*(\d{1,9})", re.ASCII)),
-    ("length", re.compile(r"Maximum Sequence Length:\W*(\d{1,9})", re.ASCII)),
-)
+# The sentence of sentence-transformers' cards.
+_DENSE_SPACE = re.compile(r"\ba (\d{1,9})[ -]dimensional dense vector space", re.ASCII)
+# A line of facts: `- **Output Dimensionality:** 768 dimensions`, `最大长度：512`.
+_FACT_LINE = re.compile(r"^[\s*_-]*([^:：\n]{1,40})[:：][\s*_]*(.{1,80})", re.MULTILINE)
 _MAX_LENGTH = re.compile(r"max_(?:seq_)?len(?:gth)?['\"]?\s*[=:,]\s*(?:default\s*=\s*)?(\d{1,9})\b", re.ASCII)
 # Code that pools, by what it takes. Repeats are bounded, so that no text can make the search slow.
 _STATES = r"\w{0,20}(?:state|output|hidden|embedding|feature)\w{0,20}(?:\.\w{1,30}|\[0\]){0,3}"
@@ -91,8 +88,8 @@ def check_settings(card: Card) -> Iterator[Finding]:
     facts = read_facts(card)
     yield from _check_tables(card, facts)
     yield from _check_text(card, facts)
-    for line, code in card.code:
-        yield from _check_code(line, code, facts)
+    for code in card.code:
+        yield from _check_code(code, facts)
 
 
 def read_facts(card: Card) -> Facts:
@@ -104,7 +101,7 @@ def read_facts(card: Card) -> Facts:
     folder = card.path.absolute().parent
     own = _facts_of_files(folder)
     model = card.entries[0].model if card.entries else folder.name
-    known = find(model) or find(model.rpartition("/")[2])
+    known = find_model(model)
     if known is None or (own.dim is not None and own.dim.value != known.dim):
         return own
     source = f"what is published of {known.name}"
@@ -177,48 +174,56 @@ def _tokens(transformer: dict[str, Any], lengths: dict[str, Any]) -> Fact | None
 
 
 def _check_tables(card: Card, facts: Facts) -> Iterator[Finding]:
-    checks = (("dimension", _DIM_HEADING, facts.dim), ("length", _LENGTH_HEADING, facts.tokens))
     for table in card.tables:
+        if len(table.heading) == 2:
+            lines = zip((table.line, *table.lines), (table.heading, *table.rows), strict=True)
+            for line, (name, cell) in lines:
+                yield from _check_stated(facts, f"table, {plain(name)}", name, [cell], line)
         for entry in card.entries or (Entry("", ()),):
             rows = own_rows(card, entry, table)
             for column, heading in enumerate(table.heading):
-                for rule, pattern, fact in checks:
-                    stated = [
-                        int(number.replace(",", ""))
-                        for row in rows
-                        for number in _INTEGER.findall(plain(table.rows[row][column]))
-                    ]
-                    # Smaller ones are settings of the same model.
-                    if fact is None or not stated or not pattern.search(heading) or max(stated) == fact.value:
-                        continue
-                    yield _contradiction(rule, f"table, {plain(heading)}", max(stated), fact, table.line)
+                cells = [table.rows[row][column] for row in rows]
+                yield from _check_stated(facts, f"table, {plain(heading)}", heading, cells, table.line)
+
+
+def _check_stated(facts: Facts, where: str, name: str, cells: list[str], line: int) -> Iterator[Finding]:
+    """What is stated under a name: the largest counts, as smaller ones are settings of the same model."""
+    numbers = [int(text.replace(",", "")) for cell in cells for text in _INTEGER.findall(plain(cell))]
+    for rule, pattern, fact in (
+        ("dimension", _DIM_HEADING, facts.dim),
+        ("length", _LENGTH_HEADING, facts.tokens),
+    ):
+        if fact is not None and numbers and pattern.search(name) and max(numbers) != fact.value:
+            yield _contradiction(rule, where, max(numbers), fact, line)
 
 
 def _check_text(card: Card, facts: Facts) -> Iterator[Finding]:
-    for rule, pattern in _STATED:
-        fact, allowed = (facts.dim, facts.dims) if rule == "dimension" else (facts.tokens, frozenset())
-        for found in pattern.finditer(card.text):
-            if fact is not None and int(found[1]) not in allowed | {fact.value}:
-                line = card.first_line + card.text.count("\n", 0, found.start())
-                yield _contradiction(rule, "text", int(found[1]), fact, line)
+    for passage in card.prose:
+        for found in _FACT_LINE.finditer(passage.content):
+            line = passage.line_at(found.start(2))
+            yield from _check_stated(facts, f"text, {plain(found[1])}", found[1], [found[2]], line)
+        for found in _DENSE_SPACE.finditer(passage.content):
+            if facts.dim is not None and int(found[1]) not in facts.dims:
+                line = passage.line_at(found.start())
+                yield _contradiction("dimension", "text", int(found[1]), facts.dim, line)
 
 
-def _check_code(line: int, code: str, facts: Facts) -> Iterator[Finding]:
+def _check_code(code: Passage, facts: Facts) -> Iterator[Finding]:
     """The first piece of code of each pooling that is not the model's, and lengths beyond its limit."""
     pooling, tokens = facts.pooling, facts.tokens
     for kind, patterns in _POOLING_CODE.items():
-        found = re.search("|".join(patterns), code)
+        found = re.search("|".join(patterns), code.content)
         if pooling is None or kind in pooling.value or found is None:
             continue
         message = (
             f"`{found[0]}` takes {kind}; {pooling.source} says {' and '.join(pooling.value)}, and the "
             "wrong one spoils every vector. Mend the code."
         )
-        yield Finding("pooling", "code", message, line + 1 + code.count("\n", 0, found.start()))
-    for found in _MAX_LENGTH.finditer(code):
+        yield Finding("pooling", "code", message, code.line_at(found.start()))
+    for found in _MAX_LENGTH.finditer(code.content):
         if tokens is not None and int(found[1]) > tokens.value:
-            at = line + 1 + code.count("\n", 0, found.start())
-            yield _contradiction("length", f"code, `{found[0]}`", int(found[1]), tokens, at)
+            line = code.line_at(found.start())
+            yield _contradiction("length", f"code, `{found[0]}`", int(found[1]), tokens, line)
 
 
 def _contradiction(rule: str, where: str, stated: int, fact: Fact, line: int) -> Finding:

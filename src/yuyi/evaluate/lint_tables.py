@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from yuyi.evaluate.lint_card import Card, Entry
+    from yuyi.known import Known
 
 ALL, TYPES = "average", "mean of the types"
 # Headings, in lower case and letters alone, by what stands below them.
@@ -78,20 +79,28 @@ class Row:
     def agrees(self, kind: str, percent: float) -> bool:
         """Whether the figure may stand for that value.
 
-        It may be off by less than one unit of the row's last decimal: some cards round down, others twice.
+        It may be off by less than one unit of the row's last decimal: some cards round down, others twice. A
+        figure of one decimal less may be rounded to that.
         """
-        decimals = max(len(text.partition(".")[2]) for text in self.printed.values())
-        return abs(self.value(kind) - percent) < self.unit * 10.0**-decimals + 1e-9
+        off = abs(self.value(kind) - percent) - 1e-9
+        decimals = max(_decimals(text) for text in self.printed.values())
+        shorter = 0 < _decimals(self.printed[kind]) == decimals - 1
+        return off < self.unit * 10.0**-decimals * (5 if shorter else 1)
 
     def text(self, percent: float) -> str:
         """A value as the row would print it."""
         return f"{percent / self.unit:.{4 if self.unit > 1 else 2}f}"
 
 
+def _decimals(text: str) -> int:
+    return len(text.partition(".")[2])
+
+
 def average_columns(table: Table) -> dict[int, str]:
     """What each column that holds averages holds; empty for a table of other things."""
     columns = {at: kind for at, text in enumerate(table.heading) if (kind := heading_kind(text))}
-    return columns if len(columns) > 1 or ALL in columns.values() else {}
+    # An average that stands alone may be one of milliseconds, unless it says over how many tasks.
+    return columns if len(columns) > 1 or any(_COUNT.search(table.heading[at]) for at in columns) else {}
 
 
 def heading_kind(text: str) -> str:
@@ -115,11 +124,11 @@ def own_rows(card: Card, entry: Entry, table: Table) -> list[int]:
     """Numbers of the rows that are about the model of an index."""
     named = next((at for at, text in enumerate(table.heading) if _MODEL_HEADING.search(text)), 0)
     names = {_key(entry.model), _key(card.path.absolute().parent.name)} - {""}
-    known = _find(entry.model)
+    known = find_model(entry.model)
     found = [
         at
         for at, row in enumerate(table.rows)
-        if _key(row[named]) in names or (known is not None and _find(row[named]) is known)
+        if _key(row[named]) in names or (known is not None and find_model(row[named]) is known)
     ]
     if found or len(card.entries) > 1 or _MODEL_HEADING.search(table.heading[named]):
         return found
@@ -142,6 +151,11 @@ def printed_rows(table: Table, rows: list[int]) -> list[Row]:
     return made
 
 
+def find_model(cell: str) -> Known | None:
+    """The known model that a cell names, with or without its owner."""
+    return find(plain(cell)) or find(plain(cell).rpartition("/")[2])
+
+
 def plain(cell: str) -> str:
     """A cell without links, emphasis and the signs of footnotes."""
     return _LINK.sub(r"\1", cell).strip(" *_`~†‡%")
@@ -158,9 +172,6 @@ def _label(table: Table, rows: list[int], number: int, columns: Mapping[int, str
 
 
 def _key(name: str) -> str:
-    """A name without its owner, in letters and digits alone."""
-    return "".join(filter(str.isalnum, plain(name).rpartition("/")[2])).casefold()
-
-
-def _find(name: str) -> object:
-    return find(plain(name)) or find(plain(name).rpartition("/")[2])
+    """A name without its owner and what stands in brackets, in letters and digits alone."""
+    bare = _BRACKETS.sub("", plain(name)).rpartition("/")[2]
+    return "".join(filter(str.isalnum, bare)).casefold()
