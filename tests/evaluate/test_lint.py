@@ -366,6 +366,18 @@ def test_revisions_that_pin_nothing(check: Check, revision: str | None) -> None:
     assert "1 of 1 results name no commit of their data (AFQMC)" in finding.message
 
 
+def test_keys_without_a_value_are_as_good_as_missing(check: Check) -> None:
+    index = "---\nmodel-index:\n- name: null\n  results:\n  - {task: ~, dataset: null, metrics: }\n---\n"
+    assert rules(check(index)) == ["value", "revision"]
+    assert check("---\nmodel-index: null\n---\n") == []
+
+
+def test_two_measures_of_one_set_are_two_results(check: Check) -> None:
+    first, second = one({"cos_sim_spearman": 40.5}), one({"accuracy": 40.5})
+    second["task"]["type"] = "triplet"
+    assert check(front_matter("小模型", [first, second])) == []
+
+
 def test_a_revision_of_digits_alone_is_a_commit(check: Check) -> None:
     assert (
         check(front_matter("小模型", [one({"cos_sim_spearman": 40.5})]).replace(f"'{commit(1)}'", "1" * 40))

@@ -110,6 +110,20 @@ def test_dimensions_and_lengths_in_text_and_code(check: Check, text: str, rule: 
     )
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Dimension reduction: the first 256 values are kept",
+        "- Training length: 128 tokens",
+        "| Length of training | 128 |\n|---|---|\n| Hours | 3 |",
+        "注意长度: 128 以内最快",
+        "```yaml\ndimension: 256\n```",
+    ],
+)
+def test_numbers_that_state_neither(check: Check, text: str) -> None:
+    assert check(card(f"\n{text}\n"), files()) == []
+
+
 def test_declared_dimensions_may_be_stated(check: Check) -> None:
     text = card("\na 256 dimensional dense vector space\n")
     assert check(text, files(**{"config.json": {**BERT, "matryoshka_dimensions": [512, 256]}})) == []

@@ -63,16 +63,16 @@ def _check_rows(
     row, convention = min(judged, key=lambda pair: len(_disagreeing(*pair)))
     told = row.counts.get(ALL)
     if told and all(convention.suite.size != told for convention in every):
+        suites = dict.fromkeys(convention.suite.name for convention in every)
         message = (
             f"{row.printed.get(ALL, 'the average')} is said to be over {told} tasks; the index holds "
-            f"{convention.suite.name}. Make both the same."
+            f"{' and '.join(suites)}. Make both the same."
         )
-        yield Finding("average", f"{entry.model}, {ALL}", message, row.line)
+        yield Finding("average", _place(entry, ALL), message, row.line)
     else:
         for kind in _disagreeing(row, convention):
-            yield Finding(
-                "average", f"{entry.model}, {kind}", _explain(row, kind, convention, every), row.line
-            )
+            message = _explain(row, kind, convention, every)
+            yield Finding("average", _place(entry, kind), message, row.line)
         yield from _check_lowest(card, entry, rows, convention)
 
 
@@ -81,7 +81,7 @@ def _check_lowest(card: Card, entry: Entry, rows: Sequence[Row], convention: Con
     runs = [row for row in rows if ALL in row.printed]
     claims = ((passage, _LOWEST.search(passage.content)) for passage in card.prose)
     passage, claim = next(((passage, claim) for passage, claim in claims if claim), (None, None))
-    overall = figure(convention, ALL)
+    overall = _figure(convention, ALL)
     if passage is None or claim is None or overall is None or len(runs) < 2:
         return
     lowest = min(runs, key=lambda row: row.value(ALL))
@@ -90,12 +90,16 @@ def _check_lowest(card: Card, entry: Entry, rows: Sequence[Row], convention: Con
     same = next((f", as does the run {row.label}" for row in runs if row.agrees(ALL, overall)), "")
     yield Finding(
         "lowest",
-        f"{entry.model}, {ALL}",
+        _place(entry, ALL),
         f'"{claim[0]}", says the text, and the lowest of {len(runs)} runs is {lowest.printed[ALL]} '
         f"({lowest.label}); the index averages {lowest.text(overall)}{same}. Put the lowest run into the "
         "index, or say which run it holds.",
         passage.line_at(claim.start()),
     )
+
+
+def _place(entry: Entry, kind: str) -> str:
+    return f"{entry.model}, {kind}" if entry.model else kind
 
 
 def _closest(row: Row, every: Sequence[Convention]) -> Convention:
@@ -106,11 +110,11 @@ def _closest(row: Row, every: Sequence[Convention]) -> Convention:
 
 
 def _disagreeing(row: Row, convention: Convention) -> list[str]:
-    figures = {kind: figure(convention, kind) for kind in row.printed}
+    figures = {kind: _figure(convention, kind) for kind in row.printed}
     return [kind for kind, value in figures.items() if value is not None and not row.agrees(kind, value)]
 
 
-def figure(convention: Convention, kind: str) -> float | None:
+def _figure(convention: Convention, kind: str) -> float | None:
     """What the index gives for a printed average, in percent; None where it has no such task."""
     by_type = convention.averages.by_type
     if kind == TYPES:
@@ -123,7 +127,7 @@ def _explain(row: Row, kind: str, convention: Convention, every: Sequence[Conven
     texts = {
         other.pair_metric: row.text(value)
         for other in every
-        if other.suite is convention.suite and (value := figure(other, kind)) is not None
+        if other.suite is convention.suite and (value := _figure(other, kind)) is not None
     }
     recomputed = texts.pop(convention.pair_metric)
     others = [f"{text} with {metric}" for metric, text in texts.items() if text != recomputed]
@@ -141,13 +145,13 @@ def _cause(row: Row, kind: str, convention: Convention, every: Sequence[Conventi
         beside = sum(row.value(name) * count for name, count in counts.items()) / suite.size
         if row.agrees(ALL, beside):
             return " It is the mean of the averages printed beside it, so it repeats their fault."
-    if kind == ALL and (value := figure(convention, TYPES)) is not None and row.agrees(ALL, value):
+    if kind == ALL and (value := _figure(convention, TYPES)) is not None and row.agrees(ALL, value):
         return " It is the mean over the types; the customary average is the mean over all tasks."
     for other in every:
-        value = figure(other, kind)
+        value = _figure(other, kind)
         if value is not None and row.agrees(kind, value):
             return f" It is the average of {other.label}."
-    value, overall = figure(convention, kind), figure(convention, ALL)
+    value, overall = _figure(convention, kind), _figure(convention, ALL)
     if value is not None and _one_digit_differs(row.printed[kind], row.text(value)):
         fits = overall is not None and ALL in row.printed and row.agrees(ALL, overall)
         return " One digit differs" + (", and the average of all tasks fits the index." if fits else ".")

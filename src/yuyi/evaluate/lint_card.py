@@ -183,8 +183,10 @@ def _read_index(path: Path, front_matter: dict[Any, Any]) -> tuple[Entry, ...]:
 
 
 def _result(path: Path, key: str, value: dict[Any, Any]) -> Result:
-    task = _mapping(path, f"{key}.task", value.get("task") or {})
-    data = _mapping(path, f"{key}.dataset", value.get("dataset") or {})
+    task, data = (
+        {} if value.get(name) in (None, *_NOTHING) else _mapping(path, f"{key}.{name}", value[name])
+        for name in ("task", "dataset")
+    )
     told = {
         name: _scalar(path, f"{key}.dataset.{name}", data.get(name))
         for name in ("name", "type", "config", "split", "revision")
@@ -208,7 +210,7 @@ def _result(path: Path, key: str, value: dict[Any, Any]) -> Result:
 
 def _items(path: Path, key: str, value: Any) -> Iterator[tuple[str, dict[Any, Any]]]:
     """Each mapping of a list, with its key."""
-    if value is None or (isinstance(value, str) and value in _NOTHING):
+    if value in (None, *_NOTHING):
         return
     if not isinstance(value, list):
         raise InputError(f"{path}: {key} is {reprlib.repr(value)}, not a list. Put a hyphen before each.")

@@ -20,6 +20,13 @@ if TYPE_CHECKING:
 _USUAL_FOLDERS = {"Transformer": "", "Pooling": "1_Pooling", "Dense": "2_Dense"}
 _DIM_HEADING = re.compile(r"\bdim|dimension|维度|维数", re.IGNORECASE)
 _LENGTH_HEADING = re.compile(r"length|max.{0,4}tokens|长度", re.IGNORECASE)
+# What a line or a row of facts is called; `dimension reduction` and `training length` are none.
+_FACT_NAME = re.compile(
+    r"(?:(?:output|embedding|vector) )?dim(?:ension(?:s|ality)?)?"
+    r"|(?:(?:max(?:imum)?|sequence|input|context)[ _]?)+(?:length|tokens)"
+    r"|(?:输出|嵌入|向量)?维[度数]|(?:最大)?(?:输入|序列|文本)?长度",
+    re.IGNORECASE,
+)
 _INTEGER = re.compile(r"\d{1,2}(?:,\d{3})+(?!\d)|\d{1,9}", re.ASCII)
 # The sentence of sentence-transformers' cards.
 _DENSE_SPACE = re.compile(r"\ba (\d{1,9})[ -]dimensional dense vector space", re.ASCII)
@@ -178,12 +185,17 @@ def _check_tables(card: Card, facts: Facts) -> Iterator[Finding]:
         if len(table.heading) == 2:
             lines = zip((table.line, *table.lines), (table.heading, *table.rows), strict=True)
             for line, (name, cell) in lines:
-                yield from _check_stated(facts, f"table, {plain(name)}", name, [cell], line)
+                yield from _check_fact(facts, "table", name, cell, line)
         for entry in card.entries or (Entry("", ()),):
             rows = own_rows(card, entry, table)
             for column, heading in enumerate(table.heading):
                 cells = [table.rows[row][column] for row in rows]
                 yield from _check_stated(facts, f"table, {plain(heading)}", heading, cells, table.line)
+
+
+def _check_fact(facts: Facts, where: str, name: str, value: str, line: int) -> Iterator[Finding]:
+    if _FACT_NAME.fullmatch(plain(name)):
+        yield from _check_stated(facts, f"{where}, {plain(name)}", name, [value], line)
 
 
 def _check_stated(facts: Facts, where: str, name: str, cells: list[str], line: int) -> Iterator[Finding]:
@@ -200,8 +212,7 @@ def _check_stated(facts: Facts, where: str, name: str, cells: list[str], line: i
 def _check_text(card: Card, facts: Facts) -> Iterator[Finding]:
     for passage in card.prose:
         for found in _FACT_LINE.finditer(passage.content):
-            line = passage.line_at(found.start(2))
-            yield from _check_stated(facts, f"text, {plain(found[1])}", found[1], [found[2]], line)
+            yield from _check_fact(facts, "text", found[1], found[2], passage.line_at(found.start(2)))
         for found in _DENSE_SPACE.finditer(passage.content):
             if facts.dim is not None and int(found[1]) not in facts.dims:
                 line = passage.line_at(found.start())

@@ -36,6 +36,8 @@ _METRICS = {
     "BitextMining": "f1",
 }
 _MOST_NAMES = 4
+# As much of a value that is no number as a message shows.
+_LONGEST = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +170,7 @@ def _value_faults(result: Result, factor: float) -> Iterator[str]:
     for metric, text in result.metrics.items():
         value = as_number(text)
         if value is None or not math.isfinite(value):
-            yield f"{metric} is {text or 'empty'}, which is no figure. Score the task again."
+            yield f"{metric} is {text[:_LONGEST] or 'empty'}, which is no figure. Score the task again."
         elif (_SHARE.fullmatch(metric) or _CORRELATION.fullmatch(metric)) and abs(value) * factor > 100:
             yield f"{metric} is {text}, beyond 100 percent. Score the task again."
         elif _SHARE.fullmatch(metric) and value < 0:
@@ -199,8 +201,8 @@ def _check_revisions(where: str, results: Sequence[Result]) -> Iterator[Finding]
 
 
 def _check_repeats(where: str, results: Sequence[Result]) -> Iterator[Finding]:
-    def place(result: Result) -> tuple[str, str, str]:
-        return (result.task, result.subset, result.split)
+    def place(result: Result) -> tuple[str, str, str, str]:
+        return (result.task, result.kind, result.subset, result.split)
 
     for _, group in groupby(sorted(results, key=place), place):
         same = list(group)

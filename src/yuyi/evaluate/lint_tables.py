@@ -18,18 +18,7 @@ if TYPE_CHECKING:
 ALL, TYPES = "average", "mean of the types"
 # Headings, in lower case and letters alone, by what stands below them.
 _HEADINGS = {
-    ALL: (
-        "average",
-        "avg",
-        "mean",
-        "overall",
-        "averagescore",
-        "avgscore",
-        "平均",
-        "平均分",
-        "均分",
-        "平均值",
-    ),
+    ALL: ("average", "avg", "mean", "overall", "averagescore", "平均", "平均分", "均分", "平均值"),
     TYPES: ("meantasktype", "averagetasktype"),
     "Classification": ("classification", "class", "classif", "分类"),
     "Clustering": ("clustering", "clust", "cluster", "聚类"),
@@ -44,9 +33,7 @@ _KINDS = {heading: kind for kind, headings in _HEADINGS.items() for heading in h
 _BRACKETS = re.compile(r"[（(\[].{0,100}?[)）\]]")
 _COUNT = re.compile(r"[（(](\d{1,3})(?!\d)")
 _MODEL_HEADING = re.compile(r"model|模型|^\W*name\W*$", re.IGNORECASE)
-_SETTING_HEADING = re.compile(
-    r"dim|length|type|precision|gpu|device|setting|维|长度|精度|设置", re.IGNORECASE
-)
+_SETTING_HEADING = re.compile(r"dim|length|dtype|precision|gpu|device|setting|维|长度|精度", re.IGNORECASE)
 _LINK = re.compile(r"!?\[([^\]]{0,300})\]\([^)]{0,300}\)")
 _NUMBER = re.compile(r"[+-]?\d{1,9}(?:\.\d{1,20})?", re.ASCII)
 
