@@ -380,6 +380,24 @@ def test_data_that_cannot_be_learned_from_is_refused(tmp_path: Path, rows: list[
     assert not (tmp_path / "out").exists()
 
 
+def test_a_small_source_that_teaches_nothing_stops_no_run(tmp_path: Path) -> None:
+    tree = put(put(put(settings(), "documents", None), "hold_out", 0), "dims", {32: 1.0})
+    tasks = [{"objective": "contrast", "batch": 8}]
+    put(tree, "stages", [{"name": "all", "steps": 3, "learning_rate": 0.001, "tasks": tasks}])
+    write(tmp_path)
+    rows = [pair for pair in pairs() if pair.kind == "qa"]
+    few = [Pair("tips", "qa", "护照？", f"{n}号", None, "zh") for n in range(2)]
+    around = [Pair("ring", "qa", first, second, None, "zh") for first, second in ("甲乙", "乙丙", "丙甲")]
+    write_pairs(tmp_path / "pairs.parquet", [*rows, *few, *around])
+    with pytest.warns(YuyiWarning) as warned:
+        model = run(write(tmp_path, tree))
+    told = {
+        str(each.message).split(": ")[1].split(":")[0] for each in warned if "left out" in str(each.message)
+    }
+    assert told == {"source tips (qa)", "source ring (qa)"}
+    assert yuyi.load(model).dim == 32
+
+
 def test_rows_of_an_unknown_kind_are_told(tmp_path: Path) -> None:
     tree = put(settings(), "data", [{"path": "pairs.parquet", "name": "faq", "kind": "frage"}])
     put(put(tree, "documents", None), "hold_out", 0)

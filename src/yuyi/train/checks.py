@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from yuyi.errors import RecipeError, YuyiWarning
 from yuyi.text.tokenizer import BatchTokenizer
-from yuyi.train.drawing.prepared import prepared
+from yuyi.train.drawing.prepared import prepare
 from yuyi.train.routes import KINDS, check, fits, task_kind
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def check_data(where: str, task: Task, sources: Sequence[Source]) -> None:
 
     Raises:
         RecipeError: it names a source or kind that there is not, finds nothing that fits, wants negatives
-            that no row brings, or has a source that it can learn nothing from.
+            that no row brings, or can learn nothing from any source.
         InputError: the labels of a source make no sense.
     """
     for each in sources:
@@ -58,11 +58,10 @@ def check_data(where: str, task: Task, sources: Sequence[Source]) -> None:
             f"{', '.join(sorted({each.name for each in drawn}))} brings any. Mine some (`yuyi data "
             "mine`), or write negatives: 0."
         )
-    for each in drawn:
-        try:
-            prepared(task, each)
-        except RecipeError as error:
-            raise RecipeError(f"{where}: {error}") from None
+    try:
+        prepare(task, drawn)
+    except RecipeError as error:
+        raise RecipeError(f"{where}: {error}") from None
 
 
 def warn_of_kinds(config: TrainConfig, sources: Sequence[Source]) -> None:

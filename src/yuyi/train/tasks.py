@@ -15,12 +15,12 @@ from yuyi.train.drawing.contrast_task import contrast_batch, judged_batch
 from yuyi.train.drawing.drawn import Setting
 from yuyi.train.drawing.dynamic import NegativePool
 from yuyi.train.drawing.labels_task import label_negatives_batch, labels_batch
-from yuyi.train.drawing.prepared import check_batch, prepared
+from yuyi.train.drawing.prepared import keep_batches, prepare
 from yuyi.train.drawing.teacher_task import Alignment, distil_batch
 from yuyi.train.gradcache import backward
 from yuyi.train.losses import alignment, spread_out
 from yuyi.train.matryoshka import matryoshka
-from yuyi.train.routes import check, fits, is_labelled
+from yuyi.train.routes import check, is_labelled
 from yuyi.train.seeds import seed_of
 from yuyi.train.transformer import TransformerLearner
 
@@ -127,16 +127,11 @@ class EmbeddingRunner:
             previous: the model as it was, for tasks that keep to it.
 
         Raises:
-            RecipeError: no source fits, or one has not what the task needs.
+            RecipeError: no source fits, or none has what the task needs.
             InputError: the labels of a source make no sense.
         """
         for source in sources:
             check(source)
-        fitting = [source for source in sources if fits(task, source)]
-        if not fitting:
-            raise RecipeError(
-                f"task {task.objective} {task.kinds}: no source has pairs for it. Drop it or add data."
-            )
         if task.keep and previous is None:
             raise RecipeError(
                 f"task {task.objective}: keep is {task.keep}, and there is no previous model to keep to. "
@@ -145,24 +140,12 @@ class EmbeddingRunner:
         _check_prompts(task, learner)
         self.task = task
         self.size = Size()
-        self.sources = [prepared(task, source) for source in fitting]
-        self.sampler = Sampler(
-            [len(source) for source in self.sources],
-            [
-                len(source) ** exponent
-                * task.emphasis.get(source.name, 1.0)
-                * task.emphasis.get(source.kind, 1.0)
-                for source in self.sources
-            ],
-            task.batch,
-            seed,
-            keys=_distinct(task, self.sources),
-            lengths=[source.lengths for source in self.sources] if task.by_length else None,
-            least=max(1, task.batch // 2),
-        )
+        self.sources = prepare(task, sources)
+        self.sampler = _sampler(task, self.sources, exponent, seed)
         if task.objective == "contrast":
-            for number, source in enumerate(self.sources):
-                check_batch(task, source, self.sampler.largest(number))
+            kept = keep_batches(task, self.sources, self.sampler)
+            if len(kept) < len(self.sources):
+                self.sources, self.sampler = kept, _sampler(task, kept, exponent, seed)
         self._learner = learner
         self._world = world
         self._previous = previous
@@ -269,6 +252,23 @@ class EmbeddingRunner:
         if self.task.refresh and self._draws and self._draws % self.task.refresh == 0:
             for pool in self._pools:
                 pool.rescore(self._learner, self._setting.queries, self._setting.documents, world=self._world)
+
+
+def _sampler(task: Task, sources: Sequence[Source], exponent: float, seed: Sequence[int]) -> Sampler:
+    """What draws the batches of a task."""
+    weights = [
+        len(source) ** exponent * task.emphasis.get(source.name, 1.0) * task.emphasis.get(source.kind, 1.0)
+        for source in sources
+    ]
+    return Sampler(
+        [len(source) for source in sources],
+        weights,
+        task.batch,
+        seed,
+        keys=_distinct(task, sources),
+        lengths=[source.lengths for source in sources] if task.by_length else None,
+        least=max(1, task.batch // 2),
+    )
 
 
 def _distinct(task: Task, sources: Sequence[Source]) -> list[list[NDArray[np.int64]]] | None:

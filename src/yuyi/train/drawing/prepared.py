@@ -10,9 +10,12 @@ import numpy as np
 from yuyi.errors import RecipeError, YuyiWarning
 from yuyi.train.drawing.contrast_task import grouped
 from yuyi.train.reading.sources import EMPTY_KEY
-from yuyi.train.routes import is_labelled
+from yuyi.train.routes import fits, is_labelled
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from yuyi.train.batches import Sampler
     from yuyi.train.config import Task
     from yuyi.train.reading.sources import Source
 
@@ -20,7 +23,59 @@ if TYPE_CHECKING:
 _LONGEST_SHOWN = 40
 
 
-def prepared(task: Task, source: Source) -> Source:
+def prepare(task: Task, sources: Sequence[Source]) -> list[Source]:
+    """The sources that fit a task, as it draws from them.
+
+    Those that it can learn nothing from, as a few rows with one question, are left out and warned of.
+
+    Raises:
+        RecipeError: no source fits, or nothing can be learned from any.
+    """
+    ready, refusals = [], []
+    for source in sources:
+        if fits(task, source):
+            try:
+                ready.append(_prepared(task, source))
+            except RecipeError as refusal:
+                refusals.append(refusal)
+    if not ready and not refusals:
+        raise RecipeError(
+            f"task {task.objective} {task.kinds}: no source has pairs for it. Drop it or add data."
+        )
+    if not ready:
+        raise refusals[0]
+    for each in refusals:
+        _leave_out(str(each))
+    return ready
+
+
+def keep_batches(task: Task, sources: Sequence[Source], sampler: Sampler) -> list[Source]:
+    """The sources whose batches have rows to tell apart; the others are left out and warned of.
+
+    Where the rows of a source share so many texts that its batches shrink, there is a warning, too.
+
+    Raises:
+        RecipeError: each batch of each source is one row.
+    """
+    kept, refusals = [], []
+    for number, source in enumerate(sources):
+        try:
+            _check_batch(task, source, sampler.largest(number))
+            kept.append(source)
+        except RecipeError as refusal:
+            refusals.append(refusal)
+    if not kept:
+        raise refusals[0]
+    for each in refusals:
+        _leave_out(str(each))
+    return kept
+
+
+def _leave_out(why: str) -> None:
+    warnings.warn(f"left out, as nothing can be learned from it: {why}", YuyiWarning, stacklevel=4)
+
+
+def _prepared(task: Task, source: Source) -> Source:
     """The source as the task draws from it, after checking that it has what the task needs.
 
     Raises:
@@ -97,7 +152,7 @@ def _check_judged(task: Task, source: Source, name: str) -> None:
     raise RecipeError(f"{name}: ranking is 0, and these pairs are ranked alone. Raise ranking.")
 
 
-def check_batch(task: Task, source: Source, largest: int) -> None:
+def _check_batch(task: Task, source: Source, largest: int) -> None:
     """Warn where the rows of a source share so many texts that its batches shrink.
 
     Raises:
@@ -113,7 +168,7 @@ def check_batch(task: Task, source: Source, largest: int) -> None:
     )
     if largest < 2 and task.batch > 1 and not (task.negatives and len(source.negatives)):
         raise RecipeError(f"{told} Nothing can be told apart. Leave it out.")
-    warnings.warn(f"{told} Drop the repeated rows, or make such texts labels.", YuyiWarning, 4)
+    warnings.warn(f"{told} Drop the repeated rows, or make such texts labels.", YuyiWarning, 5)
 
 
 def _most_repeated(source: Source) -> tuple[str, int]:
