@@ -590,6 +590,17 @@ def test_a_source_that_teaches_nothing_is_named_before_anything_is_trained(task:
         check_data("stages.1.tasks.0", task, [made])
 
 
+def test_a_setting_that_keeps_a_source_from_teaching_is_refused_beside_others() -> None:
+    able, ranked = (
+        source("qa", [0.0, 1.0, 1.0], [0, 1, 2], [3, 4, 5]),
+        source("sts", [0.0, 1.0], [6, 7], [8, 9]),
+    )
+    with pytest.raises(RecipeError, match="ranking is 0, and these pairs are ranked alone"):
+        check_data("stages.0.tasks.0", Task(objective="judged", ranking=0.0), [able, ranked])
+    equal = source("sts", [3.0] * 2, [6, 7], [8, 9])
+    assert check_data("stages.0.tasks.0", Task(objective="judged"), [able, equal]) == [able]
+
+
 def test_batches_that_shrink_are_told_with_the_text_that_makes_them() -> None:
     """Sixty questions have three answers, so no batch has more than three rows."""
     answers = np.resize([0, 1, 2], 60)

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from yuyi.train.starting.start import TextModel
 
 
-def check_data(where: str, task: Task, sources: Sequence[Source]) -> None:
-    """Refuse a task that the data cannot serve.
+def check_data(where: str, task: Task, sources: Sequence[Source]) -> list[Source]:
+    """The sources that a task can learn from, after refusing one that the data cannot serve.
+
+    What `prepare` warns of is not told here: it is when the task is opened.
 
     Args:
         where: the dotted key of the task.
@@ -58,10 +60,12 @@ def check_data(where: str, task: Task, sources: Sequence[Source]) -> None:
             f"{', '.join(sorted({each.name for each in drawn}))} brings any. Mine some (`yuyi data "
             "mine`), or write negatives: 0."
         )
-    try:
-        prepare(task, drawn)
-    except RecipeError as error:
-        raise RecipeError(f"{where}: {error}") from None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", YuyiWarning)
+        try:
+            return prepare(task, drawn)
+        except RecipeError as error:
+            raise RecipeError(f"{where}: {error}") from None
 
 
 def warn_of_kinds(config: TrainConfig, sources: Sequence[Source]) -> None:

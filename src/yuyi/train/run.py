@@ -238,9 +238,8 @@ class _Run:
             for place, task in enumerate(stage.tasks):
                 if task.reads_documents:
                     continue
-                sources = materials.sources(task)
-                check_data(f"stages.{number}.tasks.{place}", task, sources)
-                found |= {(each.name, each.kind): each for each in sources}
+                drawn = check_data(f"stages.{number}.tasks.{place}", task, materials.sources(task))
+                found |= {(each.name, each.kind): each for each in drawn}
         opened = [found[key] for key in sorted(found)]
         if self._first:
             warn_of_kinds(self._config, opened)

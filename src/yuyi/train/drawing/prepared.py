@@ -13,40 +13,43 @@ from yuyi.train.reading.sources import EMPTY_KEY
 from yuyi.train.routes import fits, is_labelled
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from yuyi.train.batches import Sampler
     from yuyi.train.config import Task
     from yuyi.train.reading.sources import Source
 
+
 # Characters of a text in a message.
 _LONGEST_SHOWN = 40
+
+
+class NothingToLearn(RecipeError):
+    """The rows of a source are such that a task learns nothing from them, whatever its settings.
+
+    Attributes:
+        cause: the message without its remedy.
+    """
+
+    def __init__(self, cause: str, remedy: str = "Leave it out.") -> None:
+        super().__init__(f"{cause} {remedy}")
+        self.cause = cause
 
 
 def prepare(task: Task, sources: Sequence[Source]) -> list[Source]:
     """The sources that fit a task, as it draws from them.
 
-    Those that it can learn nothing from, as a few rows with one question, are left out and warned of.
+    Those whose rows teach nothing, as a few with one question, are left out and warned of.
 
     Raises:
-        RecipeError: no source fits, or nothing can be learned from any.
+        RecipeError: no source fits, the rows of all teach nothing, or a setting keeps them from teaching.
     """
-    ready, refusals = [], []
-    for source in sources:
-        if fits(task, source):
-            try:
-                ready.append(_prepared(task, source))
-            except RecipeError as refusal:
-                refusals.append(refusal)
-    if not ready and not refusals:
+    fitting = [source for source in sources if fits(task, source)]
+    if not fitting:
         raise RecipeError(
             f"task {task.objective} {task.kinds}: no source has pairs for it. Drop it or add data."
         )
-    if not ready:
-        raise refusals[0]
-    for each in refusals:
-        _leave_out(str(each))
-    return ready
+    return _able(task, fitting, lambda number, source: _prepared(task, source))
 
 
 def keep_batches(task: Task, sources: Sequence[Source], sampler: Sampler) -> list[Source]:
@@ -57,29 +60,36 @@ def keep_batches(task: Task, sources: Sequence[Source], sampler: Sampler) -> lis
     Raises:
         RecipeError: each batch of each source is one row.
     """
-    kept, refusals = [], []
+
+    def checked(number: int, source: Source) -> Source:
+        _check_batch(task, source, sampler.largest(number))
+        return source
+
+    return _able(task, sources, checked)
+
+
+def _able(task: Task, sources: Sequence[Source], prepared: Callable[[int, Source], Source]) -> list[Source]:
+    """What `prepared` makes of each source and its place, without those that teach nothing."""
+    able: list[Source] = []
+    unable: list[NothingToLearn] = []
     for number, source in enumerate(sources):
         try:
-            _check_batch(task, source, sampler.largest(number))
-            kept.append(source)
-        except RecipeError as refusal:
-            refusals.append(refusal)
-    if not kept:
-        raise refusals[0]
-    for each in refusals:
-        _leave_out(str(each))
-    return kept
-
-
-def _leave_out(why: str) -> None:
-    warnings.warn(f"left out, as nothing can be learned from it: {why}", YuyiWarning, stacklevel=4)
+            able.append(prepared(number, source))
+        except NothingToLearn as nothing:
+            unable.append(nothing)
+    if not able:
+        raise unable[0]
+    for each in unable:
+        warnings.warn(f"{each.cause} {task.objective} leaves it out.", YuyiWarning, stacklevel=4)
+    return able
 
 
 def _prepared(task: Task, source: Source) -> Source:
     """The source as the task draws from it, after checking that it has what the task needs.
 
     Raises:
-        RecipeError: it has not, so that nothing would be learned.
+        NothingToLearn: its rows have not.
+        RecipeError: the settings of the task make nothing of them.
     """
     name = f"source {source.name} ({source.kind})"
     if task.objective == "contrast":
@@ -89,22 +99,17 @@ def _prepared(task: Task, source: Source) -> Source:
     elif task.objective == "labels":
         counts = np.unique(source.labels, return_counts=True)[1]
         if len(counts) < 2:
-            raise RecipeError(
-                f"{name}: all {len(source)} texts have one label, and nothing can be told apart. Leave it "
-                "out."
+            raise NothingToLearn(
+                f"{name}: all {len(source)} texts have one label, and nothing can be told apart."
             )
         if counts.max() < 2 and task.labels_by == "contrast":
-            raise RecipeError(
-                f"{name}: each of the {len(source)} texts has a label of its own, and none a partner. Leave "
-                "it out."
+            raise NothingToLearn(
+                f"{name}: each of the {len(source)} texts has a label of its own, and none a partner."
             )
     elif task.objective == "judged":
         _check_judged(task, source, name)
-    elif task.objective == "distil" and not (len(source.negatives) and task.negatives):
-        raise RecipeError(
-            f"{name}: distil compares a row's candidates, and rows have their documents alone. Give rows "
-            "negatives with scores, and negatives of 1 or more to the task."
-        )
+    elif task.objective == "distil":
+        _check_candidates(task, source, name)
     return source
 
 
@@ -112,14 +117,15 @@ def _check_contrast(task: Task, source: Source, name: str) -> None:
     """Refuse pairs of which no document is told from another.
 
     Raises:
-        RecipeError: they are such.
+        NothingToLearn: they are such.
+        RecipeError: the batch is one row.
     """
     if task.negatives and len(source.negatives):
         return
     if len(source) < 2:
-        raise RecipeError(
-            f"{name}: has {len(source)} pairs, so there is nothing to tell a document from. Add pairs or "
-            "leave it out."
+        raise NothingToLearn(
+            f"{name}: has {len(source)} pairs, so there is nothing to tell a document from.",
+            "Add pairs or leave it out.",
         )
     if task.batch < 2:
         raise RecipeError(
@@ -128,26 +134,41 @@ def _check_contrast(task: Task, source: Source, name: str) -> None:
         )
     for side, column in (("text_a", source.queries), ("text_b", source.documents)):
         if (column.keys == column.keys[0]).all():
-            raise RecipeError(
-                f"{name}: all {len(source)} rows have one {side}, and nothing can be told apart. Leave it "
-                "out."
+            raise NothingToLearn(
+                f"{name}: all {len(source)} rows have one {side}, and nothing can be told apart."
             )
+
+
+def _check_candidates(task: Task, source: Source, name: str) -> None:
+    """Refuse rows whose document has no rivals.
+
+    Raises:
+        NothingToLearn: they are such.
+        RecipeError: the task leaves the rivals out.
+    """
+    told = f"{name}: distil compares a row's candidates, and"
+    if not task.negatives:
+        raise RecipeError(f"{told} negatives is 0. Raise it.")
+    if not len(source.negatives):
+        raise NothingToLearn(f"{told} rows have their documents alone.", "Give rows negatives with scores.")
 
 
 def _check_judged(task: Task, source: Source, name: str) -> None:
     """Refuse judged pairs that are neither ranked nor paired.
 
     Raises:
-        RecipeError: they are such.
+        NothingToLearn: all have one label.
+        RecipeError: the task does not rank.
     """
     best = source.labels == source.labels.max()
     paired = task.pairing and source.kind != "sts" and best.sum() > 1
     if paired or (task.ranking and not best.all()):
         return
     if best.all():
-        raise RecipeError(
-            f"{name}: all {len(source)} pairs have the label {source.labels[0]:g}, and nothing can be "
-            "ranked. Leave it out, or drop the labels and choose the objective contrast."
+        label = f"{source.labels[0]:g}"
+        raise NothingToLearn(
+            f"{name}: all {len(source)} pairs have the label {label}, and nothing can be ranked.",
+            "Leave it out, or drop the labels and choose the objective contrast.",
         )
     raise RecipeError(f"{name}: ranking is 0, and these pairs are ranked alone. Raise ranking.")
 
@@ -156,7 +177,7 @@ def _check_batch(task: Task, source: Source, largest: int) -> None:
     """Warn where the rows of a source share so many texts that its batches shrink.
 
     Raises:
-        RecipeError: each batch is one row, with nothing to tell its document from.
+        NothingToLearn: each batch is one row, with nothing to tell its document from.
     """
     wanted = min(task.batch, len(source))
     if len(source) < 2 or largest >= max(2, wanted // 2):
@@ -167,8 +188,8 @@ def _check_batch(task: Task, source: Source, largest: int) -> None:
         f"a text are never in one batch, and {text} is in {count:,} of {len(source):,} rows."
     )
     if largest < 2 and task.batch > 1 and not (task.negatives and len(source.negatives)):
-        raise RecipeError(f"{told} Nothing can be told apart. Leave it out.")
-    warnings.warn(f"{told} Drop the repeated rows, or make such texts labels.", YuyiWarning, 5)
+        raise NothingToLearn(f"{told} Nothing can be told apart.")
+    warnings.warn(f"{told} Drop the repeated rows, or make such texts labels.", YuyiWarning, stacklevel=6)
 
 
 def _most_repeated(source: Source) -> tuple[str, int]:

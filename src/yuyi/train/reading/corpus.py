@@ -122,8 +122,8 @@ def open_corpus(
         may_be_empty: whether nothing may be left of all rows.
 
     Raises:
-        InputError: a file cannot be read, is empty or has a row that cannot be used; less than half of all
-            rows is left for the sake of those held out, or nothing; or the place cannot be written.
+        InputError: a file cannot be read, is empty or has a row that cannot be used; less than half is left
+            of all rows or of a large source for the sake of those held out; or the place cannot be written.
         RecipeError: a row has a language for which there is no prompt.
         MissingExtra: a file is Parquet and pyarrow is not installed.
     """

@@ -43,6 +43,9 @@ ARRAYS = {
 }
 """Each array of a source on disk with its type."""
 
+# Rows from which on a source is not to be lost for the sake of those held out.
+_LARGE = 1_000
+
 
 @dataclass(frozen=True, slots=True)
 class Feed:
@@ -87,7 +90,7 @@ def build(
 
     Raises:
         InputError: a feed cannot be read, some rows of a source have labels or scores and others none, or
-            most rows of a source have texts of held-out rows.
+            most rows have texts of held-out rows, of all or of a large source.
         RecipeError: a row has a language for which there is no prompt.
     """
     builder = _Builder(folder, tokenizer, config, held_out)
@@ -186,14 +189,22 @@ class _Builder:
             )
 
     def _check_left_out(self) -> None:
-        """Return when at least half of all rows is left; of a small source there may be less."""
+        """Return when at least half of each large source is left, and of all rows where all are taken.
+
+        A few rows that share a question may all go.
+        """
+        shares = {group: self._left_out[group] / seen for group, seen in self._seen.items()}
+        lost = [group for group, share in shares.items() if share > 0.5 and self._seen[group] >= _LARGE]
         seen, left_out = sum(self._seen.values()), sum(self._left_out.values())
-        if 2 * left_out > seen >= self._config.smallest:
-            name, kind = group = max(self._left_out, key=self._left_out.__getitem__)
+        whole = not (self._config.kinds or self._config.names)
+        if whole and 2 * left_out > seen >= self._config.smallest:
+            lost.append(max(shares, key=shares.__getitem__))
+        if lost:
+            name, kind = group = lost[0]
             raise InputError(
                 f"{name} ({kind}): {self._left_out[group]:,} of {self._seen[group]:,} rows have a text of a "
-                "held-out row, so most of the data may not be learned from. Lower hold_out, or drop rows "
-                "that are there twice."
+                "held-out row, so most may not be learned from. Lower hold_out, or drop rows that are there "
+                "twice."
             )
 
     def _append(self, key: tuple[Group, bool], block: _Block, rows: Integers, file: int) -> None:

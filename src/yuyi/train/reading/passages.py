@@ -239,13 +239,16 @@ def _write(
     writer.append(rows, "offsets", np.zeros(1))
     for block in _blocks(texts):
         encodings = tokenizer.encode_batch(block, add_special_tokens=False)
+        parts: dict[str, list[NDArray[Any]]] = {name: [np.zeros(0)] for name in ("ids", "begins", "offsets")}
         for text, encoding in zip(block, encodings, strict=True):
             flags, bounds = rows_of(text, encoding, config)
             if bounds:
-                writer.append(rows, "ids", np.array(encoding.ids))
-                writer.append(rows, "begins", flags)
-                writer.append(rows, "offsets", end + np.array(bounds[1:]))
+                parts["ids"].append(np.array(encoding.ids))
+                parts["begins"].append(flags)
+                parts["offsets"].append(end + np.array(bounds[1:]))
                 end += bounds[-1]
+        for name, arrays in parts.items():
+            writer.append(rows, name, np.concatenate(arrays))
         on_done(len(block))
     if not end:
         raise InputError(
