@@ -96,11 +96,13 @@ def test_a_small_source_that_is_mostly_held_out_stops_nothing(tmp_path: Path) ->
 def test_a_large_source_is_not_lost_silently(tmp_path: Path) -> None:
     pairs = [Pair("faq", "qa", f"胡子 {n}", f"watch {n}", None, "zh") for n in range(3_000)]
     pairs += [Pair("tips", "qa", f"今天 {n % 9}", f"天气 {n}", None, "zh") for n in range(1_200)]
-    with pytest.raises(InputError, match=r"tips \(qa\): 1,\d\d\d of 1,200 rows have a text of a held-out row"):
+    with pytest.raises(
+        InputError, match=r"tips \(qa\): 1,\d\d\d of 1,200 rows have a text of a held-out row"
+    ):
         opened(tmp_path, pairs, hold_out=40)
     few = opened(tmp_path, pairs[:3_050], hold_out=40)
-    assert few.left_out["tips", "qa"] > 20
-    assert len(opened(tmp_path, pairs[:3_050], hold_out=40, names=("tips",)).sources[0]) < 20
+    assert few.left_out["tips", "qa"] > 10
+    assert len(opened(tmp_path, pairs[:3_050], hold_out=40, names=("tips",)).sources[0]) < 40
 
 
 def test_negatives_that_are_held_out_are_dropped_with_their_scores(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 import yuyi
 from yuyi.artifacts import hash_file
 from yuyi.encode.static_folder import StaticCard, write_static
-from yuyi.errors import RecipeError
+from yuyi.errors import ModelError, RecipeError
 
 from .settings_files import TINY, put, table_settings, write
 from .whole_runs import Heard, Stopped
@@ -54,7 +54,7 @@ def test_a_token_table_comes_out_of_the_same_command(finished: tuple[Path, Heard
     similarities = encoder.similarity(vectors, encoder.encode(["出入境大厅 护照"]))
     assert vectors.shape == (3, 32)
     assert int(np.argmax(similarities)) == 0
-    assert heard.lines[0] == "vocabulary: counting words"
+    assert heard.lines[:2] == ["model: opening", "data: opening"]
     assert sorted(path.name for path in (folder / "checkpoints").iterdir()) == ["step-1-8"]
     assert (folder / "curves.png").stat().st_size > 10_000
 
@@ -103,6 +103,38 @@ def test_a_teacher_gives_the_table_its_words(tmp_path: Path) -> None:
         for vectors in [encoder.encode(words)]
     )
     assert np.corrcoef(theirs, ours)[0, 1] > 0.9
+
+
+def test_a_teacher_of_other_dimensions_is_followed_in_its_similarities(tmp_path: Path) -> None:
+    teacher = {"folder": str(TINY / "bert-zh"), "languages": ["en"], "turn": False}
+    tree = put(put(table_settings(), "teacher", teacher), "dims", {64: 1.0})
+    tasks = [{"objective": "align", "batch": 64, "relation": 1.0}]
+    put(tree, "stages", [{"name": "align", "steps": 30, "tasks": tasks}])
+    heard = Heard()
+    assert run(write(tmp_path, tree), heard=heard).is_dir()
+    losses = [entry["loss"]["align"] for entry in heard.entries]
+    assert losses[-1] < losses[0]
+
+
+def test_averages_and_patience_are_for_tables_and_go_on_to_the_same_bytes(tmp_path: Path) -> None:
+    tree = put(put(probed(), "average", {"pairs": 0.3}), "stages.0.ema", 0.5)
+    put(put(tree, "stages.1.probe", 2), "stages.1.patience", 1)
+    whole = run(write(tmp_path, tree), "whole")
+    with pytest.raises(Stopped):
+        run(write(tmp_path, tree), "stopped", Heard(8))
+    resumed = run(write(tmp_path, tree), "stopped", resume=True)
+    table = "table.safetensors"
+    assert hash_file(resumed / table) == hash_file(whole / table)
+    kept = hash_file(tmp_path / "whole" / "stages" / "again" / table)
+    assert kept != hash_file(whole / table)  # The first stage has a share in the end.
+
+
+def test_a_run_without_its_tokenizer_says_so(tmp_path: Path) -> None:
+    with pytest.raises(Stopped):
+        run(write(tmp_path, probed()), heard=Heard(8))
+    (tmp_path / "out" / "start" / "tokenizer.json").unlink()
+    with pytest.raises(ModelError, match=r"start/tokenizer\.json: missing or damaged"):
+        run(write(tmp_path, probed()), resume=True)
 
 
 def test_what_a_table_has_not_is_refused_before_the_first_step(tmp_path: Path) -> None:

@@ -125,7 +125,10 @@ def test_stages_that_are_kept_have_names_of_folders(tmp_path: Path) -> None:
         ),
         ("dims", {}, "dims: empty"),
         ("precision", "bfloat16", "precision: bfloat16; a token table is trained in float32"),
-        ("checkpointing", True, "checkpointing: true; a token table has no layers"),
+        ("checkpointing", True, "checkpointing: is set, and a token table has no layers"),
+        ("documents", ["documents.parquet"], "documents: is set, and a token table learns from pairs alone"),
+        ("stages.0.tasks.0.projection", True, "projection: true; a token table has rows alone"),
+        ("data", [], "data: empty"),
         (
             "vocabulary.lexicon",
             100,
@@ -197,5 +200,6 @@ def test_the_files_that_the_page_shows_and_ships_can_be_read(tmp_path: Path) -> 
         (tmp_path / f"{number}.yaml").write_text(text, "utf-8")
         assert read_train_config(tmp_path / f"{number}.yaml").data
     recipes = PAGE.parent.parent / "recipes"
+    assert len(list(recipes.glob("small-zh-en/*.yaml"))) == 4
     for path in (*recipes.glob("*encoder*.yaml"), *recipes.glob("small-zh-en/*.yaml")):
         assert read_train_config(path).name == path.stem.lstrip("1234-")

@@ -26,7 +26,7 @@ from yuyi.train.routes import fits
 from yuyi.train.running.probe import Probe
 from yuyi.train.teaching.continual import REPLAYED, course_of
 from yuyi.train.teaching.teacher import teacher_files
-from yuyi.train.teaching.teacher_vectors import teacher_dim, teacher_vectors
+from yuyi.train.teaching.teacher_vectors import teacher_vectors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -263,13 +263,15 @@ class Materials:
         if config is None:
             raise RecipeError("align: there is no teacher to follow. Name one, or drop the task.")
         tasks = [task for _, _, task in self._config.tasks() if task.objective == "align"]
-        dim, own = teacher_dim(config), self._trainee.dim
-        projected = any(task.projection for task in tasks)
-        cut = None if projected else own
-        for task in tasks:  # Before the teacher is asked, which may take hours.
-            check_dims(task, own, min(dim, cut or dim) if config.turn else dim)
+        own = self._trainee.dim
+
+        def accept(dim: int) -> None:
+            for task in tasks:
+                check_dims(task, own, dim)
+
+        cut = None if any(task.projection for task in tasks) else own
         texts, vectors = teacher_vectors(
-            config, self._free_pairs, self._folder.path, cut, device=str(self._trainee.device)
+            config, self._free_pairs, self._folder.path, cut, accept=accept, device=str(self._trainee.device)
         )
         source = teacher_source(texts, self._trainee.tokenizer, self._config.longest)
         return Taught(texts, source, vectors)

@@ -22,11 +22,11 @@ from yuyi.train.running.monitor import tell, tensorboard_log, trackio_log
 from yuyi.train.running.run_folder import RunFolder, run_facts
 from yuyi.train.tasks import EmbeddingRunner
 from yuyi.train.teaching.continual import Previous
-from yuyi.train.trainees import TableTrainee, TransformerTrainee
+from yuyi.train.trainees import begin, open_trainee
 from yuyi.train.transformer import TransformerLearner
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from yuyi.train.config import Course, Task
@@ -96,14 +96,7 @@ def run_training(
         with run.alone() if world.rank == 0 else nullcontext():
             if world.rank == 0:
                 run.check(resume)  # Another process may have been here a moment ago.
-
-            def open_trainee() -> Trainee:
-                if config.vocabulary is None:
-                    return TransformerTrainee(config, run.start, device)
-                assert write_table is not None
-                return TableTrainee(config, run.start, write_table)
-
-            _Run(config, run, world, shown, open_trainee, resume=resume).train(facts)
+            _Run(config, run, world, device, shown, write_table, resume=resume).train(facts)
     return run.model
 
 
@@ -133,25 +126,28 @@ class _Run:
         config: TrainConfig,
         folder: RunFolder,
         world: World,
+        device: torch.device,
         shown: Shown,
-        open_trainee: Callable[[], Trainee],
+        write_table: WriteTable | None,
         *,
         resume: bool,
     ) -> None:
         self._config = config
         self._folder = folder
         self._world = world
+        self._device = device
         self._shown = shown
-        self._open_trainee = open_trainee
+        self._write_table = write_table
         self._resume = resume
         self._first = world.rank == 0
 
     def train(self, facts: dict[str, Any]) -> None:
         """Train from the beginning or the last checkpoint, and save the model."""
+        self._shown.say("model: opening")
         if self._first and not self._resume:
-            self._begin()
+            begin(self._config, self._folder.start)
         self._world.wait()
-        trainee = self._open_trainee()
+        trainee = open_trainee(self._config, self._folder.start, self._device, self._write_table)
         # Where no dimensions are given, they are the model's own alone.
         self._config = replace(self._config, dims=self._config.dims or {trainee.dim: 1.0})
         self._shown.say("data: opening")
@@ -160,7 +156,7 @@ class _Run:
         if self._resume:
             self._folder.compare({"corpus": digest})
         course = materials.course()
-        if self._first and self._config.documents:
+        if self._first and any(task.reads_documents for _, _, task in self._config.tasks()):
             materials.passages()  # The others find them written.
         self._world.wait()
         opened = self._open_all(course, materials)
@@ -181,15 +177,6 @@ class _Run:
             self._draw()
             trainee.save(self._folder.model, _training_text(course, self._config, opened))
         self._world.wait()
-
-    def _begin(self) -> None:
-        """Put down what training begins with, in place of what a killed run may have left."""
-        if self._config.vocabulary is not None:
-            self._shown.say("vocabulary: counting words")
-            TableTrainee.begin(self._config, self._folder.start)
-        else:
-            self._shown.say("model: opening")
-            TransformerTrainee.begin(self._config, self._folder.start)
 
     def _opener(
         self, learner: Learner, materials: Materials, trainee: Trainee, previous: Previous | None

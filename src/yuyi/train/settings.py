@@ -113,7 +113,7 @@ class TrainConfig(Course):
         passages: how documents become rows of tokens.
         masking: how much of a row is hidden.
         decoding: what the decoder of `retromae` is given.
-        teacher: an encoder whose vectors `align` follows.
+        teacher: an encoder whose vectors `align` follows; a token table begins with its words, too.
         continual: what keeps a model from forgetting what it knew.
         replay: files of pairs that the model learned from before, for `continual`.
         precision: of the products; weights, pooling and losses are float32. The others need less memory and
@@ -257,8 +257,14 @@ class TrainConfig(Course):
             raise RecipeError(
                 f"precision: {self.precision}; a token table is trained in float32. Leave it out."
             )
-        if self.checkpointing:
-            raise RecipeError("checkpointing: true; a token table has no layers. Leave it out.")
+        for key, why in (
+            ("checkpointing", "a token table has no layers"),
+            ("documents", "a token table learns from pairs alone"),
+        ):
+            if getattr(self, key):
+                raise RecipeError(f"{key}: is set, and {why}. Leave it out.")
+        if not self.data:
+            raise RecipeError("data: empty; the vocabulary of a token table is counted in pairs. Add a file.")
         if vocabulary.lexicon and (self.teacher is None or self.teacher.vectors):
             raise RecipeError(
                 f"vocabulary.lexicon: {vocabulary.lexicon:,} words of a teacher, and there is no "
@@ -295,7 +301,7 @@ class TrainConfig(Course):
                 f"{where}.objective: {task.objective} follows a teacher, and there is none. Name one under "
                 "teacher, or drop the task."
             )
-        elif not self.data:
+        elif not self.data and not (task.objective in _OF_TEACHER and self.teacher and self.teacher.vectors):
             raise RecipeError(
                 f"{where}.objective: {task.objective} reads pairs, and data is empty. Add a file of pairs."
             )
@@ -305,6 +311,11 @@ class TrainConfig(Course):
                 raise RecipeError(
                     f"{where}.{key}: {getattr(task, key)!r}; a token table has no prompts. Leave it out."
                 )
+        if task.projection and self.vocabulary is not None:
+            raise RecipeError(
+                f"{where}.projection: true; a token table has rows alone, and no layer beside them. Leave it "
+                "out, and let dims be no more than the teacher's dimensions."
+            )
         if task.hardness and task.hardness_on == "hard_negatives" and not task.negatives:
             raise RecipeError(
                 f"{where}.hardness: {task.hardness} weighs hard negatives, and negatives is 0. Raise "

@@ -39,7 +39,6 @@ def train_table(
     teacher: Teacher | None = None,
     folder: Path | None = None,
     log: Callable[[dict[str, Any]], None] | None = None,
-    begin: Callable[[], None] = lambda: None,
 ) -> NDArray[np.float32]:
     """(vocabulary, dim) float32, a trained row for each piece of `tokenizer`.
 
@@ -50,13 +49,12 @@ def train_table(
         teacher: texts and their (texts, dim) float32 vectors, or None.
         folder: where the run leaves its checkpoints, and goes on from them; see `Trainer.run`. Or None.
         log: called with one dictionary every few steps.
-        begin: called before the first step, when everything has been found to fit.
 
     Raises:
         RecipeError: a task finds no rows, or a loss is not finite.
     """
     sources = read_sources(pairs, tokenizer, config.longest)
-    pieces = [piece for piece, _ in sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])]
+    pieces = pieces_of(tokenizer)
     learner = TokenTable(*first_table(pieces, sources, max(config.dims), config.seed, teacher))
     vectors = None
     if teacher is not None:
@@ -69,9 +67,14 @@ def train_table(
 
     trainer = Trainer(config, learner, open_task)
     trainer.check()
-    begin()
     trainer.run(folder, keep=1, log=log)
     return finished_table(learner, pieces)
+
+
+def pieces_of(tokenizer: Tokenizer) -> list[str]:
+    """The pieces of a vocabulary in order of their numbers."""
+    numbers = tokenizer.get_vocab()
+    return sorted(numbers, key=numbers.__getitem__)
 
 
 def first_table(

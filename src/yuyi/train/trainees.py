@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from tokenizers import Tokenizer
 
 from yuyi.artifacts import publish_folder
 from yuyi.text.overflow import Frame
 from yuyi.text.tokenizer import BatchTokenizer
+from yuyi.text.tokenizer_folder import load_tokenizer
 from yuyi.train.checks import check_model
 from yuyi.train.planning.survey import read_entries
 from yuyi.train.reading.passages import read_texts
@@ -18,7 +18,7 @@ from yuyi.train.starting.model_config import ModelConfig
 from yuyi.train.starting.save import save_model
 from yuyi.train.starting.start import open_start
 from yuyi.train.starting.vocabulary import learn_tokenizer
-from yuyi.train.static import finished_table, first_table
+from yuyi.train.static import finished_table, first_table, pieces_of
 from yuyi.train.table import TokenTable
 from yuyi.train.teaching.teacher import teacher_folder, teacher_words
 from yuyi.train.transformer import TransformerLearner
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
+    from tokenizers import Tokenizer
 
     from yuyi.train.materials import Materials
     from yuyi.train.settings import TrainConfig
@@ -100,12 +101,12 @@ class TableTrainee:
 
     def __init__(self, config: TrainConfig, start: Path, write: WriteTable) -> None:
         """Open the tokenizer that `begin` put down in `start`; `write` makes a model folder of a table."""
-        self.tokenizer = Tokenizer.from_file(str(start / _TOKENIZER))
+        self.tokenizer = load_tokenizer(start / _TOKENIZER)
         self.frame = Frame()
         self.dim = max(config.dims)
         self.prompts: dict[str, str] = {}
         self.device = torch.device("cpu")
-        self._pieces = sorted(numbers := self.tokenizer.get_vocab(), key=numbers.__getitem__)
+        self._pieces = pieces_of(self.tokenizer)
         self._seed = config.seed
         self._write = write
         self._table: TokenTable | None = None
@@ -127,21 +128,39 @@ class TableTrainee:
             tokenizer.save(str(folder / _TOKENIZER), pretty=False)
 
     def learner(self, materials: Materials) -> TokenTable:
-        """The table in training; common pieces begin with short rows, taught ones with the teacher's."""
+        """The table in training; common pieces begin with short rows, taught ones with the teacher's.
+
+        A teacher of other dimensions, whose similarities alone are followed, gives none.
+        """
         taught = materials.teacher() if materials.has_teacher else None
-        words = (taught.texts, taught.vectors) if taught is not None else None
+        fitting = taught is not None and taught.vectors.shape[1] == self.dim
+        words = (taught.texts, taught.vectors) if taught is not None and fitting else None
         parts, rows = first_table(self._pieces, materials.pairs(), self.dim, self._seed, words)
         self._table = TokenTable(parts, rows)
         return self._table
 
     def save(self, folder: Path, training: str = "") -> None:
-        """Write the table as it is now."""
+        """Write the table as it is now; its folder has no card for `training`."""
         assert self._table is not None
         with publish_folder(folder) as temporary:
             self._write(temporary, self.tokenizer, finished_table(self._table, self._pieces))
 
 
 Trainee = TransformerTrainee | TableTrainee
+
+
+def begin(config: TrainConfig, start: Path) -> None:
+    """Put down in `start` what training begins with; raises as the trainee's own `begin`."""
+    (TransformerTrainee if config.vocabulary is None else TableTrainee).begin(config, start)
+
+
+def open_trainee(config: TrainConfig, start: Path, device: torch.device, write: WriteTable | None) -> Trainee:
+    """What `begin` put down in `start`; a table needs `write`, which makes a model folder of it."""
+    if config.vocabulary is None:
+        return TransformerTrainee(config, start, device)
+    if write is None:
+        raise ValueError("a token table needs write_table, which writes it into an empty folder")
+    return TableTrainee(config, start, write)
 
 
 def corpus_texts(config: TrainConfig) -> Iterator[str]:

@@ -47,7 +47,8 @@ class VocabularyConfig:
         latin_parts: number of English word parts kept for words outside the vocabulary.
         smallest_count: a piece that was seen less often is left out.
         exponent: a source of n texts counts as n to this power, as in sampling.
-        lexicon: this many of the first words of a given list are always in, however rare in the texts.
+        lexicon: this many of the first Latin words of the teacher's vocabulary are always in, however rare in
+            the texts.
     """
 
     __pydantic_config__: ClassVar = REFUSE_UNKNOWN

@@ -79,6 +79,7 @@ def teacher_vectors(
     dim: int | None = None,
     on_done: Callable[[int], None] = lambda count: None,
     *,
+    accept: Callable[[int], None] = lambda dim: None,
     device: str = "cpu",
 ) -> tuple[list[str], NDArray[np.float32]]:
     """What a teacher says: texts, and its vectors (texts, dim) float32 of unit length, mapped from disk.
@@ -93,6 +94,8 @@ def teacher_vectors(
         dim: a turned teacher with more dimensions is cut to so many; None for all. Vectors that are not to be
             turned stay whole.
         on_done: called with the number of texts of each block that is done.
+        accept: called with the length that the vectors are to have, before the teacher is asked, which may
+            take hours; may raise.
         device: where the teacher computes.
 
     Raises:
@@ -123,21 +126,8 @@ def teacher_vectors(
     if not place.exists():
         with in_turn(folder):
             if not place.exists():
-                _store(place, config, texts, originals, given, dim, on_done, device)
+                _store(place, config, texts, originals, given, dim, on_done, accept, device)
     return texts, np.load(place, mmap_mode="r")
-
-
-def teacher_dim(config: TeacherConfig) -> int:
-    """Length of the vectors that a teacher gives, before any of their dimensions are left out.
-
-    Raises:
-        RecipeError: there is no teacher.
-        InputError: the given vectors cannot be read.
-        ModelError: the teacher's folder cannot be opened.
-    """
-    if config.vectors:
-        return int(read_vectors(Path(config.vectors))[1].shape[1])
-    return open_asked(teacher_folder(config)).dim
 
 
 def read_vectors(path: Path) -> tuple[list[str], NDArray[np.float32]]:
@@ -182,6 +172,7 @@ def _store(
     given: NDArray[np.float32] | None,
     dim: int | None,
     on_done: Callable[[int], None],
+    accept: Callable[[int], None],
     device: str,
 ) -> None:
     """Write the vectors to `place`; the last texts are translations of `originals` and have their vectors."""
@@ -190,9 +181,11 @@ def _store(
     def fill(path: Path, rows: int) -> NDArray[np.float32]:
         if given is None:
             teacher = open_asked(teacher_folder(config), prompt=config.prompt or None, device=device)
+            accept(min(teacher.dim, dim or teacher.dim) if config.turn else teacher.dim)
             vectors = _new(path, rows, teacher.dim)
             _ask(teacher, texts[:asked], vectors, on_done)
             return vectors
+        accept(min(given.shape[1], dim or given.shape[1]) if config.turn else given.shape[1])
         vectors = _new(path, rows, given.shape[1])
         for block in _blocks(asked):
             vectors[block] = _unit(np.asarray(given[block], dtype=np.float32))
