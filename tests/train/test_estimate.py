@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from yuyi.errors import InputError
 from yuyi.records import write_pairs
 from yuyi.train.config import Course, Stage, Task
 from yuyi.train.planning.estimate import Data, estimate
@@ -168,3 +169,14 @@ def test_the_model_that_is_planned_is_the_one_that_is_trained(tmp_path: Path) ->
     layers = sum(parameter.numel() for parameter in trained.encoder.layers.parameters())
     # The norm of the embeddings is counted with the layers.
     assert planned["2 layers"] == layers + 2 * 32
+
+
+def test_a_teacher_that_is_asked_about_words_alone_is_planned(tmp_path: Path) -> None:
+    teacher = {"folder": str(TINY / "bert-zh"), "languages": ["fr"]}
+    tree = put(table_settings(), "teacher", teacher)
+    put(tree, "stages.0.tasks", [{"objective": "align", "batch": 8}])
+    found = plan_run(read_train_config(write(tmp_path, tree)))
+    assert found.tokens["teacher", "teacher"][0] >= 1
+    put(tree, "teacher.words", False)
+    with pytest.raises(InputError, match=r"teacher\.languages: fr; no text of the data is in one of them"):
+        plan_run(read_train_config(write(tmp_path, tree)))

@@ -205,16 +205,13 @@ def _teacher_folder(recipe: Recipe) -> Path:
 
 
 def _make_teacher(run: Run) -> None:
-    from yuyi.train.teaching.teacher import teacher_texts, teacher_words, translations
-    from yuyi.train.teaching.teacher_vectors import embed_with_teacher
+    from yuyi.train.teaching.teacher import translations
+    from yuyi.train.teaching.teacher_vectors import asked_texts, embed_with_teacher
 
     config = run.recipe.teacher
     assert config is not None
     folder = _teacher_folder(run.recipe)
-    texts = teacher_texts(read_pairs(run.pairs), config)
-    if config.words:
-        known = set(texts)
-        texts += [word for word in teacher_words(folder) if word not in known]
+    texts = asked_texts(config, read_pairs(run.pairs))
     done = Counter[str]()
 
     def on_done(count: int) -> None:

@@ -25,7 +25,7 @@ from yuyi.train.starting.start import open_start
 from yuyi.train.starting.vocabulary import learn_tokenizer
 from yuyi.train.table import Parts, TokenTable
 from yuyi.train.teaching.continual import course_of
-from yuyi.train.teaching.teacher import teacher_texts
+from yuyi.train.teaching.teacher_vectors import asked_texts, read_vectors
 from yuyi.train.trainees import PRECISIONS
 from yuyi.train.transformer import TransformerLearner
 
@@ -96,10 +96,11 @@ def plan_run(config: TrainConfig, ranks: int = 1) -> Plan:
     rows: dict[Group, int] = {(each.name, each.kind): each.rows for each in found}
     course = course_of(config, sources, prompts, lambda source: rows[source.name, source.kind])
     if config.teacher is not None:
-        texts = teacher_texts(pairs, config.teacher)
+        given = config.teacher.vectors
+        texts = read_vectors(Path(given))[0] if given else asked_texts(config.teacher, pairs)
         sources.append(teacher_source(texts, tokenizer, config.longest))
-        every = sum(2 * each.rows for each in found)
-        rows["teacher", "teacher"] = min(config.teacher.most, every)
+        every = 0 if given else sum(2 * each.rows for each in found)
+        rows["teacher", "teacher"] = max(len(texts), min(config.teacher.most, every))
     warn_of_kinds(config, sources)
     for number, stage in enumerate(course.stages):
         for place, task in enumerate(stage.tasks):

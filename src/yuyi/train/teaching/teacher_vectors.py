@@ -104,23 +104,16 @@ def teacher_vectors(
         ModelError: the teacher's folder cannot be opened.
     """
     originals: list[int] = []
+    source, given = Path(config.vectors), None
     if config.vectors:
-        source = Path(config.vectors)
         texts, given = read_vectors(source)
+        if not texts:
+            raise InputError(f"teacher.vectors: {source} holds no texts. Name another file.")
     else:
-        source, given = teacher_folder(config), None
-        texts = teacher_texts(pairs(), config)
-        if config.words:
-            known = set(texts)
-            texts += [word for word in teacher_words(source) if word not in known]
+        source, texts = teacher_folder(config), asked_texts(config, pairs())
         if config.translations:
             translated, originals = translations(pairs(), texts, config)
             texts += translated
-    if not texts:
-        raise InputError(
-            f"teacher.languages: {', '.join(config.languages)}; no text of the data is in one of them. Name "
-            "those of the data."
-        )
     facts = [hash_input(source), hash_json(texts), config.turn, config.prompt, dim, hash_code(*_CODE)]
     place = folder / f"teacher-{hash_json(facts)[:16]}.npy"
     if not place.exists():
@@ -128,6 +121,25 @@ def teacher_vectors(
             if not place.exists():
                 _store(place, config, texts, originals, given, dim, on_done, accept, device)
     return texts, np.load(place, mmap_mode="r")
+
+
+def asked_texts(config: TeacherConfig, pairs: Iterable[Pair]) -> list[str]:
+    """What a teacher without given vectors is asked about: texts of the pairs, and words of its own.
+
+    Raises:
+        RecipeError: there is no teacher, or it has no words to take.
+        InputError: there is nothing to ask about.
+    """
+    texts = teacher_texts(pairs, config)
+    if config.words:
+        known = set(texts)
+        texts += [word for word in teacher_words(teacher_folder(config)) if word not in known]
+    if not texts:
+        raise InputError(
+            f"teacher.languages: {', '.join(config.languages)}; no text of the data is in one of them. Name "
+            "those of the data."
+        )
+    return texts
 
 
 def read_vectors(path: Path) -> tuple[list[str], NDArray[np.float32]]:
