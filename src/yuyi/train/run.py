@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from contextlib import nullcontext
 from dataclasses import replace
 from importlib.util import find_spec
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
-from yuyi.errors import InputError, RecipeError
+from yuyi.errors import InputError, RecipeError, YuyiWarning
 from yuyi.extras import EXTRAS
 from yuyi.train.checks import check_data, warn_of_kinds
 from yuyi.train.distributed import open_world
@@ -96,7 +97,10 @@ def run_training(
         with run.alone() if world.rank == 0 else nullcontext():
             if world.rank == 0:
                 run.check(resume)  # Another process may have been here a moment ago.
-            _Run(config, run, world, device, shown, write_table, resume=resume).train(facts)
+            with warnings.catch_warnings():
+                if world.rank:  # The first tells.
+                    warnings.simplefilter("ignore", YuyiWarning)
+                _Run(config, run, world, device, shown, write_table, resume=resume).train(facts)
     return run.model
 
 

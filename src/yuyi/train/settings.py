@@ -215,24 +215,7 @@ class TrainConfig(Course):
                 f"average: {self.average} are more than 1 together; the last stage has the rest. Lower one."
             )
         for number, stage in enumerate(self.stages):
-            if stage.probe and not self.hold_out:
-                raise RecipeError(
-                    f"stages.{number}.probe: {stage.probe}, and no rows are held out. Write hold_out: 500."
-                )
-            if not stage.tasks and not self.data:
-                raise RecipeError(
-                    f"stages.{number}.tasks: none, and there are no pairs to make some from. Name one."
-                )
-            if stage.learning_rate is None and self.model is not None:
-                raise RecipeError(
-                    f"stages.{number}.learning_rate: missing. A transformer needs one; write, say, 0.00002 "
-                    "for a trained one and 0.0005 for one from its first weights."
-                )
-            if stage.warmup >= stage.steps:
-                raise RecipeError(
-                    f"stages.{number}.warmup: {stage.warmup} of {stage.steps} steps; the learning rate would "
-                    "never fall. Lower it."
-                )
+            self._check_stage(f"stages.{number}", stage)
         if self.precision == "float16" and self.device == "cpu":
             raise RecipeError(
                 "precision: float16 is for GPUs; processors have bfloat16 or float32. Choose one of these."
@@ -246,6 +229,22 @@ class TrainConfig(Course):
             )
         if self.vocabulary is not None:
             self._check_table(self.vocabulary)
+
+    def _check_stage(self, where: str, stage: Stage) -> None:
+        if stage.probe and not self.hold_out:
+            raise RecipeError(f"{where}.probe: {stage.probe}, and no rows are held out. Write hold_out: 500.")
+        if not stage.tasks and not self.data:
+            raise RecipeError(f"{where}.tasks: none, and there are no pairs to make some from. Name one.")
+        if stage.learning_rate is None and self.model is not None:
+            raise RecipeError(
+                f"{where}.learning_rate: missing. A transformer needs one; write, say, 0.00002 "
+                "for a trained one and 0.0005 for one from its first weights."
+            )
+        if stage.warmup >= stage.steps:
+            raise RecipeError(
+                f"{where}.warmup: {stage.warmup} of {stage.steps} steps; the learning rate would "
+                "never fall. Lower it."
+            )
 
     def _check_table(self, vocabulary: VocabularyConfig) -> None:
         """Refuse what a token table has not."""
