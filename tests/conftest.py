@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,10 @@ from hypothesis import settings
 
 # Tests run side by side, one a core; torch's threads would only wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# What a shell starts in the background has no Ctrl-C, nor have its children, which are tested with it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A slow machine is no failure of the code.
 settings.register_profile("yuyi", deadline=None)
