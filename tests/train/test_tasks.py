@@ -1,7 +1,9 @@
+"""From a drawn batch to a loss: what each key of a task does."""
+
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,101 +12,44 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from train.tiny import learner as tiny_learner
-from yuyi.errors import InputError, RecipeError, YuyiWarning
+from yuyi.errors import RecipeError
 from yuyi.text.overflow import Frame
-from yuyi.train.checks import check_data
 from yuyi.train.config import Stage, Task
-from yuyi.train.distributed import ALONE
 from yuyi.train.drawing.contrast_task import contrast_batch, grouped
 from yuyi.train.drawing.drawn import Setting
 from yuyi.train.drawing.labels_task import companions
 from yuyi.train.losses import (
-    alignment,
     cosent,
     info_nce,
     label_contrast,
-    margin_mse,
-    relation,
-    score_kl,
     spread_out,
-    squared_distance,
     tuple_contrast,
 )
 from yuyi.train.losses.related import Related
-from yuyi.train.reading.sources import EMPTY_KEY, Column, Source
-from yuyi.train.table import Parts, TokenTable
+from yuyi.train.reading.sources import Column, Source
+from yuyi.train.table import TokenTable
 from yuyi.train.tasks import EmbeddingRunner, Size
 from yuyi.types import TokenBatch
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-PARTS = Parts.of([f"p{number}" for number in range(20)])
-VECTORS = np.random.default_rng(0).normal(size=(20, 6)).astype(np.float32)
-TEACHER = np.random.default_rng(1).normal(size=(4, 6)).astype(np.float32)
-DIMS = {6: 1.0}
-NAN = float("nan")
-
-
-def column(pieces: Sequence[int]) -> Column:
-    """Texts of one piece each; equal pieces are equal texts."""
-    offsets = np.arange(len(pieces) + 1, dtype=np.int64)
-    return Column(TokenBatch(np.array(pieces, dtype=np.int32), offsets), np.array(pieces, dtype=np.int64))
-
-
-def source(kind: str, labels: list[float], left: list[int], right: list[int], name: str = "made") -> Source:
-    return Source.of(name, kind, column(left), column(right), np.array(labels, dtype=np.float32))
-
-
-def with_negatives(left: list[int], right: list[int], own: list[list[int]], scores: bool = False) -> Source:
-    """Unlabelled rows with hard negatives, of unequal number."""
-    flat = [piece for pieces in own for piece in pieces]
-    offsets = np.concatenate([[0], np.cumsum([len(pieces) for pieces in own])]).astype(np.int64)
-    given = np.random.default_rng(3).normal(size=len(left) + len(flat)).astype(np.float32)
-    return Source(
-        "mined",
-        "qa",
-        column(left),
-        column(right),
-        np.full(len(left), NAN, dtype=np.float32),
-        column(flat),
-        offsets,
-        given if scores else np.zeros(0, dtype=np.float32),
-    )
-
-
-def runner_of(task: Task, made: Source, teacher: np.ndarray | None = None, **options: Any) -> EmbeddingRunner:
-    return EmbeddingRunner(task, TokenTable(PARTS, VECTORS), [made], DIMS, 0.5, [0], teacher, **options)
-
-
-def loss_of(task: Task, made: Source, teacher: np.ndarray | None = None) -> float:
-    """The loss of a batch that is the whole source."""
-    table = TokenTable(PARTS, VECTORS)
-    loss = EmbeddingRunner(task, table, [made], DIMS, 0.5, [0], teacher).run([0])
-    assert table.step(0.1) > 0
-    return loss
-
-
-def whole_loss(task: Task, made: Source) -> float:
-    """The loss of all rows in one batch, which no sampler has parted."""
-    drawn = contrast_batch(Setting(task, Frame(), DIMS), made, np.arange(len(made)))
-    return drawn.loss([rows(each.ids) for each in drawn.columns]).item()
-
-
-def rows(pieces: Sequence[int]) -> torch.Tensor:
-    return torch.from_numpy(VECTORS[list(pieces)])
-
-
-def keys(*columns: list[int]) -> list[torch.Tensor]:
-    return [torch.tensor(pieces) for pieces in columns]
-
-
-def contrast(**settings: Any) -> Task:
-    return Task(objective="contrast", temperature=0.1, **settings)
-
-
-LEFT, RIGHT, OWN = [0, 1, 2, 3], [4, 5, 6, 7], [[8, 9], [], [10, 11, 12], [13]]
-KEPT, OWNERS = [8, 9, 10, 11, 13], [0, 0, 2, 2, 3]
+from .small_tasks import (
+    DIMS,
+    KEPT,
+    LEFT,
+    NAN,
+    OWN,
+    OWNERS,
+    PARTS,
+    RIGHT,
+    VECTORS,
+    contrast,
+    keys,
+    loss_of,
+    rows,
+    runner_of,
+    source,
+    whole_loss,
+    with_negatives,
+)
 
 
 @pytest.mark.parametrize(
@@ -349,74 +294,6 @@ def test_first_scores_are_taken_without_dropout() -> None:
         assert not runner.tensors()["0.first"].isnan().any()
 
 
-def test_scores_of_a_teacher() -> None:
-    made = with_negatives(LEFT, RIGHT, OWN, scores=True)
-    order = [0, 1, 2, 3, 4 + 0, 4 + 1, 4 + 2, 4 + 3, 4 + 5]
-    known = {"owners": torch.tensor(OWNERS), "scores": torch.from_numpy(made.scores[order])}
-    columns = [rows(pieces) for pieces in (LEFT, RIGHT, KEPT)]
-    task = Task(objective="distil", negatives=2, temperature=0.1, teacher_temperature=0.5)
-    expected = score_kl(*columns, **known, temperature=0.1, teacher_temperature=0.5).item()
-    assert loss_of(task, made) == pytest.approx(expected, rel=1e-4)
-    task = Task(objective="distil", negatives=2, distil_by="margin", scale=7.0)
-    expected = margin_mse(*columns, **known, scale=7.0).item()
-    assert loss_of(task, made) == pytest.approx(expected, rel=1e-4)
-
-
-def test_alignment_by_cosine_by_distance_and_by_relations() -> None:
-    pieces, wanted = [0, 1, 2, 3], torch.from_numpy(TEACHER)
-    made = source("teacher", [NAN] * 4, pieces, pieces)
-    expected = alignment(rows(pieces), wanted).item()
-    assert loss_of(Task(objective="align"), made, TEACHER) == pytest.approx(expected, rel=1e-5)
-    expected = squared_distance(rows(pieces), wanted).item()
-    assert loss_of(Task(objective="align", align_by="distance"), made, TEACHER) == pytest.approx(
-        expected, rel=1e-5
-    )
-    expected = 0.75 * alignment(rows(pieces), wanted) + 0.25 * relation(rows(pieces), wanted, temperature=0.1)
-    task = Task(objective="align", relation=0.25, temperature=0.1)
-    assert loss_of(task, made, TEACHER) == pytest.approx(expected.item(), rel=1e-5)
-
-
-def test_a_teacher_of_another_dimension() -> None:
-    pieces = [0, 1, 2, 3]
-    made, wide = source("teacher", [NAN] * 4, pieces, pieces), np.ones((4, 9), dtype=np.float32)
-    with pytest.raises(RecipeError, match=r"teacher's vectors have 9 dimensions and the model's 6\. Set"):
-        runner_of(Task(objective="align"), made, wide)
-    with pytest.raises(RecipeError, match=r"align\.projection: a token table"):
-        runner_of(Task(objective="align", projection=True), made, wide)
-    with pytest.raises(RecipeError, match="no teacher"):
-        runner_of(Task(objective="align"), made)
-    with pytest.raises(RecipeError, match="source made has 4 texts, and the teacher 3 vectors"):
-        runner_of(Task(objective="align"), made, TEACHER[:3])
-    # Similarities know no dimension.
-    expected = relation(rows(pieces), torch.from_numpy(wide), temperature=0.1).item()
-    found = loss_of(Task(objective="align", relation=1.0, temperature=0.1), made, wide)
-    assert found == pytest.approx(expected, rel=1e-4)
-
-
-def test_a_projection_is_trained_beside_a_transformer() -> None:
-    student = tiny_learner("bert-zh")
-    dim = student.embedder.dim
-    pieces = list(range(20, 60))
-    made = source("teacher", [NAN] * 40, pieces, pieces)
-    teacher = np.random.default_rng(5).normal(size=(40, 2 * dim)).astype(np.float32)
-    task = Task(objective="align", align_by="distance", projection=True, batch=40)
-    student.begin(Stage(name="s", steps=9, tasks=(task,)))
-    runner = EmbeddingRunner(task, student, [made], {dim: 1.0, 8: 0.5}, 0.5, [0, 0, 3], teacher)
-    names = student.weights().keys() - student.model().keys()
-    assert names == {"align_3_projection.weight", "align_3_projection.bias"}
-    assert student.weights()["align_3_projection.weight"].shape == (2 * dim, dim)
-    losses = []
-    for step in range(9):
-        losses.append(runner.run([step]))
-        student.step(0.01, ALONE)
-    assert losses[-1] < 0.9 * losses[0]
-    again = tiny_learner("bert-zh")
-    again.begin(Stage(name="s", steps=9, tasks=(task,)))
-    assert EmbeddingRunner(task, again, [made], {dim: 1.0, 8: 0.5}, 0.5, [0, 0, 3], teacher).run(
-        [0]
-    ) == pytest.approx(losses[0], rel=1e-12)
-
-
 def test_lengths_of_each_side() -> None:
     """Queries are cut to 4 tokens, special tokens included, documents and negatives to 3."""
     long = TokenBatch(np.arange(10, 18, dtype=np.int32), np.array([0, 4, 8]))
@@ -515,123 +392,6 @@ def test_negatives_that_have_become_easy_are_replaced_and_the_pool_is_saved() ->
     second.restore(json.loads(json.dumps(runner.state())), saved)
     assert learn(5, second, again, 12) == learn(5, runner, table, 12)
     assert again.vectors.equal(table.vectors)
-
-
-@pytest.mark.parametrize(
-    ("task", "made", "message"),
-    [
-        (
-            Task(objective="judged", kinds=("sts",)),
-            source("qa", [NAN], [0], [1]),
-            r"task judged \('sts',\): no",
-        ),
-        (contrast(), source("qa", [NAN], [0], [1]), r"source made \(qa\): has 1 pairs, so there is nothing"),
-        (
-            Task(objective="labels"),
-            source("classification", [3.0, 3.0], [0, 1], [0, 1]),
-            r"source made \(classification\): all 2 texts have one label",
-        ),
-        (
-            Task(objective="labels"),
-            source("classification", [0.0, 1.0, 2.0], [0, 1, 2], [0, 1, 2]),
-            r"source made \(classification\): each of the 3 texts has a label of its own",
-        ),
-        (
-            contrast(batch=1),
-            source("qa", [NAN] * 3, [0, 1, 2], [3, 4, 5]),
-            r"source made \(qa\): rows have no hard negatives, and the batch is 1",
-        ),
-        (
-            contrast(negatives=0),
-            source("qa", [NAN] * 3, [0, 1, 2], [5, 5, 5]),
-            r"source made \(qa\): all 3 rows have one text_b",
-        ),
-        (
-            contrast(negatives=0),
-            source("qa", [NAN] * 3, [0, 0, 1], [1, 2, 2]),
-            r"batches have 1 of 3 rows, .* and text_[ab] of source made: row \d is in 2 of 3 rows\. Nothing",
-        ),
-        (
-            Task(objective="judged"),
-            source("sts", [2.0] * 3, [0, 1, 2], [3, 4, 5]),
-            r"source made \(sts\): all 3 pairs have the label 2, and nothing can be ranked",
-        ),
-        (
-            Task(objective="judged", pairing=0.0),
-            source("qa", [1.0] * 3, [0, 1, 2], [3, 4, 5]),
-            r"source made \(qa\): all 3 pairs have the label 1, and nothing can be ranked",
-        ),
-        (
-            Task(objective="judged", ranking=0.0),
-            source("sts", [0.0, 1.0, 1.0], [0, 1, 2], [3, 4, 5]),
-            r"ranking is 0, and these pairs are ranked alone",
-        ),
-        (
-            Task(objective="distil", negatives=0),
-            with_negatives(LEFT, RIGHT, OWN, scores=True),
-            "distil compares a row's candidates",
-        ),
-        (
-            contrast(keep=1.0),
-            source("qa", [NAN] * 2, [0, 1], [2, 3]),
-            r"keep is 1\.0, and there is no previous",
-        ),
-    ],
-)
-def test_what_cannot_be_learned_from_is_refused(task: Task, made: Source, message: str) -> None:
-    with pytest.raises(RecipeError, match=message):
-        runner_of(task, made)
-
-
-@pytest.mark.parametrize("task", [Task(objective="judged", pairing=0.0), Task(objective="judged")])
-def test_a_source_that_teaches_nothing_is_named_before_anything_is_trained(task: Task) -> None:
-    made = source("sts", [3.0] * 4, [0, 1, 2, 3], [4, 5, 6, 7])
-    with pytest.raises(RecipeError, match=r"^stages\.1\.tasks\.0: source made \(sts\): all 4 pairs have"):
-        check_data("stages.1.tasks.0", task, [made])
-
-
-def test_a_setting_that_keeps_a_source_from_teaching_is_refused_beside_others() -> None:
-    able, ranked = (
-        source("qa", [0.0, 1.0, 1.0], [0, 1, 2], [3, 4, 5]),
-        source("sts", [0.0, 1.0], [6, 7], [8, 9]),
-    )
-    with pytest.raises(RecipeError, match="ranking is 0, and these pairs are ranked alone"):
-        check_data("stages.0.tasks.0", Task(objective="judged", ranking=0.0), [able, ranked])
-    equal = source("sts", [3.0] * 2, [6, 7], [8, 9])
-    assert check_data("stages.0.tasks.0", Task(objective="judged"), [able, equal]) == [able]
-
-
-def test_batches_that_shrink_are_told_with_the_text_that_makes_them() -> None:
-    """Sixty questions have three answers, so no batch has more than three rows."""
-    answers = np.resize([0, 1, 2], 60)
-    queries = Column(column([3] * 60).tokens, np.arange(100, 160))
-    made = Source.of("faq", "qa", queries, column(answers.tolist()))
-    with pytest.warns(
-        YuyiWarning,
-        match=r"source faq \(qa\): batches have 3 of 32 rows, .* text_b of source faq: row 0 is in 20 of 60",
-    ):
-        runner = runner_of(contrast(batch=32), made)
-    assert len(runner.sampler.draw()[1]) == 3
-    # A small source is no fault of its texts.
-    runner_of(contrast(batch=2_048), source("qa", [NAN] * 3, [0, 1, 2], [3, 4, 5]))
-
-
-def test_prompts_that_are_not_pooled_are_refused() -> None:
-    student = tiny_learner("bert-zh")
-    student.embedder.pooler.include_prompt = False
-    made = source("qa", [NAN] * 2, [0, 1], [2, 3])
-    EmbeddingRunner(contrast(), student, [made], DIMS, 0.5, [0])
-    with pytest.raises(RecipeError, match="has the prompt 'query', and the model leaves prompts out"):
-        EmbeddingRunner(contrast(query_prompt="query"), student, [made], DIMS, 0.5, [0])
-
-
-def test_rows_without_a_second_text_are_refused() -> None:
-    empty = Column(
-        TokenBatch(np.zeros(0, dtype=np.int32), np.zeros(3, dtype=np.int64)), np.array([EMPTY_KEY] * 2)
-    )
-    made = Source.of("half", "qa", column([0, 1]), empty)
-    with pytest.raises(InputError, match=r"source half \(qa\): 2 of 2 rows have no text_b"):
-        runner_of(contrast(), made)
 
 
 def test_texts_are_compared_once_for_all_cuts(monkeypatch: pytest.MonkeyPatch) -> None:
