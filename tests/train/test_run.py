@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,13 +15,13 @@ from safetensors.torch import load_file
 
 import yuyi
 from yuyi.artifacts import hash_file
-from yuyi.errors import InputError, ModelError, RecipeError, YuyiWarning
+from yuyi.errors import InputError, RecipeError
 from yuyi.records import Pair, write_pairs
 from yuyi.train.run import run_training
 from yuyi.train.running.run_folder import RunFolder, run_facts
 from yuyi.train.settings import TrainConfig, read_train_config
 
-from .settings_files import TINY, pairs, put, settings, write
+from .settings_files import TINY, put, settings, write
 from .whole_runs import Heard, Stopped, run
 
 if TYPE_CHECKING:
@@ -121,126 +120,6 @@ def test_another_run_is_not_gone_on_with(finished: tuple[Path, Heard], tmp_path:
     RunFolder(finished[0], "tiny").compare(run_facts(config, 1))
 
 
-@pytest.mark.parametrize(
-    ("path", "value", "message"),
-    [
-        ("stages.1.tasks.0.kinds", ["qua"], "tasks.0.kinds: qua is not in the data. .* paraphrase, qa"),
-        ("stages.1.tasks.0.sources", ["manuel"], "stages.1.tasks.0.sources: manuel .* judged, manual"),
-        ("stages.1.tasks.1.emphasis", {"x": 2}, "stages.1.tasks.1.emphasis: x is not in the data"),
-        ("stages.1.tasks.1", {"objective": "labels"}, "stages.1.tasks.1.objective: no rows are for labels"),
-        ("stages.1.tasks.0.query_prompt", "frage", "'frage' is no prompt .*Choose from query"),
-        ("stages.1.tasks.0.query_prompt", {"zh": "query"}, "en"),
-        ("stages.1.tasks.0.query_tokens", 2, "tasks.0.query_tokens: 2, of which 2 are special tokens"),
-        (
-            "stages.1.tasks.0", {"objective": "judged", "kinds": ["qa"]},
-            "stages.1.tasks.0.objective: no rows are for judged",
-        ),
-        ("dims", {64: 1, 16: 1}, "dims: 64, and the model gives 32 dimensions"),
-        ("passages", {"longest": 3, "shortest": 2}, "passages: rows of 2 to 3 tokens"),
-        ("model", {"folder": "nowhere"}, "nowhere"),
-        ("data.0.path", "gone.parquet", "gone.parquet: no such file"),
-        ("documents.0", "gone.parquet", "gone.parquet: no such file"),
-    ],
-)  # fmt: skip
-def test_what_does_not_fit_is_refused_and_leaves_nothing(
-    tmp_path: Path, path: str, value: Any, message: str
-) -> None:
-    file = write(tmp_path, put(settings(), path, value))
-    with pytest.raises((RecipeError, InputError, ModelError), match=message):
-        run(file)
-    assert not (tmp_path / "out").exists()
-
-
-TWO_POOLINGS = {"stages.1.tasks.0": {"objective": "retromae", "batch": 8}, "model.pooling": ["mean", "cls"]}
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"stages.1.freeze": {"head": 3}}, "freeze.head: the model has no such part"),
-        ({"stages.1.tasks.0.keep": 1.0}, "keep is 1.0, and there is no previous model to keep to"),
-        ({"model.include_prompt": False}, "has the prompt 'query', and the model leaves prompts out"),
-        (TWO_POOLINGS, "retromae"),
-    ],
-)
-def test_what_does_not_fit_a_later_stage_is_refused_before_the_first_step(
-    tmp_path: Path, changes: dict[str, Any], message: str
-) -> None:
-    tree = settings()
-    for path, value in changes.items():
-        put(tree, path, value)
-    if "model.pooling" in changes:
-        put(tree, "dims", None)
-    heard = Heard()
-    with pytest.raises(RecipeError, match=message):
-        run(write(tmp_path, tree), heard=heard)
-    assert heard.entries == []
-    assert not (tmp_path / "out").exists()
-
-
-def test_a_tokenizer_without_a_mask_token_is_refused_before_the_first_step(tmp_path: Path) -> None:
-    shutil.copytree(TINY / "bert-zh", tmp_path / "unmasked")
-    for name in ("tokenizer.json", "tokenizer_config.json"):
-        file = tmp_path / "unmasked" / name
-        file.write_text(file.read_text("utf-8").replace("[MASK]", "[HIDE]"), "utf-8")
-    tree = put(put(settings(), "model", {"folder": "unmasked"}), "longest", 16)
-    tree["stages"] = tree["stages"][::-1]
-    put(tree, "stages.0.tasks.0.query_prompt", None)
-    heard = Heard()
-    with pytest.raises(ModelError, match="the tokenizer has no mask token"):
-        run(write(tmp_path, tree), heard=heard)
-    assert heard.entries == []
-    assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.parametrize(
-    ("rows", "task", "message"),
-    [
-        (
-            [Pair("topics", "classification", f"护照 {i}", "", 1.0, "zh") for i in range(40)],
-            {"objective": "labels"},
-            "one label",
-        ),
-        (
-            [{"anchor": f"水壶 {i}", "positive": f"清洗 {i}", "score": 0.5} for i in range(40)],
-            {"objective": "distil"},
-            "distil compares a row's candidates",
-        ),
-        (
-            [Pair("few", "qa", f"护照 {i}？", f"{i} 号办理。", None, "zh") for i in range(12)],
-            {"objective": "contrast", "negatives": 0},
-            "the probe has no rows",
-        ),
-    ],
-)
-def test_data_that_a_later_stage_cannot_use_are_refused_before_the_first_step(
-    tmp_path: Path, rows: list[Any], task: dict[str, Any], message: str
-) -> None:
-    tree = put(settings(), "stages.1.tasks", [{"batch": 8, **task}])
-    if task["objective"] != "contrast":
-        put(put(tree, "stages.1.probe", None), "hold_out", 0)
-    file = write(tmp_path, tree)
-    if isinstance(rows[0], Pair):
-        write_pairs(tmp_path / "pairs.parquet", rows)
-    else:
-        put(tree, "data", [{"path": "rows.jsonl"}])
-        (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)), "utf-8")
-        file = write(tmp_path, tree)
-    heard = Heard()
-    with pytest.raises(RecipeError, match=message):
-        run(file, heard=heard)
-    assert heard.entries == []
-    assert not (tmp_path / "out").exists()
-
-
-def test_a_refused_run_takes_nothing_away_and_may_be_corrected(tmp_path: Path) -> None:
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "notes.txt").touch()
-    with pytest.raises(RecipeError, match=r"freeze.head"):
-        run(write(tmp_path, put(settings(), "stages.1.freeze", {"head": 3})))
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["notes.txt"]
-
-
 def test_a_model_that_a_killed_run_left_at_its_start_is_not_trained(
     finished: tuple[Path, Heard], tmp_path: Path
 ) -> None:
@@ -270,14 +149,6 @@ def test_two_processes_do_not_train_in_one_folder(tmp_path: Path) -> None:
         run(file, heard=heard)
     assert heard.lines[:2] == ["model: opening", "data: opening"]
     assert (tmp_path / "out" / "run.json").is_file()
-
-
-def test_a_place_that_cannot_be_written_is_noticed_first(tmp_path: Path) -> None:
-    heard = Heard()
-    (tmp_path / "file").touch()
-    with pytest.raises(InputError, match="file/out: cannot be written"):
-        run(write(tmp_path), "file/out", heard)
-    assert heard.lines == []
 
 
 def test_a_model_is_not_called_as_anything_else_in_the_folder(finished: tuple[Path, Heard]) -> None:
@@ -355,64 +226,6 @@ def test_a_run_does_not_go_on_with_another_teacher(tmp_path: Path) -> None:
         run(file, resume=True)
 
 
-@pytest.mark.parametrize(
-    ("rows", "message"),
-    [
-        ([], "holds no rows"),
-        ([Pair("one", "qa", "护照？", "办理。", None, "zh")], "no 2 rows of one collection and kind"),
-        ([Pair("bad", "qa", "护照？", "", None, "zh")] * 9, "its text_b is ''"),
-        ([Pair("bad", "nli", "护照", "水壶", 7.0, "zh")] * 9, "label 7"),
-        (
-            [Pair("some", "qa", f"护照{i}", f"{i}号", None, "zh") for i in range(40)],
-            "no row of some brings any",
-        ),
-    ],
-)
-def test_data_that_cannot_be_learned_from_is_refused(tmp_path: Path, rows: list[Pair], message: str) -> None:
-    tree = put(settings(), "stages.0.tasks", [{"objective": "contrast", "batch": 8, "negatives": 4}])
-    if rows and rows[0].kind == "nli":
-        put(tree, "stages.0.tasks.0", {"objective": "judged", "batch": 8})
-    tree["stages"] = tree["stages"][:1]
-    file = write(tmp_path, tree)
-    write_pairs(tmp_path / "pairs.parquet", rows)
-    with pytest.raises((RecipeError, InputError), match=message):
-        run(file)
-    assert not (tmp_path / "out").exists()
-
-
-def test_a_small_source_that_teaches_nothing_stops_no_run(tmp_path: Path) -> None:
-    tree = put(put(put(settings(), "documents", None), "hold_out", 0), "dims", {32: 1.0})
-    tasks = [{"objective": "contrast", "batch": 8}]
-    put(tree, "stages", [{"name": "all", "steps": 3, "learning_rate": 0.001, "tasks": tasks}])
-    write(tmp_path)
-    rows = [pair for pair in pairs() if pair.kind == "qa"]
-    few = [Pair("tips", "qa", "护照？", f"{n}号", None, "zh") for n in range(2)]
-    around = [Pair("ring", "qa", first, second, None, "zh") for first, second in ("甲乙", "乙丙", "丙甲")]
-    write_pairs(tmp_path / "pairs.parquet", [*rows, *few, *around])
-    with pytest.warns(YuyiWarning) as warned:
-        model = run(write(tmp_path, tree))
-    told = sorted(str(each.message) for each in warned if "leaves it out" in str(each.message))
-    assert [text.split(" (")[0] for text in told] == ["source ring", "source tips"]
-    assert "batches have 1 of 3 rows" in told[0] and "all 2 rows have one text_a" in told[1]
-    card = (model / "README.md").read_text("utf-8")
-    assert "| manual | qa |" in card and "| tips |" not in card
-    assert yuyi.load(model).dim == 32
-
-
-def test_rows_of_an_unknown_kind_are_told(tmp_path: Path) -> None:
-    tree = put(settings(), "data", [{"path": "pairs.parquet", "name": "faq", "kind": "frage"}])
-    put(put(tree, "documents", None), "hold_out", 0)
-    stage = {"name": "all", "steps": 1, "learning_rate": 0.001}
-    write(tmp_path)
-    write_pairs(tmp_path / "pairs.parquet", [pair for pair in pairs() if pair.kind == "qa"])
-    with pytest.warns(YuyiWarning, match=r"source faq: kind 'frage' is unknown.* those of 'retrieval'"):
-        run(write(tmp_path, put(tree, "stages", [stage])), "guessed")
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", YuyiWarning)
-        stage["tasks"] = [{"objective": "contrast", "batch": 8, "kinds": ["frage"]}]
-        run(write(tmp_path, put(tree, "stages", [stage])), "named")
-
-
 def test_a_file_is_given_a_name_and_a_kind(tmp_path: Path) -> None:
     tree = put(settings(), "data", [{"path": "topics.jsonl", "name": "themen", "kind": "classification"}])
     put(put(tree, "documents", None), "hold_out", 0)
@@ -446,29 +259,6 @@ def test_a_teacher_is_followed_and_asked_once(tmp_path: Path) -> None:
     assert len(list((tmp_path / "out").glob("teacher*.npy"))) == 1
 
 
-def test_a_teacher_of_another_dimension_needs_a_projection(tmp_path: Path) -> None:
-    tree = put(settings(), "teacher", {"folder": str(TINY / "bert-zh"), "languages": ["zh"]})
-    put(tree, "model.hidden", 64)
-    put(tree, "dims", {64: 1})
-    put(
-        tree,
-        "stages",
-        [
-            {
-                "name": "align",
-                "steps": 2,
-                "learning_rate": 0.001,
-                "tasks": [{"objective": "align", "batch": 16}],
-            }
-        ],
-    )
-    with pytest.raises(RecipeError, match="the teacher's vectors have 32 dimensions and the model's 64"):
-        run(write(tmp_path, tree))
-    assert not (tmp_path / "out").exists()
-    put(tree, "stages.0.tasks.0.projection", True)
-    assert run(write(tmp_path, tree), "projected").is_dir()
-
-
 def test_old_pairs_are_replayed_and_the_previous_model_merged(
     finished: tuple[Path, Heard], tmp_path: Path
 ) -> None:
@@ -487,25 +277,6 @@ def test_old_pairs_are_replayed_and_the_previous_model_merged(
     told = (model / "README.md").read_text("utf-8")
     assert "replayed: manual" in told
     assert float(np.abs(yuyi.load(model).encode(TEXTS) - yuyi.load(previous).encode(TEXTS)).max()) > 1e-3
-
-
-def test_a_loss_that_is_no_number_ends_the_run_with_its_batch(tmp_path: Path) -> None:
-    tree = put(settings(), "stages.1.learning_rate", 1e30)
-    put(tree, "stages.1.clip", 1e30)
-    with pytest.raises(RecipeError, match=r"Its batch is in .*bad-batch.json; the last good checkpoint is"):
-        run(write(tmp_path, tree))
-    batch = json.loads((tmp_path / "out" / "bad-batch.json").read_text("utf-8"))
-    assert batch["stage"] == "pairs"
-    assert not (tmp_path / "out" / "tiny").exists()
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_a_gpu_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match="device: cuda, and torch sees no GPU here"):
-        run(write(tmp_path, put(settings(), "device", "cuda")))
-    tree = put(put(settings(), "device", "auto"), "precision", "float16")
-    with pytest.raises(RecipeError, match="float16 is for GPUs, and there is none here"):
-        run(write(tmp_path, tree))
 
 
 def test_the_model_of_each_stage_is_kept_where_it_is_asked_for(
