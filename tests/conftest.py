@@ -11,6 +11,8 @@ from hypothesis import settings
 
 # Tests run side by side, one a core; torch's threads would only wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Whoever shares the machine with others may have set it; tests that are about it set it themselves.
+os.environ.pop("YUYI_CORES", None)
 
 # What a shell starts in the background has no Ctrl-C, nor have its children, which are tested with it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
