@@ -1,0 +1,214 @@
+"""Results on disk: one JSON a task and setting, as mteb 2 writes and reads them, and what they depend on.
+
+    RESULTS/<model>/<revision>/<task>.json
+    RESULTS/<model>/<revision>/<task>.examples.npz     what a bootstrap needs; see `examples`
+
+A slash in the model's name becomes two underscores, as in mteb's own results; the revision names fingerprint
+and setting. mteb ignores the key "yuyi", which holds what its format has no place for.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, fields
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from yuyi.artifacts import hash_json, publish_file
+from yuyi.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+_OURS = "yuyi"
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The model that was judged.
+
+    Attributes:
+        name: as it calls itself.
+        fingerprint: hex digest of what decides its vectors.
+        dim: length of its whole vectors.
+    """
+
+    name: str
+    fingerprint: str
+    dim: int
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """How texts became the vectors that were scored, settled and not as asked for.
+
+    Attributes:
+        dim: number of values kept of each vector.
+        dtype: what the engine computed in; empty where the model does not say, as an endpoint.
+        max_length: longest text in tokens, special ones included; None for any length, or unknown.
+        overflow: what became of longer texts.
+        prompts: what was put before texts, by role: "query", "document" and "" for texts without a role.
+        pooling: how vectors of tokens became one; empty where the model does not say.
+        backend: the engine: static, torch, onnx, or endpoint.
+        device: where it computed.
+    """
+
+    dim: int
+    dtype: str = ""
+    max_length: int | None = None
+    overflow: str = "cut"
+    prompts: Mapping[str, str] = field(default_factory=dict)
+    pooling: str = ""
+    backend: str = ""
+    device: str = ""
+
+    @property
+    def label(self) -> str:
+        """A short name such as "256-float32-512", with a digest of the rest where it is not the usual."""
+        parts = [str(self.dim), self.dtype, str(self.max_length or "")]
+        if self.overflow != "cut" or any(self.prompts.values()):
+            parts.append(hash_json([self.overflow, dict(self.prompts)])[:6])
+        return "-".join(filter(None, parts))
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a model scored on one task under one setting.
+
+    Attributes:
+        task: its name.
+        type: mteb's name of its type, such as "PairClassification".
+        metric: mteb's name of the score that counts.
+        main_score: that score, 0 to 1 (correlations from -1), the mean over splits and subsets.
+        scores: all metrics by split and subset.
+        languages: of its texts, as mteb writes them ("zho-Hans"), by subset.
+        rows: how many examples were judged.
+        data: commit of the data on the hub, or a digest of local files.
+        model: which model.
+        setting: how it encoded.
+        seed: of what is drawn at random.
+        versions: of the libraries that decide the figures, and of Python.
+        made: UTC time at the end, ISO 8601.
+        seconds: how long the task took.
+    """
+
+    task: str
+    type: str
+    metric: str
+    main_score: float
+    scores: Mapping[str, Mapping[str, Mapping[str, float]]]
+    languages: Mapping[str, Sequence[str]]
+    rows: int
+    data: str
+    model: Judged
+    setting: Setting
+    seed: int
+    versions: Mapping[str, str]
+    made: str
+    seconds: float
+
+
+def result_path(folder: Path, model: Judged, setting: Setting, task: str) -> Path:
+    """Where the result of a task belongs in a folder of results."""
+    revision = f"{model.fingerprint[:12]}-{setting.label}"
+    return folder / model.name.replace("/", "__") / revision / f"{task}.json"
+
+
+def write_result(folder: Path, result: Result) -> Path:
+    """The file that now holds the result; it is there whole or not at all.
+
+    Raises:
+        InputError: the folder cannot be written, or the disk is full.
+    """
+    path = result_path(folder, result.model, result.setting, result.task)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{path.parent}: cannot be made ({error.strerror or error}). Choose another folder for results."
+        ) from error
+    with publish_file(path) as temporary:
+        text = json.dumps(to_mteb(result), ensure_ascii=False, indent=2, allow_nan=False)
+        temporary.write_text(text + "\n", "utf-8")
+    return path
+
+
+def read_result(path: Path) -> Result:
+    """The result that `write_result` wrote.
+
+    Raises:
+        InputError: the file is damaged, or not of yuyi's making.
+    """
+    try:
+        return _from_mteb(json.loads(path.read_text("utf-8")))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{path}: not a result that yuyi wrote ({type(error).__name__}: {error}). "
+            "Remove it, and evaluate again."
+        ) from error
+
+
+def read_results(folder: Path) -> list[Result]:
+    """All results of a folder and those below it, by model, setting and task.
+
+    Raises:
+        InputError: there is none, or one of them is damaged.
+    """
+    paths = [path for path in sorted(folder.rglob("*.json")) if path.name != "model_meta.json"]
+    if not paths:
+        raise InputError(f"{folder}: holds no results. Make them with yuyi evaluate --results {folder}.")
+    return [read_result(path) for path in paths]
+
+
+def to_mteb(result: Result) -> dict[str, Any]:
+    """The result as mteb 2 writes it, with the rest under the key "yuyi"."""
+    scores = {
+        split: [
+            {
+                **metrics,
+                "main_score": metrics[result.metric],
+                "hf_subset": subset,
+                "languages": list(result.languages[subset]),
+            }
+            for subset, metrics in subsets.items()
+        ]
+        for split, subsets in result.scores.items()
+    }
+    here = {name.name for name in fields(Result)} - {"scores", "task", "data", "seconds", "made", "languages"}
+    return {
+        "dataset_revision": result.data,
+        "task_name": result.task,
+        "mteb_version": result.versions.get("mteb"),
+        "scores": scores,
+        "evaluation_time": result.seconds,
+        "kg_co2_emissions": None,
+        "date": datetime.fromisoformat(result.made).timestamp(),
+        _OURS: {
+            "made": result.made,
+            **{name: value for name, value in asdict(result).items() if name in here},
+        },
+    }
+
+
+def _from_mteb(record: dict[str, Any]) -> Result:
+    ours = dict(record[_OURS])
+    entries = {
+        (split, entry["hf_subset"]): entry for split, found in record["scores"].items() for entry in found
+    }
+    scores: dict[str, dict[str, dict[str, float]]] = {}
+    for (split, subset), entry in entries.items():
+        metrics = {k: v for k, v in entry.items() if k not in ("main_score", "hf_subset", "languages")}
+        scores.setdefault(split, {})[subset] = metrics
+    return Result(
+        **{
+            **ours,
+            "model": Judged(**ours["model"]),
+            "setting": Setting(**ours["setting"]),
+            "task": record["task_name"],
+            "data": record["dataset_revision"],
+            "seconds": record["evaluation_time"],
+            "scores": scores,
+            "languages": {subset: tuple(entry["languages"]) for (_, subset), entry in entries.items()},
+        }
+    )
