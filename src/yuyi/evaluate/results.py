@@ -91,6 +91,7 @@ class Result:
         versions: of the libraries that decide the figures, and of Python.
         made: UTC time at the end, ISO 8601.
         seconds: how long the task took.
+        sources: names of training sources made from the same data set, beside the task's own name.
     """
 
     task: str
@@ -107,6 +108,7 @@ class Result:
     versions: Mapping[str, str]
     made: str
     seconds: float
+    sources: Sequence[str] = ()
 
 
 def result_path(folder: Path, model: Judged, setting: Setting, task: str) -> Path:
@@ -208,6 +210,7 @@ def _from_mteb(record: dict[str, Any]) -> Result:
             "task": record["task_name"],
             "data": record["dataset_revision"],
             "seconds": record["evaluation_time"],
+            "sources": tuple(ours.get("sources", ())),
             "scores": scores,
             "languages": {subset: tuple(entry["languages"]) for (_, subset), entry in entries.items()},
         }
