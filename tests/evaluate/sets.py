@@ -69,3 +69,43 @@ def write_every_kind(folder: Path) -> Path:
         [{"query_id": f"q{i}", "corpus_id": f"d{i}", "score": 1.0} for i in range(len(THINGS))],
     )
     return folder
+
+
+def write_eight_kinds(folder: Path) -> Path:
+    """The folder, now also with `groups` (clustering), `ranked`, `chosen` (reranking) and `summed`."""
+    write_every_kind(folder)
+    write(
+        folder / "groups.clusters.parquet",
+        [
+            {"text": f"{number} {thing}", "label": "中文" if thing in THINGS[:5] else "English"}
+            for number in range(3)
+            for thing in THINGS
+        ],
+    )
+    others = [*THINGS[1:], THINGS[0]]
+    write(
+        folder / "ranked.parquet",
+        [
+            {"query": thing, "positive": [f"「{thing}」", f"{thing}!"], "negative": [other, f"{other}?"]}
+            for thing, other in zip(THINGS, others, strict=True)
+        ],
+    )
+    for part in ("queries", "corpus", "qrels"):
+        (folder / f"chosen.{part}.parquet").write_bytes((folder / f"found.{part}.parquet").read_bytes())
+    write(
+        folder / "chosen.top_ranked.parquet",
+        [{"query_id": f"q{i}", "corpus_ids": [f"d{i}", f"d{(i + 1) % 10}"]} for i in range(len(THINGS))],
+    )
+    write(
+        folder / "summed.parquet",
+        [
+            {
+                "text": thing,
+                "human_summaries": [thing[:12], thing[2:]],
+                "machine_summaries": [thing[:10], thing[:5], other[:10]],
+                "relevance": [4.5, 3.0, 1.0],
+            }
+            for thing, other in zip(THINGS, others, strict=True)
+        ],
+    )
+    return folder

@@ -1,158 +1,178 @@
-"""What a folder of Parquet files holds: which sets, and what each of them measures.
+"""Test sets in a folder: those its `tasks.yaml` names, or else what the columns of its files show.
 
-What a file is follows from its columns:
-
-    sentence1, sentence2, score           semantic similarity
-    sentence1, sentence2, label           pair classification; label 0 or 1
-    text, label, split                    classification; split is train or test
-    sentence1, sentence2 and no other     bitext: row i of one side translates row i of the other
-    NAME.queries / .corpus / .qrels       retrieval: (id, text), (id, text), (query_id, corpus_id, score)
+A file NAME.parquet or NAME.jsonl is a set of the type that has its columns, as `kinds` lists them. Retrieval
+is NAME.queries, NAME.corpus and NAME.qrels; with NAME.top_ranked it is reranking.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+import re
+from dataclasses import asdict
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING
 
+from yuyi.artifacts import hash_file, hash_json
 from yuyi.errors import InputError
-from yuyi.records import read_columns
+from yuyi.evaluate.kinds import CLASSIFICATION, CLUSTERING, KINDS, RERANKING, RETRIEVAL, SPLIT, Kind
+from yuyi.evaluate.manifest import LANGUAGES, MANIFEST, JudgedFiles, LocalTask, read_manifest
+from yuyi.evaluate.rows import FILE_ENDINGS, count_rows, file_columns
+from yuyi.evaluate.task import EvalTask
+from yuyi.evaluate.tasks import SUBSET, build_task
+from yuyi.records import read_rows
+from yuyi.text.rows import read_objects
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """One of mteb's task types and what our report takes from it.
-
-    Attributes:
-        name: mteb's name of the task type.
-        task_class: name of the class in `mteb.abstasks`.
-        columns: the columns its file has, besides others.
-        metric: mteb's name of the score that counts.
-        also: further scores to report.
-        exact: whether no other column may be there.
-        settings: class attributes that differ from mteb's defaults.
-    """
-
-    name: str
-    task_class: str
-    columns: tuple[str, ...]
-    metric: str
-    also: tuple[str, ...]
-    exact: bool = False
-    settings: tuple[tuple[str, Any], ...] = ()
+_DIGITS = 16  # of the digest that names the state of the data
+_LOOK = 50  # rows that are looked at to tell their language
+_HAN = re.compile(r"[\u3400-\u9fff]")
+_WORD_OF_CLUSTERS = re.compile("cluster|聚类", re.IGNORECASE)
 
 
-STS = Kind(
-    "STS", "AbsTaskSTS", ("sentence1", "sentence2", "score"), "spearman", ("pearson", "cosine_spearman")
-)
-PAIR_CLASSIFICATION = Kind(
-    "PairClassification",
-    "AbsTaskPairClassification",
-    ("sentence1", "sentence2", "label"),
-    "similarity_ap",
-    ("similarity_accuracy", "cosine_ap"),
-    settings=(("label_column_name", "label"),),
-)
-# 32 samples a label is what mteb's own Waimai, TNews and IFlyTek tasks take.
-CLASSIFICATION = Kind(
-    "Classification",
-    "AbsTaskClassification",
-    ("text", "label", "split"),
-    "accuracy",
-    ("accuracy_all_rows", "f1"),
-    settings=(("samples_per_label", 32), ("n_experiments", 10)),
-)
-BITEXT = Kind(
-    "BitextMining", "AbsTaskBitextMining", ("sentence1", "sentence2"), "accuracy", ("f1",), exact=True
-)
-RETRIEVAL = Kind("Retrieval", "AbsTaskRetrieval", (), "ndcg_at_10", ("mrr_at_10", "recall_at_100"))
+def local_tasks(folder: Path, names: Sequence[str] | None = None) -> list[EvalTask]:
+    """The test sets of a folder, in the order of its manifest or, without one, of their names.
 
-_FLAT_KINDS = (STS, PAIR_CLASSIFICATION, CLASSIFICATION, BITEXT)
-RETRIEVAL_COLUMNS = {
-    "queries": ("id", "text"),
-    "corpus": ("id", "text"),
-    "qrels": ("query_id", "corpus_id", "score"),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class EvalSet:
-    """A set found in the folder.
-
-    Attributes:
-        name: file name without its endings.
-        kind: what it measures.
-        files: its Parquet file; for retrieval the queries, the corpus and the judgments.
-        rows: number of rows; for retrieval the number of queries.
-    """
-
-    name: str
-    kind: Kind
-    files: tuple[Path, ...]
-    rows: int
-
-
-def find_sets(folder: Path) -> list[EvalSet]:
-    """Every set of the folder, by name, recognised without reading its rows.
+    Args:
+        folder: holds the files; or the manifest itself, if that is called otherwise or lies elsewhere.
+        names: which of them to take; None for all.
 
     Raises:
-        InputError: the folder is missing or has no Parquet file; a file is cut off, has no rows, has columns
-            of no known kind, or lacks its companions.
+        InputError: the folder is missing or has no set, or not the one that is asked for; a file is missing,
+            damaged or without rows, has columns of no type, or lacks its companions.
+        RecipeError: the manifest cannot be read as one.
+        MissingExtra: what evaluation needs is not installed.
     """
+    manifest = folder if folder.suffix in (".yaml", ".yml") else folder / MANIFEST
+    home = manifest.parent
+    found = read_manifest(manifest) if manifest.exists() or manifest == folder else _guess_all(folder)
+    known = [task.name for task in found]
+    for name in names or ():
+        if name not in known:
+            raise InputError(f"{name}: no such set in {folder}. It has {', '.join(known)}.")
+    return [_eval_task(task, home) for task in found if not names or task.name in names]
+
+
+def _eval_task(found: LocalTask, folder: Path) -> EvalTask:
+    for path in found.paths.values():
+        if not (folder / path).is_file():
+            raise InputError(
+                f"{folder / path}: no such file, but task {found.name} needs it. Check the path."
+            )
+    languages = tuple(LANGUAGES.get(name, name) for name in found.languages) or _languages(found, folder)
+    data = _digest(found, folder)
+    return EvalTask(
+        name=found.name,
+        type=found.type,
+        metric=found.main_metric,
+        data=data,
+        splits=found.scored,
+        languages={SUBSET: languages},
+        rows=count_rows(found, folder),
+        sources=found.sources,
+        open=partial(build_task, found, folder, languages, data),
+    )
+
+
+def _digest(found: LocalTask, folder: Path) -> str:
+    """What changes when a file does, or what is said about it that changes scores."""
+    facts = asdict(found)
+    for name in ("name", "files", "train", "languages", "sources"):
+        del facts[name]
+    facts["labels"] = [[repr(label), number] for label, number in found.labels.items()]
+    hashes = {part: hash_file(folder / path) for part, path in found.paths.items()}
+    return hash_json([facts, hashes])[:_DIGITS]
+
+
+def _languages(found: LocalTask, folder: Path) -> tuple[str, ...]:
+    """Chinese where texts have Chinese characters, English where they have none; both where it is both."""
+    texts: list[str] = []
+    for part, path in found.paths.items():
+        contents = found.kind.parts.get(part, found.kind.columns)
+        columns = [found.column(name, part) for name, content in contents.items() if content == "text"]
+        texts += [
+            str(row.get(name)) for row in islice(_rows(folder / path, columns), _LOOK) for name in columns
+        ]
+    chinese = sum(bool(_HAN.search(text)) for text in texts)
+    some = len(texts) // 10
+    return (
+        *((LANGUAGES["zh"],) if chinese > some else ()),
+        *((LANGUAGES["en"],) if chinese < len(texts) - some or not chinese else ()),
+    )
+
+
+def _rows(file: Path, columns: Sequence[str]) -> Iterable[dict[str, object]]:
+    if not columns:
+        return ()
+    if file.suffix == ".parquet":
+        return read_rows(file, (), columns)
+    return (row for _, row in read_objects(file))
+
+
+def _guess_all(folder: Path) -> list[LocalTask]:
     if not folder.is_dir():
-        raise InputError(
-            f"{folder}: no such folder. Name the folder that holds the evaluation's Parquet files."
-        )
-    files = sorted(folder.glob("*.parquet"))
+        raise InputError(f"{folder}: no such folder. Name the folder that holds the evaluation's files.")
+    files = sorted(file for file in folder.iterdir() if file.suffix in FILE_ENDINGS)
     if not files:
-        raise InputError(
-            f"{folder}: holds no .parquet file. Name the folder that holds the evaluation files."
-        )
+        raise InputError(f"{folder}: holds no {' or '.join(FILE_ENDINGS)} file. Name the folder that does.")
     groups: dict[str, dict[str, Path]] = {}
     for file in files:
         name, _, part = file.stem.rpartition(".")
-        if part not in RETRIEVAL_COLUMNS:
+        if part not in RERANKING.parts:
             name, part = file.stem, ""
-        groups.setdefault(name, {})[part] = file
-    return [
-        _flat_set(name, parts) if "" in parts else _retrieval_set(name, parts)
-        for name, parts in groups.items()
-    ]
+        parts = groups.setdefault(name, {})
+        if part in parts:
+            raise InputError(f"{file}: {parts[part].name} beside it is the same set. Remove one of them.")
+        parts[part] = file
+    return [_guess(name, parts) for name, parts in groups.items()]
 
 
-def _flat_set(name: str, parts: dict[str, Path]) -> EvalSet:
+def _guess(name: str, parts: dict[str, Path]) -> LocalTask:
+    """What a set is by its columns."""
+    if "" not in parts:
+        return _judged(name, parts)
     file = parts[""]
     if len(parts) > 1:
         raise InputError(f"{file}: shares its name with a retrieval set. Rename one of them.")
-    columns, rows = read_columns(file)
-    _check_rows(file, rows)
-    for kind in _FLAT_KINDS:
-        if set(kind.columns) == set(columns) or (set(kind.columns) <= set(columns) and not kind.exact):
-            return EvalSet(name, kind, (file,), rows)
-    known = "; ".join(f"{', '.join(kind.columns)} ({kind.name})" for kind in _FLAT_KINDS)
-    raise InputError(f"{file}: no kind of evaluation has the columns {', '.join(columns)}. Known: {known}.")
+    kind = _kind_of(file, file_columns(file))
+    return LocalTask(name=name, type=kind.name, files=file.name)
 
 
-def _retrieval_set(name: str, parts: dict[str, Path]) -> EvalSet:
-    missing = [part for part in RETRIEVAL_COLUMNS if part not in parts]
+def _kind_of(file: Path, columns: Sequence[str]) -> Kind:
+    for kind in KINDS.values():
+        wanted = set(kind.columns)
+        fits = wanted == set(columns) if kind.exact else bool(wanted) and wanted <= set(columns)
+        if fits and kind is CLASSIFICATION and SPLIT not in columns:
+            if _WORD_OF_CLUSTERS.search(file.stem):
+                return CLUSTERING
+            raise InputError(
+                f"{file}: text and label without {SPLIT} may be clustering or classification. Add a column "
+                f"{SPLIT} (train or test), put cluster into the file's name, or write a {MANIFEST}."
+            )
+        if fits:
+            return kind
+    known = "; ".join(f"{', '.join(kind.columns)} ({kind.name})" for kind in KINDS.values() if kind.columns)
+    raise InputError(
+        f"{file}: no kind of evaluation has the columns {', '.join(columns)}. Known: {known}. Rename the "
+        f"columns, or say in a {MANIFEST} what they are."
+    )
+
+
+def _judged(name: str, parts: dict[str, Path]) -> LocalTask:
+    present = next(iter(parts.values()))
+    missing = [part for part in RETRIEVAL.parts if part not in parts]
     if missing:
-        present = next(iter(parts.values()))
-        companions = " and ".join(f"{name}.{part}.parquet" for part in missing)
+        companions = " and ".join(f"{name}.{part}{present.suffix}" for part in missing)
         raise InputError(f"{present}: a retrieval set also needs {companions}. Put it beside this file.")
-    for part, columns in RETRIEVAL_COLUMNS.items():
-        found, rows = read_columns(parts[part])
-        _check_rows(parts[part], rows)
+    for part, file in parts.items():
+        found, columns = file_columns(file), RERANKING.parts[part]
         if not set(columns) <= set(found):
             raise InputError(
-                f"{parts[part]}: needs the columns {', '.join(columns)}; it has {', '.join(found)}. "
-                "Rename them."
+                f"{file}: needs the columns {', '.join(columns)}; it has {', '.join(found)}. "
+                f"Rename them, or say in a {MANIFEST} what they are called."
             )
-    files = tuple(parts[part] for part in RETRIEVAL_COLUMNS)
-    return EvalSet(name, RETRIEVAL, files, read_columns(files[0])[1])
-
-
-def _check_rows(file: Path, rows: int) -> None:
-    if not rows:
-        raise InputError(f"{file}: has no rows, so there is nothing to score. Remove it or fill it.")
+    kind = RERANKING if "top_ranked" in parts else RETRIEVAL
+    files = JudgedFiles(**{part: file.name for part, file in parts.items()})
+    return LocalTask(name=name, type=kind.name, files=files)

@@ -1,107 +1,159 @@
-"""The rows of a set inside mteb's own task classes, so that no metric is ours."""
+"""The rows of a test set inside mteb's own task classes, so that no metric is ours."""
 
 from __future__ import annotations
 
-import contextlib
-import io
-import math
-import warnings
 from copy import copy
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from yuyi.errors import InputError
-from yuyi.evaluate.local import CLASSIFICATION, PAIR_CLASSIFICATION, RETRIEVAL, RETRIEVAL_COLUMNS, STS
+from yuyi.evaluate.checks import (
+    check_candidates,
+    check_summaries,
+    check_varied,
+    number_labels,
+    read_judgments,
+    read_ranked,
+)
+from yuyi.evaluate.kinds import (
+    BITEXT,
+    CLASSIFICATION,
+    CLUSTERING,
+    PAIR_CLASSIFICATION,
+    RERANKING,
+    STS,
+    SUMMARIZATION,
+    TRAIN,
+)
 from yuyi.evaluate.offline import import_mteb
-from yuyi.records import read_rows
+from yuyi.evaluate.rows import read_parts, read_splits
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from yuyi.evaluate.adapter import MtebModel
-    from yuyi.evaluate.local import EvalSet
+    from yuyi.evaluate.manifest import LocalTask
+    from yuyi.evaluate.rows import Table
 
 SEED = 42  # mteb's own; it draws the samples that a classifier is fitted on
 
-_SPLIT = "test"
-_SUBSET = "default"
-_ENCODE_SETTINGS = {"batch_size": 4096, "show_progress_bar": False}
+SUBSET = "default"
 
 
-def build_task(found: EvalSet) -> Any:
-    """An mteb task with the set's rows already in it; `score_task` scores a model on it.
+def build_task(found: LocalTask, folder: Path, languages: Sequence[str], data: str) -> Any:
+    """An mteb task with the set's rows already in it.
+
+    Its `evaluate` gives all of mteb's scores. To those of a classification it adds `accuracy_all_rows`.
+
+    Args:
+        found: what the set is.
+        folder: where its files are.
+        languages: mteb's names of its languages.
+        data: what names this state of its files.
 
     Raises:
-        InputError: a cell is empty or of the wrong type, or the judgments leave nothing to tell apart.
+        InputError: a row cannot be scored, or all rows together leave nothing to tell apart.
         MissingExtra: mteb is not installed.
     """
     mteb = import_mteb()
     kind = found.kind
+    dataset, settings = _data(found, folder)
     metadata = mteb.TaskMetadata(
         name=found.name,
         description=f"Local files of {found.name}",
-        dataset={"path": str(found.files[0].parent), "revision": "local"},
+        dataset={"path": str(folder), "revision": data},
         type=kind.name,
         category="t2t",
-        eval_splits=[_SPLIT],
-        eval_langs=["zho-Hans", "eng-Latn"],
-        main_score=kind.metric,
+        eval_splits=list(found.scored),
+        eval_langs=list(languages),
+        main_score=found.main_metric,
     )
-    members = {"metadata": metadata, **dict(kind.settings)}
-    task = type(found.name, (getattr(mteb.abstasks, kind.task_class),), members)(seed=SEED)
+    base = getattr(mteb.abstasks, kind.task_class)
     if kind is CLASSIFICATION:
-        task.dataset = _classification_data(found.files[0])
-    elif kind is RETRIEVAL:
-        task.dataset = _retrieval_data(*found.files)
-    else:
-        task.dataset = _pair_data(found)
-    task.data_loaded = True
+        base = _with_all_rows(base)
+        settings = {"samples_per_label": found.samples_per_label, "n_experiments": found.n_experiments}
+    task = type(found.name, (base,), {"metadata": metadata, **dict(kind.settings), **settings})(seed=SEED)
+    task.dataset, task.data_loaded = dataset, True
     return task
 
 
-def score_task(task: Any, model: MtebModel) -> dict[str, Any]:
-    """Scores of a model on a task, by mteb's names for them.
-
-    A classification task gets `accuracy_all_rows` besides: the same class with one classifier fitted on every
-    training row, where its accuracy is the mean of ten classifiers fitted on 32 rows of each label.
-    """
-    scores = _quietly(task, model)
-    if task.metadata.type == CLASSIFICATION.name:
-        whole = copy(task)
-        whole.samples_per_label, whole.n_experiments = len(task.dataset["train"]), 1
-        scores["accuracy_all_rows"] = _quietly(whole, model)["accuracy"]
-    return scores
+def _data(found: LocalTask, folder: Path) -> tuple[Any, dict[str, Any]]:
+    """The rows as mteb's class wants them, and attributes of the class that follow from them."""
+    if not isinstance(found.files, str):
+        return _retrieval_data(found, folder), {}
+    make = _FLAT[found.kind.name]
+    return make(read_splits(found, folder))
 
 
-def _quietly(task: Any, model: MtebModel) -> dict[str, Any]:
-    # mteb draws progress bars that cannot be switched off, and passes on scikit-learn's warnings about
-    # classifiers that stop at mteb's own limit of steps.
-    with contextlib.redirect_stderr(io.StringIO()), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        scores: dict[str, Any] = task.evaluate(model, _SPLIT, encode_kwargs=_ENCODE_SETTINGS)[_SUBSET]
-    return scores
+_Parts = dict[str, "Table"]
+_Data = tuple[Any, dict[str, Any]]
 
 
-def _pair_data(found: EvalSet) -> Any:
-    """Two columns of sentences and what is judged about them, as a `datasets.DatasetDict`."""
+def _as_datasets(tables: Mapping[str, Mapping[str, list[Any]]]) -> Any:
     import datasets
 
-    file = found.files[0]
-    rows = _rows(file, found.kind.columns)
-    if found.kind is STS:
-        _check_varied(file, "score", {row["score"] for row in rows})
-    if found.kind is PAIR_CLASSIFICATION:
-        _check_varied(file, "label", {row["label"] for row in rows})
-        for row in rows:
-            if row["label"] not in (0, 1):
-                raise InputError(
-                    f"{file}: label {row['label']!r}; a pair is 1 (same) or 0 (different). Map it to these."
-                )
-            row["label"] = int(row["label"])
-    return datasets.DatasetDict({_SPLIT: datasets.Dataset.from_list(rows)})
+    return datasets.DatasetDict(
+        {split: datasets.Dataset.from_dict(dict(columns)) for split, columns in tables.items()}
+    )
 
 
-class _Table:
+def _columns(tables: _Parts) -> Any:
+    return _as_datasets({split: table.columns for split, table in tables.items()})
+
+
+def _bounds(values: Sequence[float]) -> dict[str, float]:
+    """What mteb brings scores to 0 to 1 by."""
+    return {"min_score": min(values), "max_score": max(values)}
+
+
+def _sts(tables: _Parts) -> _Data:
+    for table in tables.values():
+        check_varied(table, "score")
+    return _columns(tables), _bounds([score for table in tables.values() for score in table.columns["score"]])
+
+
+def _pairs(tables: _Parts) -> _Data:
+    for table in tables.values():
+        check_varied(table, "label")
+    return _columns(tables), {}
+
+
+def _bitext(tables: _Parts) -> _Data:
+    return _columns(tables), {}
+
+
+def _clustering(tables: _Parts) -> _Data:
+    for table in tables.values():
+        check_varied(table, "label")
+    labels = dict(zip(tables, number_labels(*tables.values()), strict=True))
+    columns = {split: {**table.columns, "label": labels[split]} for split, table in tables.items()}
+    return _as_datasets(columns), {}
+
+
+def _summaries(tables: _Parts) -> _Data:
+    for table in tables.values():
+        check_summaries(table)
+    relevance = chain.from_iterable(table.columns["relevance"] for table in tables.values())
+    return _columns(tables), _bounds(list(chain.from_iterable(relevance)))
+
+
+def _classification(tables: _Parts) -> _Data:
+    """Train and test rows, labels numbered in their sorted order."""
+    train = tables[TRAIN]
+    check_varied(train, "label", " of the split train")
+    labels = dict(zip(tables, number_labels(*tables.values()), strict=True))
+    for split, table in tables.items():
+        if not set(labels[split]) & set(labels[TRAIN]):
+            raise InputError(
+                f"{table.file}: no label of the split {split} is one of the split train ({train.file.name}), "
+                "so nothing can be learned. Spell labels alike in both."
+            )
+    return {
+        split: _Columns({"text": tables[split].columns["text"], "label": labels[split]}) for split in tables
+    }, {}
+
+
+class _Columns:
     """The part of `datasets.Dataset` that a classification task uses, with columns as plain lists.
 
     `datasets` decodes a column row by row each time it is looked at, and the metrics look some 60 times: that
@@ -117,73 +169,87 @@ class _Table:
     def __getitem__(self, column: str) -> list[Any]:
         return self._columns[column]
 
-    def select(self, rows: list[int]) -> _Table:
+    def select(self, rows: list[int]) -> _Columns:
         """The given rows, in that order."""
-        return _Table({name: [values[row] for row in rows] for name, values in self._columns.items()})
+        return _Columns({name: [values[row] for row in rows] for name, values in self._columns.items()})
 
 
-def _classification_data(file: Path) -> dict[str, _Table]:
-    """Train and test rows, labels numbered in their sorted order."""
-    rows = _rows(file, CLASSIFICATION.columns)
-    numbers = {label: number for number, label in enumerate(sorted({row["label"] for row in rows}))}
-    splits = {split: _Table({"text": [], "label": []}) for split in ("train", _SPLIT)}
-    for row in rows:
-        if row["split"] not in splits:
-            raise InputError(f"{file}: split {row['split']!r}; known are train and test. Rename it.")
-        splits[row["split"]]["text"].append(row["text"])
-        splits[row["split"]]["label"].append(numbers[row["label"]])
-    if not len(splits[_SPLIT]):
-        raise InputError(f"{file}: no row has the split test; both train and test are needed.")
-    _check_varied(file, "label of the split train", set(splits["train"]["label"]))
-    return splits
+def _with_all_rows(base: Any) -> Any:
+    """The class of classification tasks, `base` of mteb, which scores one thing more.
+
+    `accuracy` is the mean of ten classifiers fitted on 32 rows of each label; `accuracy_all_rows` that of one
+    classifier fitted on every training row.
+    """
+
+    class WithAllRows(base):  # type: ignore[misc]
+        def evaluate(self, model: Any, split: str = "test", *subsets: Any, **settings: Any) -> Any:
+            scores = super().evaluate(model, split, *subsets, **settings)
+            whole = copy(self)
+            whole.samples_per_label, whole.n_experiments = len(self.dataset[self.train_split]), 1
+            settings["prediction_folder"] = None  # The predictions that count are there already.
+            for subset, found in base.evaluate(whole, model, split, *subsets, **settings).items():
+                scores[subset]["accuracy_all_rows"] = found["accuracy"]
+                self._add_main_score(scores[subset])
+            return scores
+
+        def _add_main_score(self, scores: Any) -> None:
+            if self.metadata.main_score in scores:
+                super()._add_main_score(scores)
+
+    return WithAllRows
 
 
-def _retrieval_data(queries: Path, corpus: Path, qrels: Path) -> Any:
-    """The set as mteb's nested dictionary of queries, corpus and judgments."""
+def _reranking(tables: _Parts) -> _Data:
+    """Each text of a row is a document of its own, named as mteb names those of its older sets.
+
+    mteb breaks ties by the names, so another naming would give other scores.
+    """
+    return {SUBSET: {split: _ranked_rows(split, table) for split, table in tables.items()}}, {}
+
+
+def _ranked_rows(split: str, table: Table) -> dict[str, Any]:
     import datasets
 
-    tables = {file: _rows(file, RETRIEVAL_COLUMNS["corpus"]) for file in (queries, corpus)}
-    ids = {file: {row["id"] for row in rows} for file, rows in tables.items()}
+    check_candidates(table)
+    queries = [f"{split}_query{row}" for row in range(len(table))]
     relevant: dict[str, dict[str, int]] = {}
-    for row in _rows(qrels, RETRIEVAL_COLUMNS["qrels"]):
-        for column, file in (("query_id", queries), ("corpus_id", corpus)):
-            if row[column] not in ids[file]:
-                raise InputError(
-                    f"{qrels}: {column} {row[column]!r} is not in {file.name}. Add the text or drop the row."
-                )
-        if row["score"] != int(row["score"]):
-            raise InputError(f"{qrels}: score {row['score']}; relevance is a whole number. Round it.")
-        relevant.setdefault(row["query_id"], {})[row["corpus_id"]] = int(row["score"])
-    data = {
-        "queries": datasets.Dataset.from_list(tables[queries]),
-        "corpus": datasets.Dataset.from_list(tables[corpus]),
+    texts: dict[str, str] = {}
+    for row, query in enumerate(queries):
+        relevant[query] = {}
+        for name, prefix, score in (("positive", "apositive", 1), ("negative", "negative", 0)):
+            for number, text in enumerate(table.columns[name][row]):
+                document = f"{prefix}_{query}_{number:05d}"
+                texts[document], relevant[query][document] = text, score
+    return {
+        "queries": datasets.Dataset.from_dict({"id": queries, "text": table.columns["query"]}),
+        "corpus": datasets.Dataset.from_dict({"id": list(texts), "text": list(texts.values())}),
         "relevant_docs": relevant,
-        "top_ranked": None,
+        "top_ranked": {query: list(documents) for query, documents in relevant.items()},
     }
-    return {_SUBSET: {_SPLIT: data}}
 
 
-def _rows(file: Path, columns: tuple[str, ...]) -> list[dict[str, Any]]:
-    """The rows of a file, every cell filled: scores are finite numbers, labels anything, all else text."""
-    rows = list(read_rows(file, columns))
-    for column in columns:
-        for number, row in enumerate(rows):
-            value = row[column]
-            if column == "score":
-                good, wanted = isinstance(value, int | float) and math.isfinite(value), "a number"
-            elif column == "label":
-                good, wanted = value is not None, "a label"
-            else:
-                good, wanted = isinstance(value, str), "text"
-            if not good:
-                raise InputError(
-                    f"{file}: row {number} has {column} {value!r}, not {wanted}. Mend or drop the row."
-                )
-    return rows
+def _retrieval_data(found: LocalTask, folder: Path) -> Any:
+    """The set as mteb's nested dictionary of queries, corpus, judgments and what is to be put in order."""
+    import datasets
+
+    tables = read_parts(found, folder)
+    queries, corpus = tables["queries"], tables["corpus"]
+    data = {
+        "relevant_docs": read_judgments(queries, corpus, tables["qrels"]),
+        "queries": datasets.Dataset.from_dict(queries.columns),
+        "corpus": datasets.Dataset.from_dict(corpus.columns),
+        "top_ranked": read_ranked(tables["top_ranked"], queries, corpus) if "top_ranked" in tables else None,
+    }
+    [split] = found.scored
+    return {SUBSET: {split: data}}
 
 
-def _check_varied(file: Path, column: str, values: Collection[Any]) -> None:
-    if len(values) < 2:
-        raise InputError(
-            f"{file}: {column} has {len(values)} different values; at least 2 are needed to tell texts apart."
-        )
+_FLAT: dict[str, Callable[[_Parts], _Data]] = {
+    STS.name: _sts,
+    PAIR_CLASSIFICATION.name: _pairs,
+    CLASSIFICATION.name: _classification,
+    CLUSTERING.name: _clustering,
+    RERANKING.name: _reranking,
+    SUMMARIZATION.name: _summaries,
+    BITEXT.name: _bitext,
+}
