@@ -29,6 +29,9 @@ PAIR_METRICS = ("cosine_ap", "max_ap", "cosine_accuracy", "max_accuracy")
 
 _PAIRS = "PairClassification"
 _BEST_PART = "max_over_subqueries_"
+_COSINE = ("cos_sim_", "cosine_")
+# What mteb 1 called two metrics of reranking, which looked at the first ten for the reciprocal rank.
+_OF_RERANKING = {"map": "map_at_1000", "mrr": "mrr_at_10"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +86,15 @@ def metric_of(metrics: Mapping[str, float], metric: str) -> float | None:
 
 def modern_name(metric: str) -> str:
     """The name of a metric in mteb 2, where `cos_sim_ap` is `cosine_ap`, reranking's `map` `map_at_1000`."""
-    name = metric.removeprefix(_BEST_PART).replace("cos_sim_", "cosine_")
-    return "map_at_1000" if name == "map" else name
+    name = metric.removeprefix(_BEST_PART).replace(*_COSINE)
+    return _OF_RERANKING.get(name, name)
+
+
+def older_name(metric: str, kind: str) -> str:
+    """The name in mteb 1 of mteb 2's metric for a type of task; the reverse of `modern_name`."""
+    if kind == "Reranking":
+        return next((older for older, modern in _OF_RERANKING.items() if modern == metric), metric)
+    return metric.replace(*reversed(_COSINE))
 
 
 def _score(

@@ -131,6 +131,17 @@ def read_card(path: Path) -> Card:
             shape where it has one; the message names the key.
         MissingExtra: PyYAML is not installed.
     """
+    values, body, first_line = read_front_matter(path)
+    return Card(path, _read_index(path, values), *_read_markdown(body, first_line))
+
+
+def read_front_matter(path: Path) -> tuple[dict[Any, Any], str, int]:
+    """The front matter of a Markdown file with every scalar as text, the text behind it, and its first line.
+
+    Raises:
+        InputError: the file cannot be read, or begins with no front matter.
+        MissingExtra: PyYAML is not installed.
+    """
     try:
         text = path.read_text("utf-8-sig")
     except FileNotFoundError as error:
@@ -143,8 +154,8 @@ def read_card(path: Path) -> Card:
         raise InputError(
             f"{path}: begins with no front matter. A model card starts with YAML between two lines of ---."
         )
-    body, first_line = text[found.end() :], text.count("\n", 0, found.end()) + 1
-    return Card(path, _read_index(path, _read_yaml(path, found[1])), *_read_markdown(body, first_line))
+    first_line = text.count("\n", 0, found.end()) + 1
+    return _read_yaml(path, found[1]), text[found.end() :], first_line
 
 
 def as_number(text: str) -> float | None:
