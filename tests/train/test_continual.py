@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from train.test_tasks import DIMS, NAN, PARTS, VECTORS, rows
-from train.test_tasks import source as one_piece
+from train.small_tasks import DIMS, NAN, PARTS, VECTORS, rows
+from train.small_tasks import source as one_piece
 from train.tiny import learner as tiny_learner
 from train.tiny import texts
 from yuyi.errors import RecipeError

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from train.test_tasks import NAN, column, source, with_negatives
+from train.small_tasks import NAN, column, source, with_negatives
 from yuyi.data.pairs import Rules
 from yuyi.errors import InputError, RecipeError
 from yuyi.records import read_batches
