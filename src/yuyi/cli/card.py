@@ -1,11 +1,11 @@
-"""`yuyi card`: what a model card says, against its own figures and the files beside it."""
+"""`yuyi card`: the card of a model written from its results, and cards against their own figures."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -18,26 +18,74 @@ if TYPE_CHECKING:
 
 
 def card(
+    folder: Annotated[
+        Path | None,
+        typer.Argument(metavar="FOLDER", help="Write the card of this model.", show_default=False),
+    ] = None,
+    results: Annotated[
+        Path | None,
+        typer.Option("--results", metavar="FOLDER", help="What `yuyi evaluate --results` wrote about it."),
+    ] = None,
+    name: Annotated[
+        str,
+        typer.Option("--name", metavar="OWNER/NAME", help="The model's name on the hub.", show_default=False),
+    ] = "",
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="FILE", help="Where it goes. Default: README.md in FOLDER"),
+    ] = None,
+    shape: Annotated[
+        Literal["mteb1", "mteb2"],
+        typer.Option(help="Of its model-index: every metric as mteb 1 had it, or mteb 2's main scores."),
+    ] = "mteb1",
+    language: Annotated[Literal["en", "zh"], typer.Option(help="Of its prose.")] = "en",
+    speed: Annotated[
+        bool, typer.Option("--speed", help="Measure texts a second on this machine, for the card.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace a card that yuyi did not write, or that was edited.")
+    ] = False,
     lint: Annotated[
-        Path, typer.Option("--lint", metavar="PATH", help="Check this card, or the README.md of this folder.")
-    ],
+        Path | None,
+        typer.Option("--lint", metavar="PATH", help="Check this card, or the README.md of this folder."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check a model card against its own figures, and against the model's settings beside it.
+    """Write the model card of FOLDER from its results, or check one against its own figures.
 
-    Averages in its tables are recomputed from its model-index; dimensions, lengths and pooling are compared
-    with config.json and the files of sentence-transformers. Revisions that are missing and values that cannot
-    be are told, too.
+    A card is written from what the folder says, the results of `yuyi evaluate` and, where `yuyi train` made
+    the model, the record of its training. It is checked at once.
 
-    Exit code 0: nothing found; 1: something found; 2: not a card that can be read.
+    Of a card, averages in tables are recomputed from its model-index; dimensions, lengths and pooling are
+    compared with config.json and the files of sentence-transformers. Revisions that are missing and values
+    that cannot be are told, too.
+
+    Exit code 0: nothing found; 1: something found; 2: no card that can be read, or written.
 
     \b
     Examples:
+      yuyi card my-model --results results/
+      yuyi card 模型/ --results 成绩/ --name 某人/模型 --language zh
       yuyi card --lint README.md
       yuyi card --lint 模型/ --json
     """
+    from yuyi.errors import InputError
     from yuyi.evaluate.lint import lint as check
 
+    if (folder is None) == (lint is None):
+        given = "neither FOLDER nor --lint is given" if folder is None else "both FOLDER and --lint are given"
+        raise typer.BadParameter(
+            f"{given}. Give FOLDER with --results to write a card, or --lint to check one."
+        )
+    if folder is not None:
+        if results is None:
+            raise InputError(f"{folder}: a card needs results. Give --results, as yuyi evaluate wrote them.")
+        from yuyi.evaluate.card import write_card
+
+        lint = write_card(
+            folder, results, name=name, out=out, force=force, shape=shape, language=language, speed=speed
+        )
+    assert lint is not None
     findings = check(lint)
     if as_json:
         typer.echo(json.dumps([asdict(finding) for finding in findings], ensure_ascii=False))

@@ -1,0 +1,154 @@
+"""The README.md of a model folder, from what the folder says, its results and the record of its training."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from yuyi.artifacts import is_sealed, publish_file, sealed
+from yuyi.encode import load
+from yuyi.errors import InputError
+from yuyi.evaluate.card_facts import check_results, read_facts
+from yuyi.evaluate.card_index import model_index
+from yuyi.evaluate.card_scores import sort_results
+from yuyi.evaluate.card_speed import measure_speed
+from yuyi.evaluate.card_text import card_body
+from yuyi.evaluate.card_training import read_training
+from yuyi.evaluate.domain import read_trained
+from yuyi.evaluate.lint_card import read_front_matter
+from yuyi.evaluate.results import read_results
+from yuyi.extras import require
+from yuyi.known import find
+from yuyi.layout import find_layout
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from yuyi.evaluate.card_facts import Facts
+    from yuyi.evaluate.card_index import Shape
+    from yuyi.evaluate.card_training import Training
+    from yuyi.evaluate.card_words import Language
+
+CARD = "README.md"
+
+# What the card that is replaced may say and nothing else does.
+_KEPT = ("license", "license_name", "license_link", "language", "base_model", "datasets")
+_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
+_DATASET = re.compile(r"(?:https?://)?(?:huggingface\.co|hf\.co)/datasets/([\w.-]+/[\w.-]+)", re.ASCII)
+
+
+def write_card(
+    folder: Path,
+    results: Path,
+    *,
+    name: str = "",
+    out: Path | None = None,
+    force: bool = False,
+    shape: Shape = "mteb1",
+    language: Language = "en",
+    speed: bool = False,
+) -> Path:
+    """The card that was written: README.md in the model's folder, whole or not at all.
+
+    Args:
+        folder: of the model.
+        results: what `yuyi evaluate --results` wrote about it.
+        name: of the model on the hub, OWNER/NAME; without it, that of the folder.
+        out: where to write instead.
+        force: replace a card that somebody wrote or edited, too. Of its front matter, licence, language, base
+            model and data sets stay where nothing else says them.
+        shape: of the key `model-index`.
+        language: of the prose.
+        speed: measure how many texts the model encodes in a second here.
+
+    Raises:
+        ModelError: the folder holds no model, or a file of it is damaged.
+        InputError: there are no results, they are of another model or of several, the name is none of the
+            hub's, or a card is there that yuyi did not write.
+        MissingExtra: PyYAML is not installed.
+    """
+    require("card")
+    if name and not _NAME.fullmatch(name):
+        raise InputError(f"--name {name}: not the name of a model on the hub. Write OWNER/NAME.")
+    find_layout(folder)
+    path = out or folder / CARD
+    before = _before(path, force)
+    found = sort_results(read_results(results), shape)
+    encoder = load(folder)
+    for run in found.runs:
+        check_results(folder, encoder, run.results.values())
+    facts, training = read_facts(folder, encoder), read_training(folder)
+    called = name or folder.resolve().name
+    head = {
+        **_front_matter(facts, training, before),
+        "model-index": model_index(called, found.main.results.values(), shape),
+    }
+    measured = measure_speed(encoder) if speed else None
+    body = card_body(called, facts, found, training, _sources(folder, training), measured, language)
+    with publish_file(path) as temporary:
+        temporary.write_text(sealed(f"---\n{_yaml(head)}---\n\n{body}"), "utf-8")
+    return path
+
+
+def _before(path: Path, force: bool) -> dict[str, Any]:
+    """The front matter of the card that is there, as far as it has any.
+
+    Raises:
+        InputError: somebody else wrote or edited it, and `force` does not say to replace it.
+    """
+    try:
+        text = path.read_text("utf-8")
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read ({error}). Choose another place with -o.") from error
+    if not is_sealed(text) and not force:
+        raise InputError(
+            f"{path}: yuyi did not write it, or it was edited since. Choose another place with -o, or "
+            "replace it with --force."
+        )
+    try:
+        return read_front_matter(path)[0]
+    except InputError:
+        return {}
+
+
+def _sources(folder: Path, training: Training | None) -> frozenset[str]:
+    """Names of what the model was trained on; none where nothing in the folder tells."""
+    if training is not None and training.sources:
+        return frozenset(source.name for source in training.sources)
+    try:
+        return read_trained(folder).sources
+    except InputError:
+        return frozenset()
+
+
+def _front_matter(facts: Facts, training: Training | None, before: dict[str, Any]) -> dict[str, Any]:
+    """What hubs read, without the results."""
+    start = find(training.start) if training and training.start else None
+    origins = [source.origin for source in training.sources] if training else []
+    datasets = [match[1] for origin in origins if (match := _DATASET.match(origin))]
+    told: dict[str, Any] = {
+        "language": list(facts.languages or (training.languages if training else ())),
+        "license": (facts.license or (training.license if training else "")).lower(),
+        "library_name": "sentence-transformers" if facts.opens_elsewhere else "yuyi",
+        "pipeline_tag": "sentence-similarity",
+        "tags": [
+            *(["sentence-transformers"] if facts.opens_elsewhere else []),
+            "feature-extraction",
+            "sentence-similarity",
+            *(["static-embeddings"] if facts.is_table else []),
+            *(["matryoshka"] if len(facts.dims) > 1 else []),
+            "mteb",
+        ],
+        "base_model": start.id if start else "",
+        "datasets": list(dict.fromkeys(datasets)),
+    }
+    kept = {key: before[key] for key in _KEPT if key in before}
+    return {**kept, **{key: value for key, value in told.items() if value}}
+
+
+def _yaml(values: dict[str, Any]) -> str:
+    import yaml
+
+    return yaml.safe_dump(values, allow_unicode=True, sort_keys=False, width=1_000)

@@ -1,0 +1,314 @@
+"""The text of a card: what the model is, how to use it, its scores, how it was made, what it cannot do."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from yuyi.evaluate.card_scores import mean_of, same_but_dim
+from yuyi.evaluate.card_usage import usage
+from yuyi.evaluate.card_words import WORDS
+from yuyi.evaluate.domain import by_domain
+from yuyi.evaluate.suites import all_suites
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+
+    from yuyi.evaluate.card_facts import Facts
+    from yuyi.evaluate.card_scores import Run, Scores
+    from yuyi.evaluate.card_speed import Speed
+    from yuyi.evaluate.card_training import Stage, Training
+    from yuyi.evaluate.card_words import Language
+    from yuyi.evaluate.lint_index import Convention
+    from yuyi.evaluate.results import Setting
+
+# How many digits of a digest are enough to tell models apart.
+_SHORT = 16
+_DIGEST = 64
+
+
+def card_body(
+    name: str,
+    facts: Facts,
+    scores: Scores,
+    training: Training | None,
+    sources: Collection[str],
+    speed: Speed | None,
+    language: Language,
+) -> str:
+    """The card as Markdown, without its front matter.
+
+    Args:
+        name: what the card calls the model: OWNER/NAME of the hub, or the name of its folder.
+        facts: what its folder says.
+        scores: its results.
+        training: how it was made; None where that is not known.
+        sources: names of what it was trained on; none where that is not known.
+        speed: how fast it is; None where it was not measured.
+        language: of the prose.
+    """
+    words = WORDS[language]
+    sections = [
+        f"# {name.rpartition('/')[2]}\n\n{words['table' if facts.is_table else 'transformer']}\n",
+        _facts(facts, words),
+        f"## {words['usage']}\n\n{usage(facts, name, words)}",
+        _scores(name, facts, scores, sources, words),
+        _speed(speed, words),
+        _training(training, words),
+        _data(training, words),
+        _limits(facts, training, words),
+    ]
+    return "\n".join(section for section in sections if section)
+
+
+def table(heading: Sequence[str], rows: Iterable[Sequence[object]], left: int = 1) -> str:
+    """A Markdown table; the first `left` columns hold text, the others figures."""
+    lines = [heading, ["---" if at < left else "---:" for at in range(len(heading))], *rows]
+    return "".join("| " + " | ".join(map(_cell, line)) + " |\n" for line in lines)
+
+
+def _cell(value: object) -> str:
+    return str(value).replace("|", "\\|").replace("\n", " ")
+
+
+def _facts(facts: Facts, words: Mapping[str, str]) -> str:
+    dims = ", ".join(map(str, facts.dims))
+    rows = {
+        "architecture": facts.architecture,
+        "layers": facts.layers or "",
+        "hidden": facts.hidden or "",
+        "vocabulary": words["pieces"].format(count=facts.vocabulary),
+        "parameters": f"{facts.parameters:,}" if facts.parameters else "",
+        "dimensions": words["cut"].format(dims=dims) if len(facts.dims) > 1 else dims,
+        "longest": _tokens(facts.max_tokens, words),
+        "pooling": " + ".join(facts.pooling),
+        "heads": words["comma"].join(facts.heads),
+        "languages": _languages(facts.languages, words),
+        "license": facts.license,
+    }
+    listed = [(words[key], value) for key, value in rows.items() if value]
+    for key, text in facts.prompts.items():
+        listed.append((words["prompt"].format(name=key), _quoted(text, words)))
+    return table((words["fact"], words["value"]), listed, left=2)
+
+
+def _scores(
+    name: str, facts: Facts, scores: Scores, sources: Collection[str], words: Mapping[str, str]
+) -> str:
+    main = scores.main
+    first = next(iter(main.results.values()))
+    parts = [
+        f"## {words['scores']}\n",
+        words["percent"].format(mteb=first.versions.get("mteb", "")) + "\n",
+        words["setting"] + "\n",
+        _setting(main, facts, words),
+    ]
+    for convention in main.averages:
+        parts.append(_averages(name, convention, scores, words))
+    parts.append(f"### {words['by task']}\n\n" + _by_task(scores, sources, words))
+    parts.append(_domains(main, sources, words))
+    if any(len(result.data) == _DIGEST for result in main.results.values()):
+        parts.append(words["local"] + "\n")
+    return "\n".join(parts)
+
+
+def _setting(run: Run, facts: Facts, words: Mapping[str, str]) -> str:
+    """What decided the figures, as a list."""
+    setting, results = run.setting, list(run.results.values())
+    comma, colon = words["comma"], words["colon"]
+    devices = comma.join(sorted({result.setting.device for result in results} - {""}))
+    prompts = [
+        words["prompt of role"].format(role=words[f"role {role}"], text=f"`{text}`")
+        for role, text in setting.prompts.items()
+        if text
+    ]
+    days = sorted({result.made[:10] for result in results})
+    rows = {
+        "fingerprint": f"`{results[0].model.fingerprint[:_SHORT]}`",
+        "arithmetic": words["on"].format(dtype=setting.dtype, backend=setting.backend, device=devices),
+        "read": comma.join((_tokens(setting.max_length, words), words[f"overflow {setting.overflow}"]))
+        if setting.max_length
+        else words["any"],
+        "pooling": setting.pooling or " + ".join(facts.pooling),
+        "prompts": comma.join(prompts) or words["no prompt"],
+        "seed": comma.join(str(seed) for seed in sorted({result.seed for result in results})),
+        "versions": _versions(results),
+        "made": " – ".join(dict.fromkeys((days[0], days[-1]))),
+    }
+    return "".join(f"- {words[key]}{colon}{value}\n" for key, value in rows.items())
+
+
+def _versions(results: Sequence[Any]) -> str:
+    found: dict[str, set[str]] = {}
+    for result in results:
+        for name, version in result.versions.items():
+            found.setdefault(name, set()).add(version)
+    return ", ".join(f"{name} {'/'.join(sorted(found[name]))}" for name in sorted(found))
+
+
+def _averages(name: str, convention: Convention, scores: Scores, words: Mapping[str, str]) -> str:
+    """A row for each setting that has a figure for the whole suite."""
+    suite = convention.suite
+    counts = {kind: len(tasks) for kind, tasks in suite.by_type().items()}
+    whole = [
+        (run.setting, found.averages)
+        for run in scores.runs
+        for found in run.averages
+        if (found.suite.name, found.pair_metric) == (suite.name, convention.pair_metric)
+    ]
+    settings = _columns([setting for setting, _ in whole], words)
+    rows = [
+        [name.rpartition("/")[2], *(show(setting) for show in settings.values()), f"{averages.overall:.2f}"]
+        + [f"{averages.by_type[kind]:.2f}" for kind in counts]
+        for setting, averages in whole
+    ]
+    heading = [
+        words["model"],
+        *settings,
+        words["average"].format(count=suite.size),
+        *(words["type"].format(type=words.get(kind, kind), count=count) for kind, count in counts.items()),
+    ]
+    title = suite.name if suite in all_suites() else words["own suite"].format(count=suite.size)
+    by = ""
+    if "PairClassification" in counts and suite in all_suites():
+        by = words["pairs by"].format(metric=f"`{convention.pair_metric}`") + "\n\n"
+    return f"### {title}\n\n{by}{table(heading, rows)}"
+
+
+def _columns(settings: Sequence[Setting], words: Mapping[str, str]) -> dict[str, Callable[[Setting], str]]:
+    """What tells settings apart: always the dimension, and what else is not the same for all."""
+    ways: dict[str, Callable[[Setting], str]] = {
+        words["dim"]: lambda setting: str(setting.dim),
+        words["dtype"]: lambda setting: setting.dtype,
+        words["read to"]: lambda setting: str(setting.max_length or words["any"]),
+        words["prompted"]: lambda setting: words["comma"].join(
+            f"`{text}`" for text in setting.prompts.values() if text
+        ),
+    }
+    differing = {title: way for title, way in ways.items() if len({way(each) for each in settings}) > 1}
+    return {words["dim"]: ways[words["dim"]], **differing}
+
+
+def _by_task(scores: Scores, sources: Collection[str], words: Mapping[str, str]) -> str:
+    runs = same_but_dim(scores)
+    seen = {result.task for result in by_domain(scores.main.results.values(), sources)[0]}
+    domain = [words["domain"]] if sources else []
+    rows = []
+    for task, result in scores.main.results.items():
+        figures = [f"{100 * run.results[task].main_score:.2f}" if task in run.results else "" for run in runs]
+        told = [words["yes" if task in seen else "no"]] if sources else []
+        rows.append([task, words.get(result.type, result.type), result.metric, *told, *figures])
+    dims = [str(run.setting.dim) for run in runs]
+    heading = [words["task"], words["kind of task"], words["metric"], *domain, *dims]
+    return table(heading, rows, left=len(heading) - len(dims))
+
+
+def _domains(run: Run, sources: Collection[str], words: Mapping[str, str]) -> str:
+    if not sources:
+        return words["no domain"] + "\n"
+    parts = zip(("in-domain", "zero-shot"), by_domain(run.results.values(), sources), strict=True)
+    return "".join(
+        words[key].format(count=len(results), mean=mean_of(results)) + "\n"
+        for key, results in parts
+        if results
+    )
+
+
+def _speed(speed: Speed | None, words: Mapping[str, str]) -> str:
+    if speed is None:
+        return ""
+    machine = words["cores"].format(processor=speed.processor, count=speed.cores)
+    told = words["measured"].format(
+        texts=speed.texts, tokens=speed.tokens, dtype=speed.dtype, backend=speed.backend, machine=machine
+    )
+    return f"## {words['speed']}\n\n{told}\n"
+
+
+def _training(training: Training | None, words: Mapping[str, str]) -> str:
+    if training is None or not training.stages:
+        return ""
+    began = words["started"].format(name=training.start) if training.start else words["fresh"]
+    lines = [f"## {words['training']}\n", began]
+    if training.teacher:
+        unstated = words["unstated"]
+        lines.append(
+            words["teacher"].format(
+                name=training.teacher.get("name", unstated), licence=training.teacher.get("licence", unstated)
+            )
+        )
+    lines += ["", *(f"- {_stage(stage, words)}" for stage in training.stages), ""]
+    values = words["comma"].join(f"{key} {value}" for key, value in training.settings.items())
+    lines.append(words["settings"].format(values=values, yuyi=training.yuyi))
+    return "\n".join(lines) + "\n"
+
+
+def _stage(stage: Stage, words: Mapping[str, str]) -> str:
+    total = sum(task.share for task in stage.tasks)
+    batches = words["comma"].join(
+        words["batches"].format(objective=each.objective, share=100 * each.share / total, batch=each.batch)
+        for each in stage.tasks
+    )
+    told = words["stage"].format(name=stage.name, steps=stage.steps, rate=stage.learning_rate)
+    return f"{told}{words['colon']}{batches}" if batches else told
+
+
+def _data(training: Training | None, words: Mapping[str, str]) -> str:
+    if training is None or not (training.sources or training.documents):
+        return ""
+    lines = [f"## {words['data']}\n"]
+    if training.sources:
+        rows = sum(source.rows or 0 for source in training.sources)
+        lines += [words["licences"].format(rows=rows) + "\n", _sources(training, words)]
+    comma = words["comma"]
+    if training.documents:
+        lines.append(words["documents"].format(names=comma.join(training.documents)) + "\n")
+    if training.dropped:
+        reasons = comma.join(f"{reason} {count:,}" for reason, count in sorted(training.dropped.items()))
+        lines.append(words["dropped"].format(reasons=reasons) + "\n")
+    if training.left_out:
+        listed = "".join(
+            f"- {each.get('path', '')}{words['colon']}{each.get('reason', '')}\n"
+            for each in training.left_out
+        )
+        lines += [words["left out"] + "\n", listed]
+    return "\n".join(lines)
+
+
+def _sources(training: Training, words: Mapping[str, str]) -> str:
+    heading = [words[key] for key in ("source", "kind", "origin", "licence", "rows")]
+    unstated = words["unstated"]
+    rows = [
+        (each.name, each.kind, each.origin or unstated, each.licence or unstated, _count(each.rows))
+        for each in training.sources
+    ]
+    return table(heading, rows, left=4)
+
+
+def _count(rows: int | None) -> str:
+    return "" if rows is None else f"{rows:,}"
+
+
+def _limits(facts: Facts, training: Training | None, words: Mapping[str, str]) -> str:
+    told = [words["limit cosines"]]
+    if facts.max_tokens:
+        told.append(words["limit length"].format(count=facts.max_tokens))
+    if facts.is_table:
+        told.append(words["limit order"])
+    if facts.languages:
+        told.append(words["limit languages"].format(languages=_languages(facts.languages, words)))
+    if len(facts.dims) == 1:
+        told.append(words["limit dims"].format(dims=facts.dims[0]))
+    told += training.limits if training else ()
+    return f"## {words['limits']}\n\n" + "".join(f"- {each}\n" for each in told)
+
+
+def _tokens(count: int | None, words: Mapping[str, str]) -> str:
+    return words["any"] if count is None else words["tokens"].format(count=count)
+
+
+def _languages(codes: Iterable[str], words: Mapping[str, str]) -> str:
+    return words["comma"].join(words.get(code, code) for code in codes)
+
+
+def _quoted(text: str, words: Mapping[str, str]) -> str:
+    return f"`{json.dumps(text, ensure_ascii=False)}`" if text else words["no prompt"]

@@ -1,0 +1,114 @@
+"""How a model was made, as `training.json` in its folder says; `yuyi train` writes it.
+
+    {"yuyi": "0.1.0", "license": "mit", "languages": ["zh"], "start": "gte-small-zh",
+     "teacher": {"name": ..., "licence": ...},
+     "stages": [{"name": ..., "steps": ..., "learning_rate": ...,
+                 "tasks": [{"objective": ..., "share": 0.5, "batch": 64}]}],
+     "sources": [{"name": ..., "kind": ..., "rows": ..., "origin": ..., "licence": ...}],
+     "documents": [...], "settings": {"seed": 0, ...}}
+
+Every key may be missing. "dropped" (rows by reason), "left_out" (of path and reason) and "limits" (sentences)
+are there where whoever made the data knows them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from yuyi.errors import ModelError
+from yuyi.pipeline import read_json
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+TRAINING = "training.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Rows of one collection and kind; `rows` is None, and texts are empty, where nobody said."""
+
+    name: str
+    kind: str = ""
+    rows: int | None = None
+    origin: str = ""
+    licence: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batches:
+    """What the batches of a stage are made of: an objective, its share of the stage, rows in a batch."""
+
+    objective: str
+    share: float = 1.0
+    batch: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """A run of steps with one mixture of batches."""
+
+    name: str
+    steps: int
+    learning_rate: float
+    tasks: tuple[Batches, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Training:
+    """How a model was made; empty where nothing is known.
+
+    Attributes:
+        yuyi: version that trained it.
+        license: SPDX identifier that the model is given under.
+        languages: codes of the languages that it was trained for.
+        start: name of the model that training began with; empty for fresh weights.
+        teacher: `name` and `licence` of the model whose vectors it followed.
+        stages: in their order.
+        sources: of pairs.
+        documents: names of files whose texts were read for masked words.
+        settings: further settings by name.
+        dropped: rows left out by reason.
+        left_out: whole sources that were left out on purpose, with `path` and `reason`.
+        limits: what the model cannot do, in sentences.
+    """
+
+    yuyi: str = ""
+    license: str = ""
+    languages: tuple[str, ...] = ()
+    start: str = ""
+    teacher: Mapping[str, str] = field(default_factory=dict)
+    stages: tuple[Stage, ...] = ()
+    sources: tuple[Source, ...] = ()
+    documents: tuple[str, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    left_out: tuple[Mapping[str, str], ...] = ()
+    limits: tuple[str, ...] = ()
+
+
+def read_training(folder: Path) -> Training | None:
+    """What `training.json` in a model folder says; None where there is no such file.
+
+    Raises:
+        ModelError: the file is damaged.
+    """
+    path = folder / TRAINING
+    if not path.is_file():
+        return None
+    record = read_json(path)
+    try:
+        values: dict[str, Any] = {
+            **{key: tuple(value) if isinstance(value, list) else value for key, value in record.items()},
+            "stages": tuple(_stage(value) for value in record.get("stages", ())),
+            "sources": tuple(Source(**value) for value in record.get("sources", ())),
+        }
+        return Training(**values)
+    except (TypeError, KeyError, AttributeError) as error:
+        raise ModelError(f"{path}: no record of a training run ({error}). Copy the model again.") from error
+
+
+def _stage(value: Mapping[str, Any]) -> Stage:
+    return Stage(**{**value, "tasks": tuple(Batches(**task) for task in value.get("tasks", ()))})
