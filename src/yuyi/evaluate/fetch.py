@@ -1,0 +1,80 @@
+"""The data set of a named task, at the very commit that its suite pins."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from yuyi.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_OFFLINE = ("YUYI_OFFLINE", "HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE")
+_YES = ("1", "ON", "YES", "TRUE")
+
+
+def fetch_dataset(repository: str, revision: str) -> Path:
+    """The folder of a data set in the cache of huggingface_hub, downloaded only if it is not there.
+
+    The cache of `datasets` is not asked: offline it gives whichever commit it saw last.
+
+    Args:
+        repository: its name on the hub.
+        revision: commit.
+
+    Raises:
+        InputError: it is not in the cache and may not be, or cannot be, downloaded; the message says how to
+            get it.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    with contextlib.suppress(LocalEntryNotFoundError):
+        return Path(
+            snapshot_download(repository, repo_type="dataset", revision=revision, local_files_only=True)
+        )
+    forbidden = [name for name in _OFFLINE if os.environ.get(name, "").upper() in _YES]
+    if forbidden:
+        raise _absent(repository, revision, f"{forbidden[0]} is set")
+    try:
+        with _online():
+            return Path(snapshot_download(repository, repo_type="dataset", revision=revision))
+    # Its HTTP library and its transfer library raise classes of their own; each means: not downloaded.
+    except Exception as error:
+        raise _absent(repository, revision, first_line(error)) from error
+
+
+def how_to_get(repository: str, revision: str) -> str:
+    """What to do to have a data set on a machine."""
+    return (
+        f"Run `hf download --repo-type dataset {repository} --revision {revision}` where there is a network "
+        "and copy that cache here ($HF_HOME), or describe a copy of your own in a tasks.yaml for --data."
+    )
+
+
+def first_line(error: Exception) -> str:
+    """What went wrong, without the lines of advice that libraries add."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+
+
+def _absent(repository: str, revision: str, reason: str) -> InputError:
+    return InputError(
+        f"{repository} at {revision[:12]}: not in the cache, and not downloaded ({reason}). "
+        f"{how_to_get(repository, revision)}"
+    )
+
+
+@contextlib.contextmanager
+def _online() -> Iterator[None]:
+    """Let huggingface_hub reach the hub, which `import_mteb` told it not to."""
+    from huggingface_hub import constants
+
+    before = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = False
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
