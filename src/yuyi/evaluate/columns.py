@@ -1,0 +1,219 @@
+"""Results sorted into columns, one for each model and setting, and published figures as such columns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+from yuyi.artifacts import hash_json
+from yuyi.errors import InputError
+from yuyi.evaluate.results import Setting
+from yuyi.known import all_models, find
+from yuyi.known.published import runs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from yuyi.evaluate.results import Result
+
+_MODEL, _TOKENS = "model", "tokens"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """The scores of one model under one setting.
+
+    Attributes:
+        label: what sets it apart from the other columns, by heading: the model where they are of several,
+            and the settings that differ.
+        model: name of the model.
+        scores: in percent, by task and metric; the mean over splits and subsets.
+        results: by task; none where the figures are published.
+        files: where the results lie, by task; empty where that does not matter.
+        source: where published figures stand, and of which setting they are.
+        printed: published averages in percent, by board and kind of task.
+    """
+
+    label: Mapping[str, str]
+    model: str
+    scores: Mapping[str, Mapping[str, float]]
+    results: Mapping[str, Result] = field(default_factory=dict)
+    files: Mapping[str, Path] = field(default_factory=dict)
+    source: str = ""
+    printed: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The values of the label, with a unit where they need one."""
+        return tuple(
+            f"{value} tokens" if heading == _TOKENS else value for heading, value in self.label.items()
+        )
+
+    @property
+    def name(self) -> str:
+        """The label on one line."""
+        return " · ".join(self.parts)
+
+    @property
+    def first(self) -> Result:
+        """One of the results, all of which have the same model and setting."""
+        return next(iter(self.results.values()))
+
+
+def columns(results: Sequence[Result], files: Sequence[Path] = ()) -> list[Column]:
+    """A column for each model and setting: models as they come, then large dimensions and long texts first.
+
+    Of several results of a task under the same setting the newest counts.
+
+    Args:
+        results: of any models and settings.
+        files: where each of them lies; empty where that does not matter.
+
+    Raises:
+        InputError: there are none, or a task was judged on several data.
+    """
+    if not results:
+        raise InputError("no results: there is nothing to show. Make some with yuyi evaluate.")
+    _check_data(results)
+    groups: dict[str, dict[str, int]] = {}
+    for place, result in enumerate(results):
+        group = groups.setdefault(_key(result), {})
+        other = group.get(result.task)
+        if other is None or results[other].made <= result.made:
+            group[result.task] = place
+    models = list(dict.fromkeys(result.model.name for result in results))
+    sorted_groups = sorted(
+        groups.values(), key=lambda group: _rank(results[next(iter(group.values()))], models)
+    )
+    labels = _labels([results[next(iter(group.values()))] for group in sorted_groups])
+    return [
+        _column(
+            label,
+            {task: results[place] for task, place in group.items()},
+            {task: files[place] for task, place in group.items()} if files else {},
+        )
+        for label, group in zip(labels, sorted_groups, strict=True)
+    ]
+
+
+def published_column(name: str) -> Column:
+    """The published figures of a model that yuyi knows: those of its card's index, or the averages it prints.
+
+    Args:
+        name: any that `yuyi.known.find` takes.
+
+    Raises:
+        InputError: the model is not known, or nothing of it is published.
+    """
+    known, found = find(name), runs(name)
+    if known is None or not (found or known.scores):
+        names = ", ".join(model.name for model in all_models() if runs(model.name))
+        raise InputError(
+            f"{name}: no published figures are known. Scores by task: {names}; `yuyi models` lists those "
+            "with averages."
+        )
+    if not found:
+        return Column(
+            {_MODEL: known.name, "": "published"},
+            known.name,
+            {},
+            source="averages of its card or a board",
+            printed=known.scores,
+        )
+    run = found[0]
+    source = f"{run.source} ({run.setting})" if run.setting else run.source
+    return Column(
+        {_MODEL: known.name, "": "published"}, known.name, run.scores, source=source, printed=known.scores
+    )
+
+
+def _column(label: Mapping[str, str], results: Mapping[str, Result], files: Mapping[str, Path]) -> Column:
+    model = next(iter(results.values())).model.name
+    return Column(label, model, {task: _metrics(result) for task, result in results.items()}, results, files)
+
+
+def _metrics(result: Result) -> dict[str, float]:
+    """Every metric that all splits and subsets have, in percent."""
+    parts = [metrics for subsets in result.scores.values() for metrics in subsets.values()]
+    names = [name for name in parts[0] if all(isinstance(part.get(name), int | float) for part in parts)]
+    means = {name: 100 * fmean(part[name] for part in parts) for name in names}
+    return {**means, result.metric: 100 * result.main_score}
+
+
+def _check_data(results: Sequence[Result]) -> None:
+    first: dict[str, Result] = {}
+    for result in results:
+        other = first.setdefault(result.task, result)
+        if (other.data, other.type) != (result.data, result.type):
+            raise InputError(
+                f"{result.task}: {other.model.name} was judged on the data {other.data[:12]}, and "
+                f"{result.model.name} on {result.data[:12]}. Evaluate both on the same, or leave out one."
+            )
+
+
+def _key(result: Result) -> str:
+    """What is the same for all results of a column."""
+    return hash_json([result.model.name, result.model.fingerprint, _values(result.setting)])
+
+
+def _values(setting: Setting) -> dict[str, Any]:
+    """The setting by attribute, its prompts as pairs."""
+    values = {each.name: getattr(setting, each.name) for each in fields(Setting)}
+    return {**values, "prompts": sorted(setting.prompts.items())}
+
+
+def _rank(result: Result, models: Sequence[str]) -> tuple[int, str, int, str, float]:
+    setting = result.setting
+    length = float("-inf") if setting.max_length is None else -setting.max_length
+    return models.index(result.model.name), result.model.fingerprint, -setting.dim, setting.dtype, length
+
+
+def _labels(results: Sequence[Result]) -> list[dict[str, str]]:
+    """What sets each column apart: the model, then each setting that differs between columns of a model."""
+    models = {result.model.name for result in results}
+    differing = [name for name in _WORDS if _differs(name, results)]
+    labels = []
+    for result in results:
+        twins = {other.model.fingerprint for other in results if other.model.name == result.model.name}
+        label = {}
+        if len(models) > 1 or (not differing and len(twins) == 1):
+            label[_MODEL] = result.model.name
+        if len(twins) > 1:
+            label["fingerprint"] = result.model.fingerprint[:6]
+        values = _values(result.setting)
+        label |= {
+            heading: word(values[name]) for name, (heading, word) in _WORDS.items() if name in differing
+        }
+        labels.append(label)
+    return labels
+
+
+def _differs(name: str, results: Sequence[Result]) -> bool:
+    """Whether columns of one and the same model differ in a setting."""
+    seen: dict[str, Any] = {}
+    return any(
+        seen.setdefault(result.model.fingerprint, _values(result.setting)[name])
+        != _values(result.setting)[name]
+        for result in results
+    )
+
+
+def _prompts(pairs: Sequence[tuple[str, str]]) -> str:
+    said = [f"{role}: {text}" if role else text for role, text in pairs if text]
+    return f"“{'; '.join(said)}”" if said else "no prompt"
+
+
+# For each attribute of a setting its heading, and what stands below it.
+_WORDS: Mapping[str, tuple[str, Callable[[Any], str]]] = {
+    "dim": ("dimension", str),
+    "dtype": ("number type", lambda value: value or "unknown"),
+    "max_length": (_TOKENS, lambda value: "any" if value is None else f"{value:,}"),
+    "overflow": ("overflow", str),
+    "prompts": ("prompts", _prompts),
+    "pooling": ("pooling", lambda value: value or "unknown"),
+    "backend": ("engine", lambda value: value or "unknown"),
+    "device": ("device", lambda value: value or "unknown"),
+    "normalize": ("vectors", lambda value: "unit length" if value else "raw"),
+}

@@ -1,0 +1,182 @@
+"""Tables of scores in the terminal and in Markdown."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from rich.console import Console
+
+from yuyi.evaluate.columns import columns, published_column
+from yuyi.evaluate.domain import Trained
+from yuyi.evaluate.report import cell, markdown, metric_name, table
+from yuyi.evaluate.results import Setting
+from yuyi.evaluate.sheet import lay_out
+from yuyi.evaluate.suites import CMTEB_35, MTEB_CMN_V1, find_suite
+from yuyi.known.published import published
+
+from .made import made
+from .test_columns import SIX
+
+if TYPE_CHECKING:
+    from yuyi.evaluate.results import Result
+
+TASKS = {
+    "AFQMC": "STS",
+    "STSB": "STS",
+    "Ocnli": "PairClassification",
+    "FewCLUE_eprstmt": "Classification",
+    "retrieval_cmrc2018_zh": "Retrieval",
+    "CMedQAv1-reranking": "Reranking",
+    "CLSClusteringP2P": "Clustering",
+    "句子相似度": "STS",
+}
+
+
+def _results(*settings: Setting, model: str = "acge_text_embedding") -> list[Result]:
+    return [
+        made(task, 0.5 + place / 100 + number / 1000, kind, setting=setting, model=model)
+        for number, setting in enumerate(settings)
+        for place, (task, kind) in enumerate(TASKS.items())
+    ]
+
+
+def _printed(results: list[Result], width: int = 80, trained: dict[str, Trained] | None = None) -> str:
+    console = Console(width=width, color_system=None)
+    with console.capture() as found:
+        console.print(table(results, trained))
+    return found.get()
+
+
+def _suite(name: str, model: str = "gte-small-zh") -> list[Result]:
+    """Results equal to the published scores, for every task of a suite."""
+    known = published(model)
+    return [
+        made(
+            task.name,
+            known[task.name][task.metric] / 100,
+            task.type,
+            metric=task.metric,
+            metrics={metric: value / 100 for metric, value in known[task.name].items()},
+        )
+        for task in find_suite(name).tasks
+    ]
+
+
+def test_six_settings_fit_into_80_columns() -> None:
+    text = _printed(_results(*SIX))
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert [" ".join(line.split()) for line in lines[:3]] == [
+        "dimension 1792 1792 1792 1024 512 256",
+        "number type float16 float32 float32 float16 float32 float32",
+        "tokens 512 1,024 512 512 512 512",
+    ]
+    [row] = [line for line in lines if "retrieval_cmrc2018_zh" in line]
+    assert row.split()[1:] == ["54.00", "54.10", "54.20", "54.30", "54.40", "54.50"]
+    assert "Retrieval · nDCG@10" in text
+    assert "acge" not in text
+
+
+def test_more_settings_continue_below() -> None:
+    text = _printed(_results(*(Setting(dim) for dim in (512, 256, 128, 64, 32, 16, 8))))
+    assert max(map(len, text.splitlines())) <= 80
+    assert text.count("AFQMC") == 2
+    assert text.splitlines()[0].split() == ["dimension", "512", "256", "128", "64", "32", "16"]
+
+
+def test_types_have_means_and_so_has_everything() -> None:
+    text = _printed(_results(SIX[0]))
+    [mean] = [line for line in text.splitlines() if "mean of 3 tasks" in line]
+    assert mean.split()[-1] == "52.67"
+    [mean] = [line for line in text.splitlines() if "mean of 8 tasks" in line]
+    assert mean.split()[-1] == "53.50"
+
+
+def test_means_are_over_what_all_columns_have() -> None:
+    results = _results(SIX[0], SIX[1])
+    text = _printed([result for result in results if (result.task, result.setting) != ("STSB", SIX[1])])
+    [mean] = [line for line in text.splitlines() if "mean of 2 of 3 tasks" in line]
+    assert mean.split()[-2:] == ["53.50", "53.60"]
+    [row] = [line for line in text.splitlines() if "STSB" in line]
+    assert row.split()[-1] == "–"
+
+
+@pytest.mark.parametrize(("suite", "average"), [(CMTEB_35, 60.08), (MTEB_CMN_V1, None)])
+def test_named_averages_where_all_tasks_are_there(suite: str, average: float | None) -> None:
+    results = _suite(CMTEB_35)
+    sheet = lay_out(columns(results))
+    [line] = [line for line in sheet.averages if line.name == suite]
+    if average:
+        assert line.values[0] == pytest.approx(average, abs=0.02)
+    assert line.values[0] is not None
+    assert line.notes == ("",)
+    sheet = lay_out(columns(results[1:]))
+    [line] = [line for line in sheet.averages if line.name == suite]
+    assert line.values == (None,)
+    assert line.notes == (f"{find_suite(suite).size - 1} of {find_suite(suite).size}",)
+
+
+def test_suites_without_any_of_the_tasks_are_left_out() -> None:
+    names = {line.name for line in lay_out(columns([made("STS12")])).averages}
+    assert names == {"mean of 1 task", "MTEB(eng, v1)", "MTEB(eng, v2)"}
+    assert len(lay_out(columns([made("mine")])).averages) == 1
+
+
+def test_published_figures_stand_beside() -> None:
+    results = [made("STSB", 0.8, metric="spearman", metrics={"cosine_spearman": 0.75}), made("mine", 0.7)]
+    sheet = lay_out([*columns(results), published_column("gte-small-zh")])
+    lines = {line.name: line for section in sheet.sections for line in section.lines}
+    assert lines["STSB"].metric == "cosine_spearman"  # What is published is compared with its like.
+    assert lines["STSB"].values == pytest.approx((75.0, 76.5142))
+    assert lines["mine"].values == (pytest.approx(70.0), None)
+    assert "AFQMC" not in lines
+    assert sheet.sections[0].mean.name == "mean of 1 of 2 tasks"
+
+
+def test_printed_averages_stand_where_tasks_are_not_published() -> None:
+    sheet = lay_out([*columns(_suite(CMTEB_35)), published_column("bge-small-zh-v1.5")])
+    [line] = [line for line in sheet.averages if line.name == CMTEB_35]
+    assert line.values == (pytest.approx(60.08, abs=0.02), pytest.approx(57.82, abs=0.01))
+
+
+def test_domains_stand_apart() -> None:
+    trained = {"acge_text_embedding": Trained(frozenset({"afqmc", "句子相似度"}))}
+    text = _printed(_results(SIX[0]), trained=trained)
+    assert "in-domain (2 tasks)" in text
+    [line] = [line for line in text.splitlines() if "zero-shot (6 tasks)" in line]
+    assert line.split()[-1] == "53.50"
+    both = _printed([*_results(SIX[0]), *_results(SIX[0], model="gte-small-zh")], trained=trained)
+    [line] = [line for line in both.splitlines() if "in-domain" in line]
+    assert line.split()[1:] == ["53.50", "(2)", "–"]
+
+
+def test_markdown() -> None:
+    text = markdown(_results(SIX[0], SIX[1]))
+    lines = text.splitlines()
+    assert lines[0] == "| task | metric | float16<br>512 tokens | float32<br>1,024 tokens |"
+    assert lines[1] == "| --- | --- | ---: | ---: |"
+    assert "| 句子相似度 | Spearman | 57.00 | 57.10 |" in lines
+    assert "| **STS** |  |  |  |" in lines
+    assert "| *mean of 3 tasks* |  | *52.67* | *52.77* |" in lines
+    assert {line.count("|") for line in lines} == {5}
+    assert text.endswith("|\n")
+
+
+def test_names_cannot_break_the_markdown() -> None:
+    assert "| a\\|b | Spearman | 50.00 |" in markdown([made("a|b")])
+
+
+def test_metrics_are_written_as_people_write_them() -> None:
+    assert [metric_name(each) for each in ("ndcg_at_10", "map_at_1000", "recall_at_100", "f1")] == [
+        "nDCG@10",
+        "MAP",
+        "recall@100",
+        "f1",
+    ]
+    assert (cell(None), cell(1.005), cell(None, "3 of 35"), cell(50.0, "(7)")) == (
+        "–",
+        "1.00",
+        "3 of 35",
+        "50.00 (7)",
+    )
