@@ -139,7 +139,7 @@ def read_pipeline(folder: Path, *, pooling: str | None = None, known: Known | No
     transformer = folder / modules[0][1] if modules else folder
     config = read_json(transformer / "config.json")
     settings = _first_json(transformer, _TRANSFORMER_SETTINGS)
-    known = _same_model(known or find(_name(folder)), config)
+    known = _same_model(known or find(folder_name(folder)), config)
     if modules:
         pools, include_prompt = _read_pooling(folder / modules[1][1], replaced=pooling is not None)
         heads = tuple(_read_head(kind, folder / path) for kind, path in modules[2:])
@@ -161,7 +161,7 @@ def read_pipeline(folder: Path, *, pooling: str | None = None, known: Known | No
         prompts=prompts,
         default_prompt=default_prompt,
         dims=_read_dims(transformer / "config.json", config) or (known.dims if known else ()),
-        name=known.name if known else _name(folder),
+        name=known.name if known else folder_name(folder),
         languages=known.languages if known else (),
         license=(known.license or "") if known else "",
     )
@@ -378,8 +378,8 @@ def _read_dims(path: Path, config: dict[str, Any]) -> tuple[int, ...]:
     return tuple(sorted(set(dims), reverse=True))
 
 
-def _name(folder: Path) -> str:
-    """The folder's name; in the Hugging Face cache, the name inside `models--owner--name/snapshots/...`."""
+def folder_name(folder: Path) -> str:
+    """A model folder's name; in the Hugging Face cache, that inside `models--owner--name/snapshots/...`."""
     folder = folder.resolve()
     if folder.parent.name == "snapshots":
         return folder.parent.parent.name.rpartition("--")[2]

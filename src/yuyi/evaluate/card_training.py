@@ -28,11 +28,15 @@ TRAINING = "training.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """Rows of one collection and kind; `rows` is None, and texts are empty, where nobody said."""
+    """Rows of one collection and kind; `rows` is None, and texts are empty, where nobody said.
+
+    `replayed` ones the model knew before.
+    """
 
     name: str
     kind: str = ""
     rows: int | None = None
+    replayed: bool = False
     origin: str = ""
     licence: str = ""
 

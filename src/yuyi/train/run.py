@@ -17,6 +17,7 @@ from yuyi.train.distributed import open_world
 from yuyi.train.loop import JOURNAL, Trainer
 from yuyi.train.materials import Materials
 from yuyi.train.mlm import MaskedRunner
+from yuyi.train.record import training_record
 from yuyi.train.retromae import RetroRunner
 from yuyi.train.running.curves import draw_curves
 from yuyi.train.running.monitor import tell, tensorboard_log, trackio_log
@@ -179,7 +180,7 @@ class _Run:
             previous.merge_into(learner, self._config.continual.merge)
         if self._first:
             self._draw()
-            trainee.save(self._folder.model, _training_text(course, self._config, opened))
+            trainee.save(self._folder.model, training_record(course, self._config, opened))
         self._world.wait()
 
     def _opener(
@@ -246,22 +247,3 @@ class _Run:
         """The curves, where matplotlib is installed."""
         if all(find_spec(name) is not None for name in EXTRAS["report"]):
             draw_curves(self._folder.path / JOURNAL, self._folder.curves)
-
-
-def _training_text(course: Course, config: TrainConfig, sources: Sequence[Source]) -> str:
-    """Stages, settings and data, for the card."""
-    lines = []
-    for stage in course.stages:
-        total = sum(task.share for task in stage.tasks)
-        tasks = ", ".join(
-            f"{task.objective} {100 * task.share / total:.0f} % (batches of up to {task.batch:,})"
-            for task in stage.tasks
-        )
-        lines.append(f"- {stage.name}: {stage.steps:,} steps at {stage.highest_rate:g}; {tasks}")
-    lines += ["", "| source | kind | rows |", "|---|---|---:|"]
-    lines += [f"| {each.name} | {each.kind} | {len(each):,} |" for each in sources]
-    lines.append(
-        f"\nSources are drawn in proportion to their size to the power {config.exponent:g}; texts are read "
-        f"up to {config.longest} tokens; {config.precision}; seed {config.seed}."
-    )
-    return "\n".join(lines)

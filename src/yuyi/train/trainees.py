@@ -14,6 +14,7 @@ from yuyi.text.tokenizer_folder import load_tokenizer
 from yuyi.train.checks import check_model
 from yuyi.train.planning.survey import read_entries
 from yuyi.train.reading.passages import read_texts
+from yuyi.train.record import write_record
 from yuyi.train.starting.model_config import ModelConfig
 from yuyi.train.starting.save import save_model
 from yuyi.train.starting.start import open_start
@@ -24,7 +25,7 @@ from yuyi.train.teaching.teacher import teacher_folder, teacher_words
 from yuyi.train.transformer import TransformerLearner
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from numpy.typing import NDArray
     from tokenizers import Tokenizer
@@ -85,15 +86,15 @@ class TransformerTrainee:
         embedder, precision = self.model.embedder.to(self.device), PRECISIONS[self._config.precision]
         return TransformerLearner(embedder, self.frame, self._config.token_budget, precision)
 
-    def save(self, folder: Path, training: str = "") -> None:
-        """Write the model as it is now; `training` is what its card says of how it was made."""
+    def save(self, folder: Path, record: Mapping[str, Any] | None = None) -> None:
+        """Write the model as it is now; `record` tells how it was made, as `training_record` gives it."""
         dims = tuple(self._config.dims)
         card: dict[str, Any] = {}
         if self._config.license:
             card["license"] = self._config.license.lower()
         if self._config.languages:
             card["language"] = list(self._config.languages)
-        save_model(folder, self.model, dims=dims if len(dims) > 1 else (), card=card, training=training)
+        save_model(folder, self.model, dims=dims if len(dims) > 1 else (), card=card, record=record)
 
 
 class TableTrainee:
@@ -139,11 +140,13 @@ class TableTrainee:
         self._table = TokenTable(parts, rows)
         return self._table
 
-    def save(self, folder: Path, training: str = "") -> None:
-        """Write the table as it is now; its folder has no card for `training`."""
+    def save(self, folder: Path, record: Mapping[str, Any] | None = None) -> None:
+        """Write the table as it is now; `record` is as of `TransformerTrainee`."""
         assert self._table is not None
         with publish_folder(folder) as temporary:
             self._write(temporary, self.tokenizer, finished_table(self._table, self._pieces))
+            if record is not None:
+                write_record(temporary, record)
 
 
 Trainee = TransformerTrainee | TableTrainee

@@ -10,11 +10,12 @@ import safetensors.torch
 import torch
 from tokenizers import models, normalizers, pre_tokenizers
 
-from yuyi.artifacts import publish_folder
+from yuyi.artifacts import publish_folder, sealed
 from yuyi.errors import InputError
 from yuyi.model.heads import DenseHead
 from yuyi.model.write import config_values, disk_tensors
 from yuyi.pipeline import DIMS_KEY, POOLING_FLAGS, POOLING_NAMES
+from yuyi.train.record import training_text, write_record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -40,6 +41,7 @@ def save_model(
     dtype: SavedType = "float32",
     card: Mapping[str, Any] | None = None,
     training: str | Mapping[str, Any] = "",
+    record: Mapping[str, Any] | None = None,
 ) -> None:
     """Write the whole model, or nothing; a folder that is there is replaced.
 
@@ -52,6 +54,7 @@ def save_model(
         dtype: of the weights of the encoder; heads are float32.
         card: further keys of the card's head, such as `license` and `language`.
         training: how the model was made, for the card: text, or values by name.
+        record: how a run made it, in place of `training`; it is written beside the card, too.
 
     Raises:
         InputError: the folder cannot be written, the disk is full, or a dimension or a weight is impossible.
@@ -71,8 +74,11 @@ def save_model(
         _write_modules(temporary, model.embedder.pooler, model.embedder.encoder.config.hidden)
         prompts = {"prompts": model.prompts, "default_prompt_name": model.default_prompt}
         _write(temporary / "config_sentence_transformers.json", {**prompts, "similarity_fn_name": "cosine"})
+        if record is not None:
+            write_record(temporary, record)
+            training = training_text(record)
         text = card_text(folder.name, model, dims=dims, dtype=dtype, card=card or {}, training=training)
-        (temporary / "README.md").write_text(text, encoding="utf-8")
+        (temporary / "README.md").write_text(sealed(text), encoding="utf-8")
 
 
 def card_text(
