@@ -2,6 +2,7 @@
 
     YuyiError
     ├── InputError     what the user gave cannot be used: a file, a text, an option, a column
+    │   └── TaskError  a task could not be scored; the error holds the results of the tasks before it
     ├── ModelError     a model folder is missing, damaged or of a kind that cannot be opened
     ├── RecipeError    a training recipe has an unknown key or an impossible value
     ├── WorkerError    processes that shared the encoding died; the message names the texts they held
@@ -14,7 +15,10 @@ work goes on, and the message says what to expect.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class YuyiError(Exception):
@@ -23,6 +27,18 @@ class YuyiError(Exception):
 
 class InputError(YuyiError, ValueError):
     """A file, text, option or column that cannot be used as given."""
+
+
+class TaskError(InputError):
+    """A task of an evaluation could not be scored.
+
+    Attributes:
+        finished: the results of the tasks before it.
+    """
+
+    def __init__(self, message: str, finished: Sequence[Any] = ()) -> None:
+        super().__init__(message)
+        self.finished = tuple(finished)
 
 
 class ModelError(YuyiError):

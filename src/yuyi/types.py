@@ -47,6 +47,10 @@ class Encoder(Protocol):
         """Hex digest of everything that decides the vectors: weights, tokenizer, pooling, dimension."""
         ...
 
+    def encode(self, inputs: str | Iterable[str]) -> NDArray[np.float32]:
+        """(rows, dim) float32 of unit length, for texts that are all alike, as the pairs of a comparison."""
+        ...
+
     def encode_query(self, inputs: str | Iterable[str]) -> NDArray[np.float32]:
         """(rows, dim) float32 of unit length, for texts that ask."""
         ...

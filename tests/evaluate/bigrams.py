@@ -33,12 +33,16 @@ class BigramEncoder:
         norms = np.linalg.norm(counts, axis=1, keepdims=True)
         return counts / np.where(norms > 0, norms, 1)
 
-    def encode_query(self, inputs: str | Iterable[str]) -> NDArray[np.float32]:
+    def _called(self, role: str, inputs: str | Iterable[str]) -> NDArray[np.float32]:
         vectors = self._encode(inputs)
-        self.calls.append(("query", len(vectors)))
+        self.calls.append((role, len(vectors)))
         return vectors
 
+    def encode(self, inputs: str | Iterable[str]) -> NDArray[np.float32]:
+        return self._called("", inputs)
+
+    def encode_query(self, inputs: str | Iterable[str]) -> NDArray[np.float32]:
+        return self._called("query", inputs)
+
     def encode_document(self, inputs: str | Iterable[str]) -> NDArray[np.float32]:
-        vectors = self._encode(inputs)
-        self.calls.append(("document", len(vectors)))
-        return vectors
+        return self._called("document", inputs)

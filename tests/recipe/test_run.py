@@ -9,6 +9,7 @@ import pytest
 import yuyi
 from yuyi.artifacts import hash_file
 from yuyi.errors import InputError, RecipeError
+from yuyi.evaluate.results import from_json
 from yuyi.recipe.run import run_recipe
 
 if TYPE_CHECKING:
@@ -115,10 +116,10 @@ def test_scores_of_an_evaluation_folder_go_into_the_card(workplace: Workplace) -
     workplace.recipe["evaluation"] = "eval"
     assert run(workplace) == {**dict.fromkeys(STAGES, "running"), "scores": "running"}
     model = workplace.out / "tiny"
-    scores = json.loads((model / "scores.json").read_text("utf-8"))
-    assert [(score["set"], score["dim"]) for score in scores["scores"]] == [("STS_test", 16), ("STS_test", 8)]
-    assert scores["model"]["fingerprint"] == yuyi.load(model).fingerprint
-    assert f"| {100 * scores['scores'][0]['value']:.2f} |" in (model / "README.md").read_text("utf-8")
+    scores = from_json((model / "scores.json").read_text("utf-8"))
+    assert [(score.task, score.setting.dim) for score in scores] == [("STS_test", 16), ("STS_test", 8)]
+    assert scores[0].model.fingerprint == yuyi.load(model).fingerprint
+    assert f" {100 * scores[0].main_score:.2f} " in (model / "README.md").read_text("utf-8")
 
 
 @pytest.fixture

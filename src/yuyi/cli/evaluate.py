@@ -1,4 +1,4 @@
-"""`yuyi evaluate`: mteb's scores of a model on local labelled files."""
+"""`yuyi evaluate`: mteb's scores of a model on local test sets, named suites and single tasks."""
 
 from __future__ import annotations
 
@@ -9,91 +9,208 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from yuyi.errors import InputError
+from yuyi.cli.options import JsonOption
+from yuyi.errors import InputError, TaskError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
-    from yuyi.evaluate import Report
+    from yuyi.evaluate import EvalTask, Result
+    from yuyi.types import Encoder
 
-# Shorter than mteb's names, so that three dimensions fit into 80 columns.
-_METRICS = {"spearman": "Spearman", "similarity_ap": "AP", "ndcg_at_10": "nDCG@10"}
+_ENDINGS = (".json", ".md", ".html")
 
 
 def evaluate(
-    data: Annotated[Path, typer.Option("--data", help="Folder of Parquet files with labelled texts.")],
     model: Annotated[
         str | None, typer.Argument(help="Name or folder of a model; the embedded one if left out.")
     ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", help="Folder of test sets: Parquet or JSONL files, or tasks.yaml."),
+    ] = None,
+    suite: Annotated[
+        str | None, typer.Option("--suite", help='Named suite, such as "C-MTEB (35)" or "MTEB(eng, v2)".')
+    ] = None,
     task: Annotated[
-        list[str] | None, typer.Option("--task", help="Score this set only; give it again for more.")
+        list[str] | None,
+        typer.Option("--task", help="Score this set of the folder, or mteb's task; again for more."),
+    ] = None,
+    kind: Annotated[
+        list[str] | None, typer.Option("--type", help="Tasks of this type only, such as STS; again for more.")
+    ] = None,
+    language: Annotated[
+        list[str] | None,
+        typer.Option("--language", help="Tasks in this language only: zh, en; again for more."),
     ] = None,
     dim: Annotated[
-        str | None,
-        typer.Option(
-            "--dim", help="Cut vectors to these lengths, such as 256,128,64. Default: their full length."
-        ),
+        str | None, typer.Option("--dim", help="Cut vectors to these lengths: 1792,1024. Default: no cut.")
+    ] = None,
+    dtype: Annotated[
+        str | None, typer.Option("--dtype", help="Compute in these number types: float32,bfloat16.")
+    ] = None,
+    max_length: Annotated[
+        str | None, typer.Option("--max-length", help="Read texts up to these numbers of tokens: 512,1024.")
+    ] = None,
+    overflow: Annotated[
+        str, typer.Option("--overflow", help="What becomes of longer texts: cut, pool, error.")
+    ] = "cut",
+    query_prompt: Annotated[
+        str | None, typer.Option("--query-prompt", help="Put this before queries, not the model's prompt.")
+    ] = None,
+    document_prompt: Annotated[
+        str | None, typer.Option("--document-prompt", help="Put this before documents.")
+    ] = None,
+    prompt: Annotated[
+        str | None, typer.Option("--prompt", help="Put this before texts that are neither.")
+    ] = None,
+    pooling: Annotated[
+        str | None, typer.Option("--pooling", help="How to pool, where the folder does not say.")
+    ] = None,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Score vectors as the folder gives them, not at unit length.")
+    ] = False,
+    device: Annotated[str | None, typer.Option("--device", help="Where to compute: cpu, cuda:1.")] = None,
+    endpoint: Annotated[
+        str | None, typer.Option("--endpoint", help="Score a server: address that /embeddings follows.")
+    ] = None,
+    endpoint_model: Annotated[
+        str | None, typer.Option("--model", help="Name of the model at the endpoint.")
+    ] = None,
+    key_variable: Annotated[
+        str, typer.Option("--key-variable", help="Environment variable that holds the endpoint's key.")
+    ] = "OPENAI_API_KEY",
+    results: Annotated[
+        Path | None,
+        typer.Option("--results", help="Keep a result for each task here; none that is there is done again."),
+    ] = None,
+    vectors: Annotated[
+        Path | None, typer.Option("--vectors", help="Keep vectors here, for further runs on the same texts.")
     ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", help="Write the report here: .json or .md. An older report is replaced."
+            "--output", "-o", help="Write a report here: .json, .md or .html. An older one is replaced."
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    as_json: JsonOption = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
-    """Score a model on labelled files, with mteb's own metrics and without any network.
+    """Score a model with mteb's own tasks and metrics; on a folder of test sets without any network.
 
-    What a file measures follows from its columns:
+    What a file measures follows from its columns, unless tasks.yaml says it:
 
     \b
       sentence1, sentence2, score     similarity: Spearman correlation of the cosine
       sentence1, sentence2, label     same or different: average precision
       text, label, split              classification: accuracy
       sentence1, sentence2            translations: how many find their partner
+      query, positive, negative       reranking: mean average precision
       NAME.queries, .corpus, .qrels   three files for retrieval: nDCG@10
 
-    Scores are shown x 100. The report also keeps the model's fingerprint, the versions and the SHA-256 of
-    every file.
+    Scores are shown x 100. With --results, every task leaves a JSON that mteb reads too, with all metrics and
+    all settings; a run that was stopped goes on where it was.
 
     \b
     Examples:
       yuyi evaluate --data eval
       yuyi evaluate my-model --data eval --task STS13 --dim 256,64
-      yuyi evaluate --data eval -o scores.json
+      yuyi evaluate acge_text_embedding --suite "C-MTEB (35)" --dim 1792,1024 --results results -o report.html
+      yuyi evaluate --endpoint http://localhost:8000/v1 --model bge-m3 --data eval
     """
-    import yuyi
     from yuyi.artifacts import publish_file
+    from yuyi.evaluate import Sweep
     from yuyi.evaluate import evaluate as score
 
-    dims = None if dim is None else _parse_dims(dim)
-    if output and output.suffix not in {".json", ".md"}:
-        raise InputError(f"{output}: a report ends in .json or .md. Name it so.")
-    encoder = yuyi.load(model)
+    if output and output.suffix not in _ENDINGS:
+        raise InputError(
+            f"{output}: a report ends in {', '.join(_ENDINGS[:-1])} or {_ENDINGS[-1]}. Name it so."
+        )
+    prompts = {"query": query_prompt, "document": document_prompt, "": prompt}
+    sweep = Sweep(
+        dims=_numbers("--dim", dim),
+        dtypes=_parts(dtype),
+        max_lengths=_numbers("--max-length", max_length),
+        overflows=_parts(overflow),
+        prompts={role: text for role, text in prompts.items() if text is not None},
+        normalize=not raw,
+        pooling=pooling,
+        device=device,
+    )
+    tasks = _tasks(data, suite, task or [], kind or [], language or [])
+    judged = _endpoint(endpoint, endpoint_model, key_variable, model) if endpoint else model
     # The place is tried before the work begins; the report appears in it only when it is whole.
     with publish_file(output) if output else nullcontext() as temporary:
-        with _progress(shown=not quiet and sys.stderr.isatty()) as progress:
-            report = score(encoder, data, task, dims, on_set=progress)
-        if temporary:
-            text = report.to_markdown() if output and output.suffix == ".md" else report.to_json()
-            temporary.write_text(text, encoding="utf-8")
+        try:
+            with _progress(shown=not quiet and sys.stderr.isatty()) as progress:
+                found = score(judged, tasks, sweep, results=results, vectors=vectors, on_task=progress)
+        except TaskError as error:
+            if error.finished and not as_json:
+                _print_table(error.finished)
+            raise
+        if output and temporary:
+            temporary.write_text(_report(found, output.suffix), encoding="utf-8")
     if as_json:
-        typer.echo(report.to_json(), nl=False)
+        typer.echo(_report(found, ".json"), nl=False)
     else:
-        _print_table(report)
+        _print_table(found)
 
 
-def _parse_dims(text: str) -> list[int]:
+def _parts(text: str | None) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",")) if text else ()
+
+
+def _numbers(option: str, text: str | None) -> tuple[int, ...]:
     try:
-        return [int(part) for part in text.split(",")]
+        return tuple(int(part) for part in _parts(text))
     except ValueError as error:
-        raise InputError(f"--dim {text}: not a list of whole numbers. Write it as 256,128,64.") from error
+        raise InputError(f"{option} {text}: not a list of whole numbers. Write it as 256,128,64.") from error
+
+
+def _tasks(
+    data: Path | None, suite: str | None, names: list[str], types: list[str], languages: list[str]
+) -> list[EvalTask]:
+    """The tasks of a folder, or mteb's own."""
+    if data is None:
+        if not (suite or names or types or languages):
+            raise InputError(
+                "No tasks: give --data FOLDER for test sets of your own, --suite NAME or --task NAME for "
+                "mteb's."
+            )
+        from yuyi.evaluate.named import named_tasks
+
+        return named_tasks(names or None, suite=suite, types=types or None, languages=languages or None)
+    if suite:
+        raise InputError(f"--suite {suite} and --data {data}: give one of the two.")
+    from yuyi.evaluate.local import local_tasks
+    from yuyi.evaluate.manifest import LANGUAGES
+
+    codes = {LANGUAGES.get(language, language) for language in languages}
+    tasks = [
+        task
+        for task in local_tasks(data, names or None)
+        if (not types or task.type in types)
+        and (not codes or codes & {code for subset in task.languages.values() for code in subset})
+    ]
+    if not tasks:
+        wanted = " and ".join(filter(None, (", ".join(types), ", ".join(languages))))
+        raise InputError(f"{data}: has no set of {wanted}. Leave out --type or --language.")
+    return tasks
+
+
+def _endpoint(url: str, name: str | None, key_variable: str, folder: str | None) -> Encoder:
+    from yuyi.evaluate.endpoint import Endpoint
+
+    if folder is not None:
+        raise InputError(f"{folder} and --endpoint {url}: give one of the two; --model names the endpoint's.")
+    if name is None:
+        raise InputError(f"--endpoint {url}: which model? Name it with --model.")
+    return Endpoint(url, name, key_variable=key_variable)
 
 
 @contextmanager
 def _progress(shown: bool) -> Iterator[Callable[[str, int, int], None]]:
-    """A function to call before each set; it moves a bar on standard error, which is gone at the end."""
+    """A function to call before each task; it moves a bar on standard error, which is gone at the end."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -104,23 +221,29 @@ def _progress(shown: bool) -> Iterator[Callable[[str, int, int], None]]:
         yield lambda name, place, total: bars.update(bar, description=name, completed=place, total=total)
 
 
-def _print_table(report: Report) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
+def _report(found: Sequence[Result], ending: str) -> str:
+    """The results as JSON, Markdown or a page of HTML."""
+    if ending == ".json":
+        from yuyi.evaluate.results import to_json
 
-    dims = sorted({score.dim for score in report.scores}, reverse=True)
-    columns = [report.values(dim) for dim in dims]
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False)
-    for name in ("set", "task", "metric"):
-        table.add_column(name, overflow="fold")
-    for dim in dims:
-        table.add_column(str(dim), justify="right", no_wrap=True)
-    for score in report.scores:
-        if score.dim == dims[0]:
-            cells = [f"{column[score.set]:.2f}" for column in columns]
-            table.add_row(score.set, score.task, _METRICS.get(score.metric, score.metric), *cells)
+        return to_json(found)
+    if ending == ".md":
+        from yuyi.evaluate.report import markdown
+
+        return markdown(found)
+    from yuyi.evaluate.page import page
+
+    return page(found)
+
+
+def _print_table(found: Sequence[Result]) -> None:
+    from rich.console import Console
+
+    from yuyi.evaluate.report import table
+
     console = Console()
-    console.print(table)
-    model = report.model
-    console.print(f"{model['name']} · {str(model['fingerprint'])[:12]} · {report.seconds:.0f} s", style="dim")
+    console.print(table(found))
+    judged = {(result.model.name, result.model.fingerprint[:12]) for result in found}
+    seconds = sum(result.seconds for result in found)
+    models = ", ".join(f"{name} · {fingerprint}" for name, fingerprint in sorted(judged))
+    console.print(f"{models} · {seconds:.0f} s", style="dim")

@@ -56,7 +56,8 @@ class Encoder:
         self._cores = available_cores()
         # Of `yuyi.load`, by which worker processes open the same model.
         self.arguments: dict[str, Any] = {}
-        self._frame = tokenizer.frame(facts.max_tokens) if facts.special_tokens else Frame()
+        specials = tokenizer.frame(None) if facts.special_tokens else Frame()
+        self._frame = specials.limited(facts.max_tokens)
 
     @property
     def name(self) -> str:
@@ -97,6 +98,18 @@ class Encoder:
     def prompts(self) -> dict[str, str]:
         """What the model puts before texts, by the names that `prompt_name` takes."""
         return dict(self._facts.prompts.texts)
+
+    @property
+    def role_prompts(self) -> dict[str, str]:
+        """What stands before texts by their role: `query`, `document`, and the empty string for neither."""
+        choose = self._facts.prompts.choose
+        roles = {"": (), "query": QUERY, "document": DOCUMENT}
+        return {name: choose(None, None, role) for name, role in roles.items()}
+
+    @property
+    def pooling(self) -> str:
+        """How the vectors of tokens become one: `cls`, `mean`, `last` and so on."""
+        return self._facts.pooling
 
     @property
     def vocabulary_size(self) -> int:
@@ -339,11 +352,11 @@ class Encoder:
         fitted = fit(ids, self._frame, way.overflow, head=way.head, first=block.first)
         vectors = mean_of_chunks(self._embed(fitted.batch, cores, way), fitted)[:, : way.dim]
         if not np.isfinite(vectors).all():
-            number = block.first + int(np.argmin(np.isfinite(vectors).all(axis=1)))
+            row = int(np.argmin(np.isfinite(vectors).all(axis=1)))
             raise ModelError(
-                f"{self.folder}: gives text {number} a vector that is not a number. Its weights are "
-                f"damaged, or {self.dtype} is too narrow for them: copy the folder again, or load with "
-                "dtype='float32'."
+                f"{self.folder}: gives text {block.first + row} ({block.texts[row]!r:.40}) a vector that is "
+                f"not a number. Its weights are damaged, or {self.dtype} is too narrow for them: copy the "
+                "folder again, or load with dtype='float32'."
             )
         if way.normalize:
             vectors = output.unit(vectors)

@@ -26,6 +26,7 @@ class Facts:
         digest: gives the hex digest of everything that decides its vectors; asked only when
             needed, since it may read gigabytes.
         max_tokens: the longest text it takes, special tokens included; None for any.
+        pooling: how the vectors of tokens become one.
         special_tokens: whether the tokenizer's special tokens stand around each text.
         prompts: its prompts.
         include_prompt: whether the tokens of a prompt take part in pooling.
@@ -38,6 +39,7 @@ class Facts:
     dims: tuple[int, ...]
     digest: Callable[[], str]
     max_tokens: int | None = None
+    pooling: str = "mean"
     special_tokens: bool = False
     prompts: Prompts = field(default_factory=Prompts)
     include_prompt: bool = True
@@ -48,6 +50,26 @@ class Facts:
         """The same model with vectors of their first `dim` values."""
         dims = (dim, *(smaller for smaller in self.dims if smaller < dim))
         return replace(self, dims=dims, digest=lambda: hash_json([self.digest(), dim]))
+
+    def limit(self, tokens: int) -> Facts:
+        """The same model, texts read up to `tokens` tokens, special ones included.
+
+        Raises:
+            InputError: `tokens` is not between 1 and what the model reads.
+        """
+        most = self.max_tokens
+        if not isinstance(tokens, int) or isinstance(tokens, bool) or tokens < 1:
+            raise InputError(f"max_tokens={tokens!r}: not a length. Give a whole number from 1 on.")
+        if most is not None and tokens > most:
+            raise InputError(
+                f"max_tokens={tokens}: {self.name} reads {most} tokens. Choose at most {most}, or leave it "
+                "out."
+            )
+        if tokens == most:
+            return self
+        return replace(
+            self, max_tokens=tokens, digest=lambda: hash_json([self.digest(), "max_tokens", tokens])
+        )
 
     def check_dim(self, dim: int) -> None:
         """Return when vectors can be cut to `dim`; warn where the model does not declare that dimension.

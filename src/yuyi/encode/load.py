@@ -43,6 +43,7 @@ def load(
     dtype: Dtype = "auto",
     pooling: str | None = None,
     truncate_dim: int | None = None,
+    max_tokens: int | None = None,
 ) -> Encoder:
     """An encoder for a model; without an argument, for the one inside the package.
 
@@ -60,10 +61,13 @@ def load(
         pooling: replaces the folder's own; needed for a plain Hugging Face folder of an unknown model.
         truncate_dim: keep only this many leading dimensions (Matryoshka); vectors are normalised after the
             cut.
+        max_tokens: read this many tokens of a text at most, special ones included; not more than the model's
+            own limit.
 
     Raises:
         ModelError: the model is missing, damaged or of an unknown kind.
-        InputError: `truncate_dim` is not between 1 and the model's dimension, or an option does not fit.
+        InputError: `truncate_dim` is not between 1 and the model's dimension, `max_tokens` leaves no room for
+            text or goes beyond the model's limit, or an option does not fit.
         MissingExtra: the engine's package is not installed.
 
     Examples:
@@ -80,6 +84,7 @@ def load(
     return _open_folder(
         _find_folder(name_or_folder, revision, backend), str(name_or_folder),
         backend=backend, device=device, dtype=dtype, pooling=pooling, truncate_dim=truncate_dim,
+        max_tokens=max_tokens,
     )  # fmt: skip
 
 
@@ -102,17 +107,20 @@ def _open_folder(
     dtype: Dtype,
     pooling: str | None,
     truncate_dim: int | None,
+    max_tokens: int | None,
     shared: str | None = None,
 ) -> Encoder:
     """An encoder with the arguments by which other processes open the very same folder."""
     # Absolute and without a revision: neither a change of folder nor a newer revision moves it.
     arguments = {
         "folder": folder.absolute(), "name": name, "backend": backend, "device": device, "dtype": dtype,
-        "pooling": pooling, "truncate_dim": truncate_dim,
+        "pooling": pooling, "truncate_dim": truncate_dim, "max_tokens": max_tokens,
     }  # fmt: skip
     layout = find_layout(folder)
     if layout.name in TRANSFORMER_LAYOUTS:
-        encoder = _load_transformer(folder, name, backend, device, dtype, pooling, truncate_dim, shared)
+        encoder = _load_transformer(
+            folder, name, backend, device, dtype, pooling, truncate_dim, max_tokens, shared
+        )
         found = {"backend": encoder.backend_name, "device": encoder.device, "dtype": encoder.dtype}
         encoder.arguments = {**arguments, **found}
         return encoder
@@ -126,7 +134,7 @@ def _open_folder(
             raise InputError(
                 f"{option}={value!r}: {folder.name} is a token table, which has but one way. Leave it out."
             )
-    encoder = _load_static(folder, layout.name, truncate_dim)
+    encoder = _load_static(folder, layout.name, truncate_dim, max_tokens)
     encoder.arguments = arguments
     return encoder
 
@@ -142,7 +150,7 @@ def _find_folder(
     return resolve(name_or_folder, revision=revision, engine=engine)
 
 
-def _load_static(folder: Path, layout: str, truncate_dim: int | None) -> Encoder:
+def _load_static(folder: Path, layout: str, truncate_dim: int | None, max_tokens: int | None) -> Encoder:
     model = _STATIC_READERS[layout](folder)
     facts = Facts(
         name=model.card.name,
@@ -157,6 +165,8 @@ def _load_static(folder: Path, layout: str, truncate_dim: int | None) -> Encoder
     if truncate_dim is not None and truncate_dim != backend.dim:
         facts.check_dim(truncate_dim)
         facts, backend = facts.cut(truncate_dim), backend.cut(truncate_dim)
+    if max_tokens is not None:
+        facts = facts.limit(max_tokens)
     return Encoder(backend, BatchTokenizer(model.tokenizer), facts)
 
 
@@ -168,6 +178,7 @@ def _load_transformer(
     dtype: Dtype,
     pooling: str | None,
     truncate_dim: int | None,
+    max_tokens: int | None,
     shared: str | None = None,
 ) -> Encoder:
     from yuyi.known import find
@@ -185,6 +196,7 @@ def _load_transformer(
         dims=(opened.dim, *(dim for dim in pipeline.dims if dim < opened.dim)),
         digest=lambda: _digest(pipeline, opened),
         max_tokens=pipeline.max_tokens,
+        pooling="+".join(pipeline.pooling),
         special_tokens=True,
         prompts=Prompts(pipeline.prompts, pipeline.default_prompt),
         include_prompt=pipeline.include_prompt,
@@ -194,7 +206,19 @@ def _load_transformer(
     if truncate_dim is not None:
         facts.check_dim(truncate_dim)
         facts = facts.cut(truncate_dim)
+    if max_tokens is not None:
+        facts = _limited(facts, tokenizer, max_tokens)
     return Encoder(opened, tokenizer, facts)
+
+
+def _limited(facts: Facts, tokenizer: BatchTokenizer, max_tokens: int) -> Facts:
+    """The facts with a shorter limit that still has room for text between the special tokens."""
+    limited, specials = facts.limit(max_tokens), tokenizer.frame(None).specials
+    if max_tokens <= specials:
+        raise InputError(
+            f"max_tokens={max_tokens}: {facts.name} puts {specials} special tokens around a text. Give more."
+        )
+    return limited
 
 
 def _check_vocabulary(pipeline: Pipeline, tokenizer: BatchTokenizer) -> None:

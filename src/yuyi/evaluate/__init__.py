@@ -1,10 +1,13 @@
-"""Judging a model: mteb's tasks and metrics on local files, offline.
+"""Judging a model: mteb's tasks and metrics on local files or named suites, offline.
 
-report = yuyi.evaluate.evaluate(encoder, Path("eval"))
-report.values()      # {"STS13": 63.3, ...}
+results = yuyi.evaluate.evaluate("gte-small-zh", local_tasks(Path("eval")), Sweep(dims=(512, 256)))
+{result.task: 100 * result.main_score for result in results}      # {"STS13": 63.3, ...}
 """
 
-from yuyi.evaluate.local import EvalSet, find_sets
-from yuyi.evaluate.run import Report, Score, evaluate
+from yuyi.evaluate.local import local_tasks
+from yuyi.evaluate.results import Result
+from yuyi.evaluate.run import evaluate
+from yuyi.evaluate.settings import Sweep
+from yuyi.evaluate.task import EvalTask
 
-__all__ = ["EvalSet", "Report", "Score", "evaluate", "find_sets"]
+__all__ = ["EvalTask", "Result", "Sweep", "evaluate", "local_tasks"]

@@ -52,6 +52,7 @@ class Setting:
         pooling: how vectors of tokens became one; empty where the model does not say.
         backend: the engine: static, torch, onnx, or endpoint.
         device: where it computed.
+        normalize: whether vectors were brought to unit length.
     """
 
     dim: int
@@ -62,13 +63,14 @@ class Setting:
     pooling: str = ""
     backend: str = ""
     device: str = ""
+    normalize: bool = True
 
     @property
     def label(self) -> str:
         """A short name such as "256-float32-512", with a digest of the rest where it is not the usual."""
         parts = [str(self.dim), self.dtype, str(self.max_length or "")]
-        if self.overflow != "cut" or any(self.prompts.values()):
-            parts.append(hash_json([self.overflow, dict(self.prompts)])[:6])
+        if self.overflow != "cut" or any(self.prompts.values()) or not self.normalize:
+            parts.append(hash_json([self.overflow, dict(self.prompts), self.normalize])[:6])
         return "-".join(filter(None, parts))
 
 
@@ -81,7 +83,7 @@ class Result:
         type: mteb's name of its type, such as "PairClassification".
         metric: mteb's name of the score that counts.
         main_score: that score, 0 to 1 (correlations from -1), the mean over splits and subsets.
-        scores: all metrics by split and subset.
+        scores: all metrics by split and subset; with them what mteb tells of single draws, in lists.
         languages: of its texts, as mteb writes them ("zho-Hans"), by subset.
         rows: how many examples were judged.
         data: commit of the data on the hub, or a digest of local files.
@@ -98,7 +100,7 @@ class Result:
     type: str
     metric: str
     main_score: float
-    scores: Mapping[str, Mapping[str, Mapping[str, float]]]
+    scores: Mapping[str, Mapping[str, Mapping[str, Any]]]
     languages: Mapping[str, Sequence[str]]
     rows: int
     data: str
@@ -157,10 +159,19 @@ def read_results(folder: Path) -> list[Result]:
     Raises:
         InputError: there is none, or one of them is damaged.
     """
+    return list(find_results(folder).values())
+
+
+def find_results(folder: Path) -> dict[Path, Result]:
+    """The same results by where they lie.
+
+    Raises:
+        InputError: there is none, or one of them is damaged.
+    """
     paths = [path for path in sorted(folder.rglob("*.json")) if path.name != "model_meta.json"]
     if not paths:
         raise InputError(f"{folder}: holds no results. Make them with yuyi evaluate --results {folder}.")
-    return [read_result(path) for path in paths]
+    return {path: read_result(path) for path in paths}
 
 
 def to_mteb(result: Result) -> dict[str, Any]:
@@ -193,12 +204,26 @@ def to_mteb(result: Result) -> dict[str, Any]:
     }
 
 
+def to_json(results: Sequence[Result]) -> str:
+    """Results as a JSON list, each as mteb 2 writes it; ends in a newline."""
+    return json.dumps(list(map(to_mteb, results)), ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+
+
+def from_json(text: str) -> list[Result]:
+    """The results that `to_json` wrote.
+
+    Raises:
+        ValueError, KeyError, TypeError: they are not.
+    """
+    return list(map(_from_mteb, json.loads(text)))
+
+
 def _from_mteb(record: dict[str, Any]) -> Result:
     ours = dict(record[_OURS])
     entries = {
         (split, entry["hf_subset"]): entry for split, found in record["scores"].items() for entry in found
     }
-    scores: dict[str, dict[str, dict[str, float]]] = {}
+    scores: dict[str, dict[str, dict[str, Any]]] = {}
     for (split, subset), entry in entries.items():
         metrics = {k: v for k, v in entry.items() if k not in ("main_score", "hf_subset", "languages")}
         scores.setdefault(split, {})[subset] = metrics

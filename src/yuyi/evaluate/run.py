@@ -1,179 +1,256 @@
-"""Scoring an encoder on a folder of sets, with every setting stored beside the scores."""
+"""Scoring a model on tasks: mteb's metrics, each text encoded once, no finished task done again."""
 
 from __future__ import annotations
 
-import json
+import contextlib
+import io
 import math
 import platform
+import statistics
+import tempfile
 import time
-from dataclasses import asdict, dataclass
+import warnings
+from copy import deepcopy
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from yuyi.artifacts import hash_file
-from yuyi.errors import InputError
-from yuyi.evaluate.adapter import MtebModel, VectorMemory
-from yuyi.evaluate.local import CLASSIFICATION, find_sets
-from yuyi.evaluate.tasks import SEED, build_task, score_task
+from yuyi.errors import InputError, MissingExtra, TaskError, YuyiError
+from yuyi.evaluate.adapter import MtebModel
+from yuyi.evaluate.examples import examples_path, write_examples
+from yuyi.evaluate.offline import import_mteb
+from yuyi.evaluate.predictions import examples_of
+from yuyi.evaluate.results import Result, read_result, result_path, write_result
+from yuyi.evaluate.settings import Sweep, readers
+from yuyi.evaluate.vectors import VectorFile, VectorMemory
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
 
-    from yuyi.evaluate.local import EvalSet
+    from yuyi.evaluate.results import Setting
+    from yuyi.evaluate.settings import Reader
+    from yuyi.evaluate.task import EvalTask
     from yuyi.types import Encoder
 
-
-@dataclass(frozen=True, slots=True)
-class Score:
-    """The result of one set at one dimension.
-
-    Attributes:
-        set: name of the set.
-        task: mteb's name of the task type.
-        dim: number of values kept of each vector.
-        rows: number of rows; for retrieval the number of queries.
-        metric: mteb's name of the main score.
-        value: the main score, 0 to 1 (correlations from -1).
-        also: further scores of mteb, by name.
-    """
-
-    set: str
-    task: str
-    dim: int
-    rows: int
-    metric: str
-    value: float
-    also: dict[str, float]
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """Scores and what they depend on.
-
-    Attributes:
-        model: name, fingerprint and full dimension of the encoder.
-        settings: seed and classification settings.
-        versions: of yuyi, mteb, numpy, scikit-learn and Python.
-        made: UTC time of the run, ISO 8601.
-        seconds: how long it took.
-        data: SHA-256 of each data file, by file name.
-        scores: one entry for each set and dimension.
-    """
-
-    model: dict[str, str | int]
-    settings: dict[str, int]
-    versions: dict[str, str]
-    made: str
-    seconds: float
-    data: dict[str, str]
-    scores: tuple[Score, ...]
-
-    def values(self, dim: int | None = None) -> dict[str, float]:
-        """Main score x 100 by set name, at `dim` or at the largest dimension of the report."""
-        dim = dim or max(score.dim for score in self.scores)
-        return {score.set: 100 * score.value for score in self.scores if score.dim == dim}
-
-    def to_json(self) -> str:
-        """The report as JSON text, ending in a newline."""
-        return json.dumps(asdict(self), ensure_ascii=False, indent=1) + "\n"
-
-    def to_markdown(self) -> str:
-        """The main scores x 100 as a Markdown table, one row a set, one column a dimension."""
-        dims = sorted({score.dim for score in self.scores}, reverse=True)
-        lines = [
-            "| set | task | metric | " + " | ".join(map(str, dims)) + " |",
-            "|---|---|---|" + "---:|" * len(dims),
-        ]
-        columns = [self.values(dim) for dim in dims]
-        for score in self.scores:
-            if score.dim == dims[0]:
-                cells = " | ".join(f"{column[score.set]:.2f}" for column in columns)
-                lines.append(f"| {score.set} | {score.task} | {score.metric} | {cells} |")
-        return "\n".join(lines) + "\n"
+_LIBRARIES = ("yuyi", "mteb", "numpy", "pytrec-eval-terrier", "scikit-learn", "scipy", "tokenizers", "torch")
+# Texts come to the encoder all at once; batches are its own affair.
+_ENCODE_SETTINGS = {"batch_size": 4096, "show_progress_bar": False}
 
 
 def evaluate(
-    encoder: Encoder,
-    folder: Path,
-    tasks: Sequence[str] | None = None,
-    dims: Sequence[int] | None = None,
+    model: Encoder | str | os.PathLike[str] | None,
+    tasks: Sequence[EvalTask],
+    sweep: Sweep = Sweep(),  # noqa: B008 - it is frozen.
     *,
-    on_set: Callable[[str, int, int], None] | None = None,
-) -> Report:
-    """Scores of the encoder on every set of the folder.
+    results: Path | None = None,
+    vectors: Path | None = None,
+    on_task: Callable[[str, int, int], None] | None = None,
+) -> list[Result]:
+    """A result for each task under each setting, settings in the order of the sweep.
 
     Args:
-        encoder: anything that turns texts into vectors.
-        folder: Parquet files as `yuyi.evaluate.local` describes them.
-        tasks: names of the sets to take; None for all.
-        dims: lengths to cut the vectors to before they are brought back to unit length; None for no cut.
-        on_set: called before each set with its name, its place from 0, and the number of sets.
+        model: an encoder, whoever made it, or what `yuyi.load` opens; sweeps over number types and lengths
+            need the latter.
+        tasks: what to score it on, as `local_tasks` and `named_tasks` give them.
+        sweep: the settings.
+        results: folder of results. A task whose result is there, of the same weights, setting, data and
+            version of mteb, is not scored again; each result is written as soon as it is known.
+        vectors: folder where vectors are kept, so that a further run encodes none of these texts again.
+        on_task: called before each task with its name, its place from 0, and the number of places; a task
+            has a place for every time that its texts are encoded.
 
     Raises:
-        InputError: an unknown set, an impossible dimension, or a file that cannot be used.
+        TaskError: a task could not be scored; the error holds the results of those before it.
+        InputError: an impossible setting, two tasks of one name, or a folder that cannot be used.
+        ModelError: the model cannot be opened.
         MissingExtra: mteb or pyarrow is not installed.
     """
-    dims = _checked_dims(encoder, dims)
-    sets = _chosen(find_sets(folder), tasks, folder)
-    made, start = datetime.now(UTC), time.perf_counter()
-    scores: list[Score] = []
-    for place, found in enumerate(sets):
-        if on_set:
-            on_set(found.name, place, len(sets))
-        scores += _scores(encoder, found, dims)
-    return Report(
-        model={
-            "name": str(getattr(encoder, "name", type(encoder).__name__)),
-            "fingerprint": encoder.fingerprint,
-            "dim": encoder.dim,
-        },
-        settings={"seed": SEED, **dict(CLASSIFICATION.settings)},
-        versions={
-            **{name: version(name) for name in ("yuyi", "mteb", "numpy", "scikit-learn")},
-            "python": platform.python_version(),
-        },
-        made=made.isoformat(timespec="seconds"),
-        seconds=round(time.perf_counter() - start, 1),
-        data={file.name: hash_file(file) for found in sets for file in found.files},
-        scores=tuple(scores),
-    )
+    import_mteb()
+    _check_names(tasks)
+    if results is not None:
+        _make(results)
+    found: list[Result] = []
+    total, place = len(tasks) * sweep.readers, 0
+    for reader in readers(model, sweep):
+        judge = _Judge(reader, reader.checked(sweep.dims), results, vectors)
+        for task in tasks:
+            if on_task:
+                on_task(task.name, place, total)
+            place += 1
+            with _named(task, found):
+                found += judge.results(task)
+    return found
 
 
-def _checked_dims(encoder: Encoder, dims: Sequence[int] | None) -> list[int]:
-    if dims is None:
-        return [encoder.dim]
-    for dim in dims:
-        if not 1 <= dim <= encoder.dim:
-            raise InputError(
-                f"dimension {dim}: the model gives {encoder.dim}. Choose from 1 to {encoder.dim}."
-            )
-    return sorted(set(dims), reverse=True)
+def _check_names(tasks: Sequence[EvalTask]) -> None:
+    names = [task.name for task in tasks]
+    if not names:
+        raise InputError("No tasks: there is nothing to score. Name at least one.")
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"{name}: two tasks have this name. Rename or leave out one of them.")
 
 
-def _chosen(sets: list[EvalSet], tasks: Sequence[str] | None, folder: Path) -> list[EvalSet]:
-    names = [found.name for found in sets]
-    for task in tasks or ():
-        if task not in names:
-            raise InputError(f"{task}: no such set in {folder}. It has {', '.join(names)}.")
-    return [found for found in sets if not tasks or found.name in tasks]
-
-
-def _scores(encoder: Encoder, found: EvalSet, dims: list[int]) -> Iterator[Score]:
-    """One score for each dimension; texts are encoded once."""
-    task = build_task(found)
-    memory = VectorMemory(encoder)
-    for dim in dims:
-        yield _score(found, dim, score_task(task, MtebModel(memory, dim)))
-
-
-def _score(found: EvalSet, dim: int, result: dict[str, Any]) -> Score:
-    value, kind = float(result["main_score"]), found.kind
-    if not math.isfinite(value):
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
         raise InputError(
-            f"{found.name}: {kind.metric} has no value at dimension {dim}, because the model gives every "
-            "pair the same similarity. Check that the model knows the language."
+            f"{folder}: cannot be made ({error.strerror or error}). Choose another folder for results."
+        ) from error
+
+
+@contextlib.contextmanager
+def _named(task: EvalTask, found: list[Result]) -> Iterator[None]:
+    """Whatever goes wrong with a task names it, and holds what was finished before."""
+    try:
+        yield
+    except MissingExtra:
+        raise
+    except YuyiError as error:
+        raise TaskError(f"{task.name}: {error}", found) from error
+    except Exception as error:
+        raise TaskError(
+            f"{task.name}: mteb cannot score it ({type(error).__name__}: {error}). Check the task's rows, or "
+            "leave it out.",
+            found,
+        ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Judge:
+    """One open model under the settings that share its vectors."""
+
+    reader: Reader
+    dims: list[int]
+    folder: Path | None
+    vectors: Path | None
+
+    def results(self, task: EvalTask) -> list[Result]:
+        """The task's result at each dimension, read where it is finished."""
+        settings = [self.reader.setting(dim) for dim in self.dims]
+        done = [self._finished(task, setting) for setting in settings]
+        if all(done):
+            return [result for result in done if result]
+        opened = task.open()
+        seeds = deepcopy((opened.rng_state, opened.np_rng))
+        kept = VectorFile(self.vectors, self.reader) if self.vectors else None
+        memory = VectorMemory(self.reader, task.name, kept)
+        found = []
+        for setting, result in zip(settings, done, strict=True):
+            # What is drawn at random must not depend on what was drawn for the settings before.
+            opened.rng_state, opened.np_rng = deepcopy(seeds)
+            found.append(result or self._score(task, opened, memory, setting))
+        return found
+
+    def _finished(self, task: EvalTask, setting: Setting) -> Result | None:
+        """The result on disk, if it is of this very task, setting and model."""
+        if self.folder is None:
+            return None
+        path = result_path(self.folder, self.reader.judged, setting, task.name)
+        if not path.exists():
+            return None
+        result = read_result(path)
+        parts = {split: set(subsets) for split, subsets in result.scores.items()}
+        same = (
+            result.setting == setting
+            and result.model == self.reader.judged
+            and result.data == task.data
+            and result.metric == task.metric
+            and result.versions.get("mteb") == version("mteb")
+            and parts == {split: set(task.languages) for split in task.splits}
         )
-    also = {name: round(float(result[name]), 6) for name in kind.also}
-    return Score(found.name, kind.name, dim, found.rows, kind.metric, round(value, 6), also)
+        return result if same else None
+
+    def _score(self, task: EvalTask, opened: Any, memory: VectorMemory, setting: Setting) -> Result:
+        """The task's result, written beside its examples where there is a folder for it."""
+        start = time.perf_counter()
+        model = MtebModel(memory, setting.dim)
+        with tempfile.TemporaryDirectory(prefix="yuyi-predictions-") as name:
+            predictions = Path(name)
+            scores = {
+                split: _quietly(opened, model, split, list(task.languages), predictions)
+                for split in task.splits
+            }
+            result = Result(
+                task=task.name,
+                type=task.type,
+                metric=task.metric,
+                main_score=_mean(task, scores, setting),
+                scores=scores,
+                languages=task.languages,
+                rows=task.rows,
+                data=task.data,
+                model=self.reader.judged,
+                setting=setting,
+                seed=opened.seed,
+                versions=_versions(),
+                made=datetime.now(UTC).isoformat(timespec="seconds"),
+                seconds=round(time.perf_counter() - start, 3),
+                sources=task.sources,
+            )
+            if self.folder is not None:
+                examples = examples_of(opened, result, predictions)
+                path = result_path(self.folder, result.model, setting, task.name)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                if examples is not None:
+                    write_examples(examples_path(path), examples)
+                # Last, because a result that is there counts as finished.
+                write_result(self.folder, result)
+        return result
+
+
+def _quietly(
+    opened: Any, model: MtebModel, split: str, subsets: list[str], predictions: Path
+) -> dict[str, dict[str, Any]]:
+    # mteb draws progress bars that cannot be switched off, and passes on scikit-learn's warnings about
+    # classifiers that stop at mteb's own limit of steps.
+    with contextlib.redirect_stderr(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = opened.evaluate(
+            model, split, subsets, encode_kwargs=_ENCODE_SETTINGS, prediction_folder=predictions
+        )
+    return {subset: _plain(metrics) for subset, metrics in found.items()}
+
+
+def _plain(metrics: Any) -> Any:
+    """Metrics as JSON can hold them: numbers of Python's own, and none that is not a number."""
+    if isinstance(metrics, dict):
+        drop = ("main_score", "hf_subset", "languages")
+        plain = {str(name): _plain(value) for name, value in metrics.items() if name not in drop}
+        return {name: value for name, value in plain.items() if value is not None}
+    if isinstance(metrics, list | tuple):
+        return [_plain(value) for value in metrics]
+    if isinstance(metrics, str | bool | None):
+        return metrics
+    number = getattr(metrics, "item", lambda: metrics)()
+    return number if math.isfinite(number) else None
+
+
+def _mean(task: EvalTask, scores: dict[str, dict[str, dict[str, Any]]], setting: Setting) -> float:
+    """The mean of the score that counts, over splits and subsets."""
+    parts = [metrics for subsets in scores.values() for metrics in subsets.values()]
+    if not parts:
+        raise InputError(
+            f"no subset of it is among {', '.join(task.languages)}. Name subsets that the task has."
+        )
+    for metrics in parts:
+        if task.metric not in metrics:
+            raise InputError(
+                f"{task.metric} has no value at dimension {setting.dim}: the model gives all texts the same "
+                "similarity, or mteb has no such score for this type of task. Check that the model knows the "
+                "language, and the name of the metric."
+            )
+    return statistics.fmean(metrics[task.metric] for metrics in parts)
+
+
+def _versions() -> dict[str, str]:
+    """Versions of the libraries that decide the figures, as far as installed, and of Python."""
+    found = {"python": platform.python_version()}
+    for name in _LIBRARIES:
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found

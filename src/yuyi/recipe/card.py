@@ -6,14 +6,16 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from yuyi.evaluate import Report
+    from yuyi.evaluate import Result
     from yuyi.recipe.schema import Recipe
     from yuyi.train.config import Stage
 
 
-def card_text(recipe: Recipe, file: str, pieces: int, pairs: Mapping[str, Any], scores: Report | None) -> str:
+def card_text(
+    recipe: Recipe, file: str, pieces: int, pairs: Mapping[str, Any], scores: Sequence[Result] | None
+) -> str:
     """The card as Markdown with the YAML head that model hubs read.
 
     Args:
@@ -53,25 +55,32 @@ def _what(recipe: Recipe, pieces: int) -> str:
     )
 
 
-def _scores(scores: Report | None) -> str:
+def _scores(scores: Sequence[Result] | None) -> str:
     if scores is None:
         return ""
+    from yuyi.evaluate.report import markdown
+
     lines = [
         "## Scores\n",
         "Main scores x 100, as mteb's task classes compute them on local files; every setting is in "
         "`scores.json`. The evaluation texts were kept out of training (below). No set was held back from "
         "the choice of settings, so these figures are in-domain for the sets whose training split is listed "
         "below.\n",
-        scores.to_markdown(),
+        markdown(scores),
     ]
-    fitted = [score for score in scores.scores if "accuracy_all_rows" in score.also]
+    fitted = [
+        (result, metrics["accuracy_all_rows"])
+        for result in scores
+        for metrics in result.scores["test"].values()
+        if "accuracy_all_rows" in metrics
+    ]
     if fitted:
         lines.append(
             "Classification with one classifier fitted on all training rows instead of mteb's few:\n"
         )
         lines.append("| set | dim | accuracy |\n|---|---:|---:|")
         lines += [
-            f"| {score.set} | {score.dim} | {100 * score.also['accuracy_all_rows']:.2f} |" for score in fitted
+            f"| {result.task} | {result.setting.dim} | {100 * accuracy:.2f} |" for result, accuracy in fitted
         ]
         lines.append("")
     return "\n".join(lines)

@@ -14,6 +14,7 @@ from tokenizers import Tokenizer
 import yuyi
 from yuyi.artifacts import hash_file, publish_folder
 from yuyi.encode.static_folder import StaticCard, write_static
+from yuyi.evaluate.results import to_json
 from yuyi.recipe.card import card_text
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from yuyi.encode import Encoder
-    from yuyi.evaluate import Report
+    from yuyi.evaluate import Result
     from yuyi.recipe.run import Run
 
 _LIBRARIES = (
@@ -67,17 +68,18 @@ def publish_model(run: Run, recipe_file: Path, inputs: Mapping[str, str], digest
         pairs = json.loads(run.pairs.with_name("manifest.json").read_text("utf-8"))
         scores = _evaluate(run, encoder) if recipe.evaluation else None
         if scores:
-            _write(folder / "scores.json", scores.to_json())
+            _write(folder / "scores.json", to_json(scores))
         card = card_text(recipe, recipe_file.name, encoder.vocabulary_size, pairs, scores)
         _write(folder / "README.md", card)
 
 
-def _evaluate(run: Run, encoder: Encoder) -> Report:
-    """The report of `yuyi evaluate` on the recipe's evaluation folder."""
-    from yuyi.evaluate import evaluate
+def _evaluate(run: Run, encoder: Encoder) -> list[Result]:
+    """What `yuyi evaluate` finds on the recipe's evaluation folder."""
+    from yuyi.evaluate import Sweep, evaluate, local_tasks
 
     run.say("scores: running")
-    return evaluate(encoder, run.data / run.recipe.evaluation, dims=tuple(run.recipe.table.dims))
+    tasks = local_tasks(run.data / run.recipe.evaluation)
+    return evaluate(encoder, tasks, Sweep(dims=tuple(run.recipe.table.dims)))
 
 
 def _write(path: Path, text: str) -> None:
