@@ -88,7 +88,7 @@ class LocalTask:
 
     name: str
     type: KindName
-    files: str | JudgedFiles
+    files: JudgedFiles | str
     train: str = ""
     columns: dict[str, str] = field(default_factory=dict)
     labels: dict[str | int | float | bool, Literal[0, 1]] = field(default_factory=dict)
