@@ -6,21 +6,17 @@ writing cannot leak into the page.
 
 from __future__ import annotations
 
-import re
-from html import escape
 from typing import TYPE_CHECKING
+
+from yuyi.page import safe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from yuyi.data.showing.trace import Sample
 
-# Characters of a text, and of a name.
-_LONGEST, _LONGEST_NAME = 700, 120
-# Controls, surrogates, and what turns the direction of writing; tabs and line ends may stay.
-_UNSEEN = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
-)
+# Characters of a text.
+_LONGEST = 700
 
 
 def examples(samples: Iterable[Sample], reason: str) -> str:
@@ -53,9 +49,3 @@ def example(sample: Sample, reason: str = "") -> str:
         f"<span>{safe(pair.source)}</span><span>{safe(pair.kind)}</span><span>{safe(pair.lang)}</span>{label}"
         f"{tokens}<span>{where}</span><code>{safe(pair.pair_id)}</code></div></div>"
     )
-
-
-def safe(text: str, longest: int = _LONGEST_NAME) -> str:
-    """A stranger's text for HTML: cut, its unseen characters shown, and escaped."""
-    cut = text[:longest] + ("…" if len(text) > longest else "")
-    return escape(_UNSEEN.sub(lambda match: f"⟨{ord(match[0]):04X}⟩", cut))

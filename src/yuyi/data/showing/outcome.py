@@ -15,9 +15,9 @@ from yuyi.data.mixing.rows import current_negatives
 from yuyi.data.mixture import current_mixture
 from yuyi.data.quality import quality_scores
 from yuyi.data.showing import svg
-from yuyi.data.showing.examples import safe
-from yuyi.data.showing.tables import head, key, percent, table
+from yuyi.data.showing.tables import key, percent
 from yuyi.errors import InputError
+from yuyi.page import head, safe, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

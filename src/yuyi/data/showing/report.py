@@ -1,7 +1,4 @@
-"""`report.html`: what was made, what was kept and why the rest was not, on one page that needs no network.
-
-The page forbids itself scripts and everything from elsewhere, since the texts on it are strangers'.
-"""
+"""`report.html`: what was made, what was kept and why the rest was not, on one page that needs no network."""
 
 from __future__ import annotations
 
@@ -10,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from yuyi.artifacts import publish_file
 from yuyi.data.showing import outcome, svg
-from yuyi.data.showing.examples import example, examples, safe
+from yuyi.data.showing.examples import example, examples
 from yuyi.data.showing.statistics import LENGTH_EDGES, find_statistics
-from yuyi.data.showing.tables import head, key, percent, table
+from yuyi.data.showing.tables import key, percent
+from yuyi.page import Section, head, page, safe, table
 from yuyi.version import __version__
 
 if TYPE_CHECKING:
@@ -45,10 +43,10 @@ def write_report(folder: DataFolder, statistics: Statistics | None = None) -> Pa
         InputError: there are no pairs, marks are out of date, or the page cannot be written. Negatives and a
             training set may be out of date; the page then says so.
     """
-    page = page_of(folder, statistics or find_statistics(folder))
+    text = page_of(folder, statistics or find_statistics(folder))
     path = folder.path / "report.html"
     with publish_file(path) as temporary:
-        temporary.write_text(page, "utf-8")
+        temporary.write_text(text, "utf-8")
     return path
 
 
@@ -61,35 +59,25 @@ def page_of(folder: DataFolder, statistics: Statistics) -> str:
     """
     name = folder.path.resolve().name
     sections = [
-        ("kept", "What is kept", "保留情况", _funnel(statistics)),
-        ("sources", "Sources", "来源", _sources(statistics)),
-        ("rules", "Rules", "规则", _tallies(statistics.rules, "rule", "规则")),
-        ("reasons", "Reasons", "剔除原因", _reasons(statistics)),
-        ("quality", "Quality", "质量评分", outcome.quality(folder)),
-        ("lengths", "Lengths", "长度", _lengths(statistics)),
-        ("languages", "Languages", "语言与字体", _languages(statistics)),
-        ("examples", "Kept pairs", "保留样例", _kept_samples(statistics)),
-        ("negatives", "Hard negatives", "难负例", outcome.negatives(folder)),
-        ("mixture", "Training set", "训练集", outcome.training_set(folder)),
-        ("steps", "Steps", "步骤", _steps(statistics.steps)),
+        Section("kept", "What is kept", "保留情况", _funnel(statistics)),
+        Section("sources", "Sources", "来源", _sources(statistics)),
+        Section("rules", "Rules", "规则", _tallies(statistics.rules, "rule", "规则")),
+        Section("reasons", "Reasons", "剔除原因", _reasons(statistics)),
+        Section("quality", "Quality", "质量评分", outcome.quality(folder)),
+        Section("lengths", "Lengths", "长度", _lengths(statistics)),
+        Section("languages", "Languages", "语言与字体", _languages(statistics)),
+        Section("examples", "Kept pairs", "保留样例", _kept_samples(statistics)),
+        Section("negatives", "Hard negatives", "难负例", outcome.negatives(folder)),
+        Section("mixture", "Training set", "训练集", outcome.training_set(folder)),
+        Section("steps", "Steps", "步骤", _steps(statistics.steps)),
     ]
-    shown = [section for section in sections if section[3]]
-    links = "".join(f'<a href="#{key}">{title} {chinese}</a>' for key, title, chinese, _ in shown)
-    body = "".join(
-        f'<h2 id="{key}">{title}<i lang="zh">{chinese}</i></h2>{content}'
-        for key, title, chinese, content in shown
-    )
-    style = Path(__file__).with_name("report.css").read_text("utf-8")
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        '<meta http-equiv="Content-Security-Policy" '
-        "content=\"default-src 'none'; style-src 'unsafe-inline'\">"
-        f"<title>{safe(name)} · yuyi</title><style>{style}</style></head><body><main>"
-        f"<h1>{safe(name)}</h1><p>Training pairs, and why others were dropped. "
-        '<span lang="zh">训练句对，以及每条剔除的理由。</span></p>'
-        f"<nav>{links}</nav>{_tiles(statistics)}{body}"
-        f"<footer>yuyi {__version__} · random examples, the same at every run</footer></main></body></html>\n"
+    return page(
+        name,
+        'Training pairs, and why others were dropped. <span lang="zh">训练句对，以及每条剔除的理由。</span>',
+        _tiles(statistics),
+        sections,
+        style=Path(__file__).with_name("report.css").read_text("utf-8"),
+        footer=f"yuyi {__version__} · random examples, the same at every run",
     )
 
 

@@ -1,30 +1,6 @@
-"""Tables as HTML; what stands in their cells is HTML already."""
+"""What the tables of the page share: the key to the colours of bars, and shares in percent."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-# Longer tables begin with this many rows; the others can be opened.
-_SHOWN = 25
-
-
-def head(*cells: tuple[str, str]) -> str:
-    """The first row, of titles with the class of their column."""
-    return "<tr>" + "".join(f'<th class="{kind}">{title}</th>' for title, kind in cells) + "</tr>"
-
-
-def table(first: str, rows: Sequence[str]) -> str:
-    """A table of rows below the row `first`, of which many are folded away."""
-    shown = f"<table>{first}{''.join(rows[:_SHOWN])}</table>"
-    if len(rows) > _SHOWN:
-        rest = "".join(rows[_SHOWN:])
-        shown += (
-            f"<details><summary>{len(rows) - _SHOWN:,} more</summary><table>{first}{rest}</table></details>"
-        )
-    return shown
 
 
 def key(kept: str = "kept 保留", lost: str = "dropped 剔除") -> str:
