@@ -5,7 +5,6 @@ Files are Parquet, whose rows are counted from 0, or JSONL, whose lines are coun
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +21,8 @@ if TYPE_CHECKING:
     from yuyi.evaluate.manifest import LocalTask
 
 FILE_ENDINGS = (".parquet", ".jsonl")
+
+_LARGEST = 1e300
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +220,8 @@ def _is_text(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    # Neither NaN nor infinity is between any two numbers, nor is an integer too long for a float.
+    return isinstance(value, int | float) and not isinstance(value, bool) and -_LARGEST < value < _LARGEST
 
 
 def _is_id(value: Any) -> bool:
