@@ -324,7 +324,7 @@ def test_the_wait_that_the_server_asks_for_is_kept(tmp_path: Path, grader: Grade
 @pytest.mark.parametrize(
     ("fault", "message", "requests"),
     [
-        ("401", r"401 .*wrong key\. Check base_url, model \(judge\) and the key .* YUYI_TEST_KEY", 1),
+        ("401", r"401 .*wrong key\. Check the address, the model \(judge\) and the key .* YUYI_TEST_KEY", 1),
         ("404", "404 .*no model of that name", 1),
         ("500", "no answer in 3 tries, at last: 500 Internal Server Error: oops", 3),
         ("cut", "no answer in 3 tries", 3),

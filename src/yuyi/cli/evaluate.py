@@ -200,12 +200,13 @@ def _tasks(
 
 def _endpoint(url: str, name: str | None, key_variable: str, folder: str | None) -> Encoder:
     from yuyi.evaluate.endpoint import Endpoint
+    from yuyi.server import Server
 
     if folder is not None:
         raise InputError(f"{folder} and --endpoint {url}: give one of the two; --model names the endpoint's.")
     if name is None:
         raise InputError(f"--endpoint {url}: which model? Name it with --model.")
-    return Endpoint(url, name, key_variable=key_variable)
+    return Endpoint(Server(base_url=url, model=name, key_variable=key_variable))
 
 
 @contextmanager

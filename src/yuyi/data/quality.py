@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from yuyi.config import REFUSE_UNKNOWN
-from yuyi.data.marking.chat import Chat, Refused
+from yuyi.data.marking.chat import Chat
 from yuyi.data.marking.judgments import Judgments, judgments_in
 from yuyi.data.marking.quality_plan import Choice, cost_of, estimate, key_of, plan_of
 from yuyi.data.marking.rubric import HIGHEST, RUBRICS, question_about, rubric_for, scores_in
@@ -23,6 +23,7 @@ from yuyi.data.reasons import Reasons
 from yuyi.data.step import StepRecord, add_counts, run_step
 from yuyi.errors import InputError
 from yuyi.records import Mark, read_marks, write_marks
+from yuyi.server import Refused, Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -41,7 +42,7 @@ CACHE = "quality-cache.sqlite"
 _SCORES = ".scores.parquet"
 _CODE = (
     *("data/quality.py", "data/marking/quality_plan.py", "data/marking/rubric.py", "data/marking/chat.py"),
-    *("data/marking/judgments.py", "data/clean.py", "data/hashing.py", "data/reasons.py"),
+    *("server.py", "data/marking/judgments.py", "data/clean.py", "data/hashing.py", "data/reasons.py"),
 )
 # These change how long a run takes and not what comes of it.
 _HOW_NOT_WHAT = ("concurrency", "timeout", "retries", "wait", "dry_run", "key_variable")
@@ -229,16 +230,16 @@ class _Grading:
         self._stop = threading.Event()
         # Why pairs that were asked about have no score, by key.
         self._left: dict[str, str] = {}
-        self._chat = Chat(
+        server = Server(
             base_url=config.base_url,
             model=config.model,
             key_variable=config.key_variable,
             timeout=config.timeout,
             retries=config.retries,
             wait=config.wait,
-            options=config.options,
             pause=self._stop.wait,
         )
+        self._chat = Chat(server, config.options)
 
     def run(self, batches: Iterator[list[Pair]]) -> None:
         """Return when every batch has been asked about, or the next one would exceed the budget."""

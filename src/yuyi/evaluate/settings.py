@@ -131,7 +131,7 @@ class Reader:
             return np.asarray(ways.get(role, encoder.encode)(texts))
         prompt = self.prompts[role]
         if not self.overflow:
-            return np.asarray(encoder.encode(texts, prompt=prompt))
+            return np.asarray(encoder.encode(texts, prompt=prompt, normalize=False))
         # Cuts are part of the setting and no news, so they are told and not warned of.
         vectors, _ = encoder.encode(
             texts,

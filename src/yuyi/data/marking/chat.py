@@ -2,47 +2,18 @@
 
 from __future__ import annotations
 
-import email.utils
-import http.client
 import json
-import os
-import random
-import time
-import urllib.error
-import urllib.request
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
-from yuyi.errors import InputError
+from yuyi.server import Later
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from yuyi.server import Server
 
-# These say that the same request may succeed later.
-_TRY_AGAIN = (408, 409, 425, 429)
-# These say that the endpoint will not answer this text, whatever it answers to others.
-_REFUSED = (400, 413, 422)
-_LONGEST_WAIT = 60.0
-_LONGEST_MESSAGE = 300
+_PATH = "/chat/completions"
 # An endpoint that counts more for one request does not count.
 _MOST_TOKENS = 10**9
-
-
-class Refused(Exception):
-    """The endpoint answers, but not to this: too long for it, or against its rules."""
-
-
-class _Later(Exception):
-    """A fault that may pass.
-
-    Attributes:
-        wait: seconds that the endpoint asks to wait, or None.
-    """
-
-    def __init__(self, message: str, wait: float | None = None) -> None:
-        super().__init__(message)
-        self.wait = wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,46 +31,22 @@ class Answer:
     tokens_out: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Chat:
-    """An endpoint and a model; `ask` may be called from several threads.
+    """A server's chat endpoint; `ask` may be called from several threads.
 
     Attributes:
-        base_url: address that `/chat/completions` follows, such as `http://localhost:8000/v1`.
-        model: name of the model there.
-        key_variable: environment variable that holds the key. It may be unset for servers that want none.
-        timeout: seconds without a byte after which a request counts as failed.
-        retries: how often a request is sent again after a fault that may pass.
-        wait: seconds before the first of them, doubled before each further one, at most a minute; where the
-            endpoint says how long to wait, that long.
+        server: where it is.
         options: further fields of the request, such as `temperature`.
-        pause: waits so many seconds; where it returns true, nothing is tried again.
-
-    Raises:
-        InputError: `base_url` is no web address.
     """
 
-    base_url: str
-    model: str
-    key_variable: str = "OPENAI_API_KEY"
-    timeout: float = 120.0
-    retries: int = 6
-    wait: float = 1.0
+    server: Server
     options: dict[str, Any] = field(default_factory=dict)
-    pause: Callable[[float], object] = time.sleep
-
-    def __post_init__(self) -> None:
-        """Refuse an address that no request could go to."""
-        if not _is_address(self.base_url):
-            raise InputError(
-                f"{self.base_url}: no web address. Set base_url to one that begins with http, such as "
-                "http://localhost:8000/v1."
-            )
 
     @property
     def url(self) -> str:
         """The address that requests go to."""
-        return self.base_url.rstrip("/") + "/chat/completions"
+        return self.server.url(_PATH)
 
     def ask(self, system: str, user: str) -> Answer:
         """The model's answer to a message.
@@ -108,53 +55,8 @@ class Chat:
             Refused: the endpoint will not answer this message.
             InputError: it does not answer at all, or knows neither the key nor the model.
         """
-        for tries in range(self.retries + 1):
-            try:
-                return self._ask_once(system, user)
-            except _Later as fault:
-                # Some chance, so that requests that failed together do not come back together.
-                seconds = self.wait * 2**tries * random.uniform(0.75, 1.25)
-                seconds = min(seconds if fault.wait is None else fault.wait, _LONGEST_WAIT)
-                if tries == self.retries or self.pause(seconds):
-                    raise InputError(
-                        f"{self.url}: no answer in {tries + 1} tries, at last: {fault}. What was answered "
-                        "before is kept. Run the same command again when the server is well."
-                    ) from fault
-        raise AssertionError  # The last try returned or raised.
-
-    def _ask_once(self, system: str, user: str) -> Answer:
-        try:
-            with urllib.request.urlopen(self._request(system, user), timeout=self.timeout) as response:
-                return _answer(response.read())
-        except urllib.error.HTTPError as error:
-            raise self._fault(error) from error
-        except (OSError, http.client.HTTPException) as error:
-            raise _Later(str(getattr(error, "reason", "")) or str(error) or type(error).__name__) from error
-
-    def _request(self, system: str, user: str) -> urllib.request.Request:
         messages = [{"role": "system", "content": system}, {"role": "user", "content": user}]
-        body = {"model": self.model, "messages": messages, **self.options}
-        headers = {"Content-Type": "application/json"}
-        if key := os.environ.get(self.key_variable, "").strip():
-            if not (key.isascii() and key.isprintable()):  # The message must not show it.
-                raise InputError(
-                    f"{self.key_variable}: this environment variable holds what no key can: letters outside "
-                    "ASCII, or a line end within. Copy the key anew."
-                )
-            headers["Authorization"] = f"Bearer {key}"
-        return urllib.request.Request(self.url, json.dumps(body).encode(), headers)
-
-    def _fault(self, error: urllib.error.HTTPError) -> Exception:
-        """What an answer that is no success means."""
-        message = f"{error.code} {error.reason}: {_message(error)}"
-        if error.code in _TRY_AGAIN or error.code >= 500:
-            return _Later(message, _seconds(error.headers.get("Retry-After")))
-        if error.code in _REFUSED:
-            return Refused(message)
-        return InputError(
-            f"{self.url}: {message}. Check base_url, model ({self.model}) and the key in the environment "
-            f"variable {self.key_variable}."
-        )
+        return self.server.ask(_PATH, {"messages": messages, **self.options}, _answer)
 
 
 def _answer(body: bytes) -> Answer:
@@ -165,46 +67,10 @@ def _answer(body: bytes) -> Answer:
             raise TypeError
         usage = answer.get("usage")
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        raise _Later(f"no chat completion but {body[:80]!r}") from error
+        raise Later(f"no chat completion but {body[:80]!r}") from error
     counts = usage if isinstance(usage, dict) else {}
     return Answer(text or "", _tokens(counts.get("prompt_tokens")), _tokens(counts.get("completion_tokens")))
 
 
 def _tokens(count: Any) -> int:
     return count if isinstance(count, int) and 0 <= count < _MOST_TOKENS else -1
-
-
-def _is_address(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        parts.port  # noqa: B018 - an impossible one raises.
-    except ValueError:
-        return False
-    plain = url.isascii() and url.isprintable() and " " not in url
-    return plain and parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc
-
-
-def _message(error: urllib.error.HTTPError) -> str:
-    try:
-        body = error.read(100_000)
-    except (OSError, http.client.HTTPException):
-        return ""
-    try:
-        said = json.loads(body)["error"]["message"]
-    except (ValueError, LookupError, TypeError, RecursionError):
-        said = body.decode("utf-8", "replace")
-    return " ".join(str(said).split())[:_LONGEST_MESSAGE]
-
-
-def _seconds(header: str | None) -> float | None:
-    """How long a `Retry-After` asks to wait: it holds seconds or a date."""
-    if header is None:
-        return None
-    try:
-        return max(0.0, float(header))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(header).timestamp() - time.time())
-    except (ValueError, OverflowError):
-        return None

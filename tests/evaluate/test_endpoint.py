@@ -1,0 +1,212 @@
+"""An endpoint is an encoder: a real server with a small model behind it, and what it may answer instead."""
+
+from __future__ import annotations
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+import yuyi
+from yuyi.errors import InputError, ModelError, TaskError
+from yuyi.evaluate import Sweep, evaluate, local_tasks
+from yuyi.evaluate.endpoint import Endpoint
+from yuyi.server import Server
+from yuyi.types import Encoder
+
+from .sets import THINGS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TINY = Path(__file__).parent.parent / "tiny" / "static"
+KEY = "YUYI_TEST_KEY"
+
+
+class Embedder(ThreadingHTTPServer):
+    """Speaks the protocol with a model of 32 dimensions.
+
+    Attributes:
+        faults: what happens to the first requests instead, in order.
+        always: what happens to every request.
+        requests: body and headers of each request.
+    """
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        self.model = yuyi.load(TINY)
+        self.faults: list[str] = []
+        self.always = ""
+        self.requests: list[tuple[dict[str, Any], dict[str, str]]] = []
+        self.lock = threading.Lock()
+        super().__init__(("127.0.0.1", 0), Handler)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/v1"
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Embedder
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        with self.server.lock:
+            self.server.requests.append((body, dict(self.headers)))
+            fault = self.server.faults.pop(0) if self.server.faults else self.server.always
+        texts = body["input"]
+        if fault.isdigit():
+            self.answer(int(fault), json.dumps({"error": {"message": f"fault {fault}"}}))
+        elif any("不许" in text for text in texts):
+            self.answer(400, json.dumps({"error": {"message": "against the rules"}}))
+        elif fault == "html":
+            self.answer(200, "<html>gateway</html>")
+        else:
+            vectors = 3 * self.server.model.encode(texts, truncate_dim=body.get("dimensions"))
+            if fault == "nan":
+                vectors[-1, 0] = np.nan
+            if fault == "narrow":
+                vectors = vectors[:, :-1]
+            data = [{"index": place, "embedding": row} for place, row in enumerate(vectors.tolist())]
+            self.answer(200, json.dumps({"data": data[fault == "fewer" :][::-1]}))
+
+    def answer(self, status: int, text: str) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(text.encode())))
+        self.end_headers()
+        self.wfile.write(text.encode())
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def embedder() -> Iterator[Embedder]:
+    with Embedder() as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+def server_at(embedder: Embedder) -> Server:
+    return Server(base_url=embedder.url, model="tiny", key_variable=KEY, retries=2, wait=0.0)
+
+
+def test_its_vectors_are_those_of_the_model_in_the_order_of_the_texts(embedder: Embedder) -> None:
+    endpoint = Endpoint(server_at(embedder), batch=3)
+    assert isinstance(endpoint, Encoder)
+    assert (endpoint.name, endpoint.dim) == ("tiny", 32)
+    expected = embedder.model.encode(THINGS)
+    np.testing.assert_allclose(endpoint.encode(THINGS), expected, atol=1e-6)
+    np.testing.assert_allclose(endpoint.encode_query(THINGS), expected, atol=1e-6)
+    np.testing.assert_allclose(endpoint.encode(THINGS, normalize=False), 3 * expected, atol=1e-5)
+    before = embedder.model.encode(THINGS, prompt="查询：")
+    np.testing.assert_allclose(endpoint.encode(THINGS, prompt="查询："), before, atol=1e-6)
+    assert endpoint.encode([]).shape == (0, 32)
+    assert all(set(body) == {"model", "input"} for body, _ in embedder.requests)
+
+
+def test_the_key_and_dimensions_are_sent_when_there_are_any(
+    embedder: Embedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(KEY, "secret")
+    endpoint = Endpoint(server_at(embedder), dimensions=16)
+    assert endpoint.dim == 16
+    ((body, headers),) = embedder.requests
+    assert (body["dimensions"], headers["Authorization"]) == (16, "Bearer secret")
+
+
+def test_the_fingerprint_is_of_address_name_and_model(embedder: Embedder) -> None:
+    first, second = (Endpoint(server_at(embedder)) for _ in range(2))
+    assert first.fingerprint == second.fingerprint
+    embedder.model = yuyi.load(TINY, truncate_dim=8)
+    assert Endpoint(server_at(embedder)).fingerprint != first.fingerprint
+
+
+def test_scores_are_those_of_the_model_itself(embedder: Embedder, folder: Path, tmp_path: Path) -> None:
+    tasks = local_tasks(folder, ["similar", "found"])
+    there = evaluate(Endpoint(server_at(embedder)), tasks, Sweep(dims=(32, 16)), results=tmp_path)
+    here = evaluate(embedder.model, tasks, Sweep(dims=(32, 16)))
+    assert [one.main_score for one in there] == pytest.approx([one.main_score for one in here], abs=1e-4)
+    setting = there[0].setting
+    assert (setting.backend, setting.dtype, setting.max_length, setting.overflow) == (
+        "endpoint",
+        "",
+        None,
+        "",
+    )
+    asked = len(embedder.requests)
+    again = evaluate(Endpoint(server_at(embedder)), tasks, Sweep(dims=(32, 16)), results=tmp_path)
+    assert again == there
+    assert len(embedder.requests) == asked + 1  # the probe
+
+
+def test_faults_that_pass_are_sat_out(embedder: Embedder) -> None:
+    embedder.faults = ["500", "html", "429"]
+    endpoint = Endpoint(Server(base_url=embedder.url, model="tiny", retries=3, wait=0.0))
+    np.testing.assert_allclose(endpoint.encode(THINGS), embedder.model.encode(THINGS), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("fault", "message", "requests"),
+    [
+        ("401", r"/v1/embeddings: 401 .*fault 401\. Check .* model \(tiny\) and the key .* YUYI_TEST_KEY", 1),
+        ("404", "404 .*fault 404", 1),
+        ("500", "no answer in 3 tries, at last: 500 Internal Server Error: fault 500", 3),
+        ("html", "no answer in 3 tries, at last: no embeddings but b'<html>", 3),
+        ("fewer", "tiny gave 3 vectors for 4 texts", 1),
+        ("nan", r"gave 'def add\(a, b\): return a \+ b' a vector that is not a number", 1),
+    ],
+)
+def test_endpoints_that_are_none_are_refused(
+    embedder: Embedder, fault: str, message: str, requests: int
+) -> None:
+    embedder.always = fault
+    with pytest.raises((InputError, ModelError), match=message):
+        Endpoint(server_at(embedder))
+    assert len(embedder.requests) == requests
+
+
+def test_a_model_that_changes_is_noticed(embedder: Embedder) -> None:
+    endpoint = Endpoint(server_at(embedder))
+    embedder.always = "narrow"
+    with pytest.raises(ModelError, match="gave vectors of 31 values, and before of 32"):
+        endpoint.encode(THINGS)
+
+
+def test_a_text_that_is_refused_is_named(embedder: Embedder) -> None:
+    endpoint = Endpoint(server_at(embedder))
+    texts = [*THINGS, "这句话不许说", *THINGS[:3]]
+    with pytest.raises(
+        InputError, match=r"400 .*against the rules\. It refuses the text '这句话不许说' of 6"
+    ):
+        endpoint.encode(texts)
+
+
+def test_an_endpoint_that_fails_amid_a_task_names_it(embedder: Embedder, folder: Path) -> None:
+    endpoint = Endpoint(server_at(embedder))
+    embedder.always = "nan"
+    with pytest.raises(TaskError, match=r"similar: http.* a vector that is not a number"):
+        evaluate(endpoint, local_tasks(folder, ["similar"]))
+
+
+def test_addresses_that_are_none_and_settings_it_has_not(embedder: Embedder, folder: Path) -> None:
+    with pytest.raises(
+        InputError, match=r"localhost:8000/v1: no web address\. Give one that begins with http"
+    ):
+        Server(base_url="localhost:8000/v1", model="tiny")
+    with pytest.raises(InputError, match=r"127\.0\.0\.1:9/v1/embeddings: no answer in 1 tries"):
+        Endpoint(Server(base_url="http://127.0.0.1:9/v1", model="tiny", retries=0))
+    endpoint = Endpoint(server_at(embedder))
+    tasks = local_tasks(folder, ["similar"])
+    with pytest.raises(InputError, match="overflow: tiny decides itself about long texts"):
+        evaluate(endpoint, tasks, Sweep(overflows=("pool",)))
+    with pytest.raises(
+        InputError, match="dtypes, max_lengths: a model that is open already cannot change that"
+    ):
+        evaluate(endpoint, tasks, Sweep(dtypes=("float32",), max_lengths=(8,)))
