@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
+from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from yuyi.encode import load
+from yuyi.evaluate.card import write_card
+from yuyi.evaluate.lint import lint
 from yuyi.evaluate.results import Judged, Result, Setting, write_result
 from yuyi.evaluate.suites import CMTEB_35, find_suite
 from yuyi.known.published import published
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from pathlib import Path
 
     from yuyi.evaluate.suites import Task
 
+TINY = Path(__file__).parent.parent / "tiny"
 LANGUAGES = ("cmn-Hans",)
 VERSIONS = {"mteb": "2.26.24", "numpy": "2.4.6", "python": "3.11.7", "yuyi": "0.1.0"}
 PROMPTS = {"query": "为这个句子生成表示：", "document": "", "": ""}
@@ -64,6 +68,19 @@ def whole_suite(folder: Path, source: str = "gte-small-zh", **changes: object) -
     setting = replace(setting, **changes)  # type: ignore[arg-type]
     scores = published(source)
     return [result_of(task, scores[task.name], model, setting) for task in find_suite(CMTEB_35).tasks]
+
+
+def copy(name: str, place: Path) -> Path:
+    """A copy of a tiny model, in which a card can be written."""
+    return shutil.copytree(TINY / name, place / name)
+
+
+def card_of(folder: Path, *results: Result, **options: Any) -> str:
+    """The card of a folder, by default from the whole suite; its checks have to find nothing."""
+    place = write_all(folder.parent / "results", results or whole_suite(folder))
+    path = write_card(folder, place, **options)
+    assert lint(path) == []
+    return path.read_text("utf-8")
 
 
 def write_all(place: Path, results: Iterable[Result]) -> Path:

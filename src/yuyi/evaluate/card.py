@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from yuyi.artifacts import is_sealed, publish_file, sealed
@@ -13,7 +14,7 @@ from yuyi.evaluate.card_index import model_index
 from yuyi.evaluate.card_scores import sort_results
 from yuyi.evaluate.card_speed import measure_speed
 from yuyi.evaluate.card_text import card_body
-from yuyi.evaluate.card_training import read_training
+from yuyi.evaluate.card_training import Training, read_training
 from yuyi.evaluate.domain import read_trained
 from yuyi.evaluate.lint_card import read_front_matter
 from yuyi.evaluate.results import read_results
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
     from yuyi.evaluate.card_facts import Facts
     from yuyi.evaluate.card_index import Shape
-    from yuyi.evaluate.card_training import Training
     from yuyi.evaluate.card_words import Language
 
 CARD = "README.md"
@@ -77,7 +77,8 @@ def write_card(
     encoder = load(folder)
     for run in found.runs:
         check_results(folder, encoder, run.results.values())
-    facts, training = read_facts(folder, encoder), read_training(folder)
+    training = read_training(folder)
+    facts = _completed(read_facts(folder, encoder), training, before)
     called = name or folder.resolve().name
     head = {
         **_front_matter(facts, training, before),
@@ -123,14 +124,24 @@ def _sources(folder: Path, training: Training | None) -> frozenset[str]:
         return frozenset()
 
 
+def _completed(facts: Facts, training: Training | None, before: dict[str, Any]) -> Facts:
+    """The facts with languages and licence from where somebody said them, first of all in the folder."""
+    told = before.get("language", ())
+    languages = (told,) if isinstance(told, str) else tuple(told)
+    made = training or Training()
+    license_ = facts.license or made.license or str(before.get("license", ""))
+    return replace(facts, languages=facts.languages or made.languages or languages, license=license_.lower())
+
+
 def _front_matter(facts: Facts, training: Training | None, before: dict[str, Any]) -> dict[str, Any]:
     """What hubs read, without the results."""
+    before = {key: before[key] for key in _KEPT if key in before}
     start = find(training.start) if training and training.start else None
     origins = [source.origin for source in training.sources] if training else []
     datasets = [match[1] for origin in origins if (match := _DATASET.match(origin))]
     told: dict[str, Any] = {
-        "language": list(facts.languages or (training.languages if training else ())),
-        "license": (facts.license or (training.license if training else "")).lower(),
+        "language": list(facts.languages),
+        "license": facts.license,
         "library_name": "sentence-transformers" if facts.opens_elsewhere else "yuyi",
         "pipeline_tag": "sentence-similarity",
         "tags": [
@@ -144,8 +155,7 @@ def _front_matter(facts: Facts, training: Training | None, before: dict[str, Any
         "base_model": start.id if start else "",
         "datasets": list(dict.fromkeys(datasets)),
     }
-    kept = {key: before[key] for key in _KEPT if key in before}
-    return {**kept, **{key: value for key, value in told.items() if value}}
+    return {**before, **{key: value for key, value in told.items() if value}}
 
 
 def _yaml(values: dict[str, Any]) -> str:

@@ -118,7 +118,7 @@ def _setting(run: Run, facts: Facts, words: Mapping[str, str]) -> str:
     comma, colon = words["comma"], words["colon"]
     devices = comma.join(sorted({result.setting.device for result in results} - {""}))
     prompts = [
-        words["prompt of role"].format(role=words[f"role {role}"], text=f"`{text}`")
+        words["prompt of role"].format(role=words.get(f"role {role}", role), text=_quoted(text, words))
         for role, text in setting.prompts.items()
         if text
     ]

@@ -13,14 +13,14 @@ are there where whoever made the data knows them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from yuyi.errors import ModelError
 from yuyi.pipeline import read_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 TRAINING = "training.json"
@@ -103,16 +103,64 @@ def read_training(folder: Path) -> Training | None:
     if not path.is_file():
         return None
     record = read_json(path)
+    known = {each.name for each in fields(Training)}
     try:
-        values: dict[str, Any] = {
-            **{key: tuple(value) if isinstance(value, list) else value for key, value in record.items()},
-            "stages": tuple(_stage(value) for value in record.get("stages", ())),
-            "sources": tuple(Source(**value) for value in record.get("sources", ())),
-        }
-        return Training(**values)
-    except (TypeError, KeyError, AttributeError) as error:
+        return Training(**{key: _READERS[key](value) for key, value in record.items() if key in known})
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise ModelError(f"{path}: no record of a training run ({error}). Copy the model again.") from error
 
 
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r:.40} is no text")
+    return value
+
+
+def _texts(value: list[Any]) -> tuple[str, ...]:
+    return tuple(map(_text, value))
+
+
 def _stage(value: Mapping[str, Any]) -> Stage:
-    return Stage(**{**value, "tasks": tuple(Batches(**task) for task in value.get("tasks", ()))})
+    return Stage(
+        name=_text(value["name"]),
+        steps=int(value["steps"]),
+        learning_rate=float(value.get("learning_rate", 0)),
+        tasks=tuple(map(_batches, value.get("tasks", ()))),
+    )
+
+
+def _batches(value: Mapping[str, Any]) -> Batches:
+    return Batches(
+        objective=_text(value["objective"]),
+        share=float(value.get("share", 1)),
+        batch=int(value.get("batch", 0)),
+    )
+
+
+def _source(value: Mapping[str, Any]) -> Source:
+    rows = value.get("rows")
+    return Source(
+        name=_text(value["name"]),
+        kind=_text(value.get("kind", "")),
+        rows=None if rows is None else int(rows),
+        replayed=bool(value.get("replayed", False)),
+        origin=_text(value.get("origin", "")),
+        licence=_text(value.get("licence", "")),
+    )
+
+
+def _texts_by_name(value: Mapping[str, Any]) -> dict[str, str]:
+    return {key: _text(each) for key, each in value.items()}
+
+
+# What makes each value of the file one of `Training`.
+_READERS: dict[str, Callable[[Any], Any]] = {
+    **dict.fromkeys(("yuyi", "license", "start"), _text),
+    **dict.fromkeys(("languages", "documents", "limits"), _texts),
+    "teacher": _texts_by_name,
+    "stages": lambda value: tuple(map(_stage, value)),
+    "sources": lambda value: tuple(map(_source, value)),
+    "settings": lambda value: dict(value.items()),
+    "dropped": lambda value: {key: int(count) for key, count in value.items()},
+    "left_out": lambda value: tuple(map(_texts_by_name, value)),
+}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,7 +15,7 @@ _PYTHON = """\
 ```python
 import yuyi
 
-model = yuyi.load("{place}"){note}
+model = yuyi.load({place}){note}
 queries = model.encode_query(["{query}"])
 documents = model.encode_document(["{answer}", "{other}"])
 print(model.similarity(queries, documents))  # (1, 2)
@@ -23,7 +25,7 @@ _SHORTER = """\
 ```python
 import yuyi
 
-model = yuyi.load("{place}", truncate_dim={dim})  # {shorter}
+model = yuyi.load({place}, truncate_dim={dim})  # {shorter}
 print(model.encode("{query}").shape)  # ({dim},)
 ```
 """
@@ -31,7 +33,7 @@ _ELSEWHERE = """\
 ```python
 from sentence_transformers import SentenceTransformer
 
-model = SentenceTransformer("{place}")
+model = SentenceTransformer({place})
 queries = model.encode_query(["{query}"])
 documents = model.encode_document(["{answer}", "{other}"])
 print(model.similarity(queries, documents))
@@ -39,8 +41,8 @@ print(model.similarity(queries, documents))
 """
 _COMMANDS = """\
 ```bash
-yuyi similarity "{query}" "{answer}" "{other}" --model {place}
-yuyi search "{query}" docs/ --model {place}
+yuyi similarity "{query}" "{answer}" "{other}" --model {typed}
+yuyi search "{query}" docs/ --model {typed}
 ```
 """
 
@@ -49,7 +51,8 @@ def usage(facts: Facts, name: str, words: Mapping[str, str]) -> str:
     """Blocks of code as Markdown, for whoever has the model under this name: of the hub, or of a folder."""
     own = "/" not in name
     values = {
-        "place": name,
+        "place": json.dumps(name, ensure_ascii=False),
+        "typed": shlex.quote(name),
         "note": f"  # {words['here']}" if own else "",
         **{key: words[key] for key in ("query", "answer", "other", "shorter")},
     }

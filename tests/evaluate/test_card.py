@@ -1,0 +1,332 @@
+"""Cards of tiny models, from results that are made up of published figures."""
+
+from __future__ import annotations
+
+import json
+import re
+import string
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from huggingface_hub import ModelCard
+
+import yuyi
+from yuyi.artifacts import is_sealed
+from yuyi.errors import InputError, ModelError
+from yuyi.evaluate.card import write_card
+from yuyi.evaluate.card_training import TRAINING
+from yuyi.evaluate.card_words import LANGUAGES, WORDS
+from yuyi.evaluate.lint import lint
+from yuyi.evaluate.results import write_result
+
+from .card_results import card_of, copy, judged, whole_suite
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MADE = {
+    "yuyi": "0.1.0",
+    "license": "Apache-2.0",
+    "languages": ["zh", "en"],
+    "start": "gte-small-zh",
+    "teacher": {"name": "老师", "licence": "MIT"},
+    "stages": [
+        {
+            "name": "pairs",
+            "steps": 12_000,
+            "learning_rate": 2e-5,
+            "tasks": [
+                {"objective": "contrast", "share": 3, "batch": 2048},
+                {"objective": "judged", "share": 1.0, "batch": 512},
+            ],
+        }
+    ],
+    "sources": [
+        {"name": "AFQMC", "kind": "sts", "rows": 34_334, "licence": "Apache-2.0"},
+        {"name": "manual", "origin": "https://huggingface.co/datasets/某/x", "rows": 90},
+        {"name": "wiki", "origin": "https://huggingface.co/datasets/owner/wiki-zh", "rows": 1_000},
+    ],
+    "documents": ["laws"],
+    "settings": {"longest": 96, "seed": 0},
+    "dropped": {"duplicate": 29_361},
+    "left_out": [{"path": "ocnli.parquet", "reason": "CC BY-NC 2.0"}],
+    "limits": ["Traditional characters are known far less well."],
+    "something newer": 1,
+}
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    return copy("bert-zh", tmp_path)
+
+
+def body(card: str) -> str:
+    return card.split("\n---\n", 1)[1]
+
+
+# What is written.
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("name", ["bert-zh", "static"])
+def test_the_averages_of_the_whole_suite_come_out(tmp_path: Path, name: str, language: Any) -> None:
+    text = card_of(copy(name, tmp_path), language=language)
+    cards, board = re.findall(rf"^\| {name} \| 32 \| (.*) \|$", text, re.MULTILINE)
+    assert cards == "60.08 | 64.48 | 48.95 | 70.00 | 66.21 | 65.51 | 49.72"
+    assert board == "60.05 | 69.32 | 48.95 | 64.87 | 66.21 | 65.51 | 47.29"
+    assert "(35)" in text
+    assert "### MTEB(cmn, v1)" in text
+    assert is_sealed(text)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_checks_read_its_tables(model: Path, language: Any) -> None:
+    text, path = card_of(model, language=language), model / "README.md"
+    for printed in ("60.08", "64.48", "48.95", "70.00", "66.21", "65.51", "49.72", "47.29"):
+        path.write_text(text.replace(f"| {printed} |", f"| {float(printed) + 0.3:.2f} |", 1), "utf-8")
+        assert [finding.rule for finding in lint(path)][:1] == ["average"]
+        path.write_text(text, "utf-8")
+    for fact in (f"| {WORDS[language]['dimensions']} | ", "| bert-zh | "):
+        path.write_text(text.replace(f"{fact}32 |", f"{fact}64 |"), "utf-8")
+        assert {finding.rule for finding in lint(path)} == {"dimension"}
+
+
+@pytest.mark.parametrize("name", ["bert-zh", "static", "xlm-roberta", "modernbert", "bert-dense"])
+def test_facts_of_the_folder(tmp_path: Path, name: str) -> None:
+    import torch
+
+    from yuyi.model.embedder import load_embedder
+    from yuyi.pipeline import read_pipeline
+
+    folder = copy(name, tmp_path)
+    text = body(card_of(folder))
+    opened = yuyi.load(folder)
+    assert f"| dimensions | {', '.join(map(str, opened.dims))}" in text
+    assert f"| vocabulary | {opened.vocabulary_size} pieces |" in text
+    assert ("sentence-transformers:" in text) == (name != "static")
+    if name == "static":
+        assert f"| parameters | {opened.vocabulary_size * 32:,} |" in text
+        assert "A token table" in text
+        return
+    assert f"| longest text | {opened.max_tokens} tokens |" in text
+    embedder = load_embedder(read_pipeline(folder)).to(torch.float32)
+    count = sum(parameter.numel() for parameter in embedder.parameters())
+    # Weights that only torch reads are not counted.
+    assert (f"| parameters | {count:,} |" in text) == (name != "bert-dense")
+
+
+def test_a_model_that_needs_code_of_its_own_has_no_snippet_for_others(tmp_path: Path) -> None:
+    text = card_of(copy("gte-new", tmp_path))
+    assert "sentence_transformers" not in text
+    assert "library_name: yuyi\n" in text
+
+
+# Settings.
+
+
+def test_several_dimensions_are_one_table(tmp_path: Path) -> None:
+    folder = copy("static", tmp_path)
+    small = whole_suite(folder, "Dmeta-embedding", dim=16)
+    card = card_of(folder, *small, *whole_suite(folder))
+    rows = re.findall(r"^\| static \| (\d+) \| ([\d.]+)", card, re.MULTILINE)
+    assert rows == [("32", "60.08"), ("16", "67.51"), ("32", "60.05"), ("16", "67.68")]
+    assert "| Task | Type | Metric | 32 | 16 |" in card
+    assert "| AFQMC | STS | cosine_spearman | 36.69 | 71.13 |" in card
+    assert ModelCard(card).data.eval_results[0].metric_value == 36.689
+
+
+def test_other_settings_stand_beside_the_one_of_the_index(model: Path) -> None:
+    short = whole_suite(model, "Dmeta-embedding", max_length=32, dtype="bfloat16")
+    card = card_of(model, *short[:-1], *whole_suite(model))
+    # A setting that lacks a task has no average over all of them, but over those of the 31 that are there.
+    assert "| Model | Dimension | Average (35) |" in card
+    card = card_of(model, *short)
+    assert "| Model | Dimension | Number type | Read up to | Average (35) |" in card
+    assert "| bert-zh | 32 | bfloat16 | 32 | 67.51 |" in card
+    assert "| bert-zh | 32 | float32 | 48 | 60.08 |" in card
+
+
+def test_what_is_no_whole_suite_is_averaged_over_what_is_there(model: Path) -> None:
+    some = [result for result in whole_suite(model) if result.task in ("AFQMC", "BQ", "Waimai")]
+    card = card_of(model, *some)
+    assert "### The 3 tasks scored" in card
+    assert "| bert-zh | 32 | 57.09 | 84.96 | 43.16 |" in card
+    assert "Average (3) | Classification (1) | STS (2)" in card
+    assert "C-MTEB (35)" not in card
+
+
+def test_a_task_that_was_judged_twice_counts_as_it_was_judged_last(model: Path) -> None:
+    old, *others = whole_suite(model)
+    (split,) = old.scores
+    new = replace(
+        old,
+        made="2026-11-27T00:00:00+00:00",
+        scores={split: {"default": {"cosine_spearman": 0.5}}},
+        setting=replace(old.setting, device="cuda:0"),
+    )
+    write_result(model.parent / "results" / "a later run", new)
+    card = card_of(model, old, *others)
+    assert ModelCard(card).data.eval_results[0].metric_value == 50
+    assert "- made: 2026-11-26 – 2026-11-27\n" in card
+    assert "float32 with torch on cpu, cuda:0" in card
+
+
+# How it was made.
+
+
+def test_training_data_licences_and_domains(model: Path) -> None:
+    (model / TRAINING).write_text(json.dumps(MADE), "utf-8")
+    card = card_of(model)
+    data = ModelCard(card).data
+    assert (data.license, data.language, data.base_model) == (
+        "apache-2.0",
+        ["zh", "en"],
+        "thenlper/gte-small-zh",
+    )
+    assert data.datasets == ["owner/wiki-zh"]
+    for line in (
+        "It began with gte-small-zh.",
+        "It followed the vectors of 老师 (licence: MIT).",
+        "- pairs: 12,000 steps, learning rate 2e-05: contrast 75 % (batches of 2,048), judged 25 %",
+        "Settings: longest 96, seed 0; yuyi 0.1.0.",
+        "35,424 rows.",
+        "| AFQMC | sts | not stated | Apache-2.0 | 34,334 |",
+        "Masked words were learned in the texts of laws.",
+        "Dropped, by reason: duplicate 29,361.",
+        "- ocnli.parquet: CC BY-NC 2.0",
+        "- Traditional characters are known far less well.",
+        "Of 1 tasks, data from the same data set are among the model's training sources (in-domain)",
+        "their mean is 36.69.",
+        "Of 34 tasks there are none (zero-shot)",
+        "| AFQMC | STS | cosine_spearman | yes | 36.69 |",
+        "| BQ | STS | cosine_spearman | no | 49.64 |",
+    ):
+        assert line in card
+    chinese = card_of(model, language="zh")
+    for line in (
+        "从 gte-small-zh 开始训练。",
+        "- pairs：12,000 步，学习率 2e-05：contrast 75%（每批 2,048 条）、judged 25%",
+        "| AFQMC | sts | 未说明 | Apache-2.0 | 34,334 |",
+        "1 个任务的同源数据在训练数据之中（域内），平均 36.69。",
+        "| AFQMC | 语义相似度 | cosine_spearman | 是 | 36.69 |",
+    ):
+        assert line in chinese
+
+
+def test_what_is_not_recorded_is_said_to_be_so(model: Path) -> None:
+    assert "What it was trained on is not recorded" in card_of(model)
+    assert "没有训练数据的记录" in card_of(model, language="zh")
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        "[]",
+        "{",
+        json.dumps({"stages": [{"name": "a", "steps": "many"}]}),
+        json.dumps({"sources": [{"rows": 3}]}),
+        json.dumps({"sources": {"a": 3}}),
+        json.dumps({"settings": 3}),
+        json.dumps({"languages": "zh", "license": 3}),
+    ],
+)
+def test_a_damaged_record_is_refused(model: Path, record: str) -> None:
+    (model / TRAINING).write_text(record, "utf-8")
+    with pytest.raises(ModelError, match=r"training\.json"):
+        card_of(model)
+    assert not (model / "README.md").exists()
+
+
+def test_speed_is_measured_here(model: Path) -> None:
+    card = card_of(model, speed=True)
+    found = re.search(r"^([\d,]+) texts a second of (\d+) tokens .* cores\.$", card, re.MULTILINE)
+    assert found is not None
+    assert int(found[1].replace(",", "")) > 100
+    assert 20 < int(found[2]) < 48
+
+
+# What is there already.
+
+
+def test_its_own_card_is_replaced_and_no_other(model: Path) -> None:
+    first = card_of(model)
+    assert card_of(model) == first
+    path = model / "README.md"
+    path.write_text(first.replace("# bert-zh", "# Bert"), "utf-8")
+    with pytest.raises(InputError, match=r"README\.md: yuyi did not write it, or it was edited since"):
+        card_of(model)
+    assert "# Bert" in path.read_text("utf-8")
+    assert card_of(model, out=model.parent / "card.md").endswith(first[-60:])
+    assert card_of(model, force=True) == first
+
+
+def test_what_only_the_card_said_stays(model: Path) -> None:
+    (model / "README.md").write_text(
+        "---\nlicense: mit\nlanguage: zh\ndatasets: [a/b]\ntags: [x]\n---\n", "utf-8"
+    )
+    data = ModelCard(card_of(model, force=True)).data
+    assert (data.license, data.language, data.datasets) == ("mit", ["zh"], ["a/b"])
+    assert "x" not in data.tags
+    card = card_of(model)
+    assert ModelCard(card).data.license == "mit"
+    assert "| licence | mit |" in card
+    (model / "README.md").write_text("no front matter", "utf-8")
+    assert ModelCard(card_of(model, force=True)).data.license is None
+
+
+# What is refused.
+
+
+def test_results_of_another_model_are_refused_by_both_fingerprints(tmp_path: Path) -> None:
+    one, other = copy("bert-zh", tmp_path), copy("xlm-roberta", tmp_path)
+    results = whole_suite(other)
+    with pytest.raises(InputError) as refused:
+        card_of(one, *results)
+    for part in (yuyi.load(one).fingerprint[:12], yuyi.load(other).fingerprint[:12], "xlm-roberta"):
+        assert part in str(refused.value)
+    with pytest.raises(InputError, match="results of 2 models, bert-zh, xlm-roberta"):
+        card_of(one, *whole_suite(one))
+    assert not (one / "README.md").exists()
+
+
+def test_a_fingerprint_of_the_setting_is_known_again(model: Path) -> None:
+    _, setting = judged(model)
+    narrow = yuyi.load(model, dtype="bfloat16", max_tokens=32)
+    changed = replace(setting, dtype="bfloat16", max_length=32)
+    results = [
+        replace(result, setting=changed, model=replace(result.model, fingerprint=narrow.fingerprint))
+        for result in whole_suite(model)
+    ]
+    assert "bfloat16 with torch on cpu" in card_of(model, *results)
+
+
+def test_what_is_missing_is_named(model: Path) -> None:
+    write = partial(write_card, model)
+    with pytest.raises(InputError, match=r"nothing: holds no results\. Make them with yuyi evaluate"):
+        write(model.parent / "nothing")
+    with pytest.raises(ModelError, match="no such model folder"):
+        write_card(model.parent / "none", model.parent)
+    (model.parent / "empty").mkdir()
+    with pytest.raises(ModelError, match="not a model folder that yuyi can open"):
+        write_card(model.parent / "empty", model.parent)
+    with pytest.raises(InputError, match="--name 模型: not the name of a model on the hub"):
+        write(model.parent, name="模型")
+    with pytest.raises(InputError, match="results of 16 of 32 dimensions alone"):
+        card_of(model, *whole_suite(model, dim=16))
+
+
+def places(text: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(text) if name}
+
+
+def test_both_languages_say_the_same() -> None:
+    english, chinese = WORDS["en"], WORDS["zh"]
+    assert english.keys() == chinese.keys()
+    for key, text in english.items():
+        places = [
+            sorted(str(field[1]) for field in string.Formatter().parse(each)) for each in (text, chinese[key])
+        ]
+        assert set(places[0]) == set(places[1]), key
+        assert re.search(r"[\u4e00-\u9fff]", text) is None
