@@ -95,12 +95,44 @@ def test_an_engine_without_weights_for_it(onnx_alone: Path, tmp_path: Path) -> N
         ({"dtype": "float64"}, "choose one of auto, float32, bfloat16, float16, int8"),
         ({"pooling": "middle"}, "Choose one of cls, mean"),
         ({"truncate_dim": 33}, "has 32 dimensions"),
+        ({"max_tokens": 49}, "bert-zh reads 48 tokens. Choose at most 48"),
+        ({"max_tokens": 0}, "max_tokens=0: not a length"),
+        ({"max_tokens": True}, "max_tokens=True: not a length"),
+        ({"max_tokens": 2}, "puts 2 special tokens around a text"),
         ({"revision": "main"}, "is a folder"),
     ],
 )
 def test_options_that_cannot_be(options: dict[str, Any], cause: str) -> None:
     with pytest.raises((InputError, ModelError), match=cause):
         yuyi.load(TINY / "bert-zh", **options)
+
+
+@pytest.mark.parametrize("folder", ["bert-zh", "static"])
+def test_a_shorter_limit_reads_the_first_tokens_and_is_another_model(folder: str) -> None:
+    whole, short = yuyi.load(TINY / folder), yuyi.load(TINY / folder, max_tokens=6)
+    assert short.max_tokens == 6
+    long = "今天天气很好，我们去公园散步吧。"
+    pieces = whole.tokens(long)
+    specials = 2 if folder == "bert-zh" else 0
+    assert len(pieces) > 6
+    start = long[: len("".join(piece.removeprefix("##") for piece in pieces[: 6 - specials]))]
+    vectors, info = short.encode([long, "今天"], return_info=True)
+    assert (info.used.tolist()[0], info.tokens.tolist()[0]) == (6, len(pieces) + specials)
+    np.testing.assert_allclose(vectors, whole.encode([start, "今天"]), atol=1e-3)
+    assert short.fingerprint != whole.fingerprint
+    assert yuyi.load(TINY / folder, max_tokens=6).fingerprint == short.fingerprint
+    assert yuyi.load(TINY / folder, max_tokens=7).fingerprint != short.fingerprint
+    if whole.max_tokens is not None:
+        assert yuyi.load(TINY / folder, max_tokens=whole.max_tokens).fingerprint == whole.fingerprint
+
+
+def test_a_shorter_limit_holds_in_worker_processes() -> None:
+    short = yuyi.load(TINY / "bert-zh", max_tokens=6, dtype="float32", device="cpu")
+    texts = ["今天天气很好，我们去公园散步吧。", "How do I renew my passport?"] * 3
+    alone, _ = short.encode(texts, return_info=True)
+    shared, info = short.encode(texts, return_info=True, workers=2)
+    np.testing.assert_allclose(shared, alone, atol=1e-6)
+    assert info.used.max() == 6
 
 
 def test_a_plain_folder_needs_its_pooling(tmp_path: Path) -> None:

@@ -42,6 +42,8 @@ def test_settings_are_as_settled_and_not_as_asked_for() -> None:
     assert (setting.dim, setting.dtype, setting.max_length) == (16, "float32", 48)
     assert (setting.pooling, setting.backend, setting.device) == ("cls", "torch", "cpu")
     assert setting.prompts == {"query": "为这个句子生成表示：", "document": "", "": ""}
+    (usual,) = readers(TINY / "bert-zh", Sweep(device="cpu"))
+    assert usual.setting(32).dtype == "float32"  # on every machine, whatever it is fast in
     (static,) = readers(TINY / "static", Sweep())
     assert (static.setting(32).backend, static.setting(32).pooling) == ("static", "mean")
     (other,) = readers(BigramEncoder(), Sweep())

@@ -47,7 +47,8 @@ def evaluate(
         str | None, typer.Option("--dim", help="Cut vectors to these lengths: 1792,1024. Default: no cut.")
     ] = None,
     dtype: Annotated[
-        str | None, typer.Option("--dtype", help="Compute in these number types: float32,bfloat16.")
+        str | None,
+        typer.Option("--dtype", help="Compute in these number types: float32,bfloat16. Default: float32."),
     ] = None,
     max_length: Annotated[
         str | None, typer.Option("--max-length", help="Read texts up to these numbers of tokens: 512,1024.")

@@ -32,7 +32,8 @@ class Sweep:
 
     Attributes:
         dims: lengths to cut vectors to; empty for their full length.
-        dtypes: what to compute in, as `yuyi.load` takes it; empty for what it chooses.
+        dtypes: what to compute in, as `yuyi.load` takes it; empty for float32, so that scores do not depend
+            on what this machine is fast in, and for the one type of a token table.
         max_lengths: longest texts in tokens; empty for the model's own limit.
         overflows: what becomes of longer texts: cut, pool, error.
         prompts: what to put before texts instead of the model's prompts, by role: "query", "document" and ""
@@ -156,17 +157,10 @@ def readers(model: Encoder | str | os.PathLike[str] | None, sweep: Sweep) -> Ite
         ModelError: the model cannot be opened.
     """
     if model is None or not hasattr(model, "encode_document"):
+        dtypes: Sequence[str | None] = sweep.dtypes or [None]
         lengths: Sequence[int | None] = sweep.max_lengths or [None]
-        for dtype, length in product(sweep.dtypes or ["auto"], lengths):
-            encoder = load(
-                model,
-                backend=sweep.backend,  # type: ignore[arg-type]
-                device=sweep.device,
-                dtype=dtype,  # type: ignore[arg-type]
-                pooling=sweep.pooling,
-                max_tokens=length,
-            )
-            yield from _readers(encoder, sweep)
+        for dtype, length in product(dtypes, lengths):
+            yield from _readers(_open(model, sweep, dtype, length), sweep)
         return
     asked = {
         "dtypes": sweep.dtypes,
@@ -180,6 +174,22 @@ def readers(model: Encoder | str | os.PathLike[str] | None, sweep: Sweep) -> Ite
             f"{', '.join(wrong)}: a model that is open already cannot change that. Give its name or folder."
         )
     yield from _readers(model, sweep)  # type: ignore[arg-type]
+
+
+def _open(
+    model: str | os.PathLike[str] | None, sweep: Sweep, dtype: str | None, length: int | None
+) -> LoadedEncoder:
+    options: dict[str, Any] = {
+        "backend": sweep.backend,
+        "device": sweep.device,
+        "pooling": sweep.pooling,
+        "max_tokens": length,
+    }
+    encoder = load(model, dtype=dtype or "auto", **options)  # type: ignore[arg-type]
+    if dtype is None and encoder.dtype in ("bfloat16", "float16"):
+        del encoder
+        return load(model, dtype="float32", **options)
+    return encoder
 
 
 def _readers(encoder: Encoder, sweep: Sweep) -> Iterator[Reader]:
