@@ -3,9 +3,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from evaluate.card_results import copy, whole_suite, write_all
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,10 +82,46 @@ def test_input_that_is_no_card(yuyi: Run, card: Path, text: str | None, message:
     assert "README.md" in done.error
 
 
-def test_nothing_to_do_is_a_misuse(yuyi: Run) -> None:
-    done = yuyi("card")
+@pytest.mark.parametrize("arguments", [(), ("模型", "--lint", "README.md")])
+def test_nothing_to_do_and_both_are_misuses(yuyi: Run, arguments: tuple[str, ...]) -> None:
+    done = yuyi("card", *arguments)
     assert done.code == 2
     assert "--lint" in done.err
+
+
+def test_a_card_is_written_from_results_and_checked(yuyi: Run, tmp_path: Path) -> None:
+    model = copy("static", tmp_path)
+    write_all(tmp_path / "成绩", whole_suite(model))
+    done = yuyi("card", "static", "--results", "成绩", "--name", "someone/x", "--language", "zh")
+    assert (done.code, done.out, done.err) == (0, "static/README.md: nothing found\n", "")
+    text = (model / "README.md").read_text("utf-8")
+    assert "- name: someone/x\n" in text
+    assert "| x | 32 | 60.08 | 64.48 |" in text
+    assert "## 成绩\n" in text
+    done = yuyi("card", "static", "--results", "成绩", "--shape", "mteb2", "-o", "card.md", "--json")
+    assert (done.code, json.loads(done.out)) == (0, [])
+    assert "- type: cosine_spearman\n" in (tmp_path / "card.md").read_text("utf-8")
+
+
+def test_what_is_wrong_with_the_results_is_told(yuyi: Run, tmp_path: Path) -> None:
+    model = copy("static", tmp_path)
+    first, *others = whole_suite(model)
+    write_all(tmp_path / "results", [replace(first, data=""), *others])
+    done = yuyi("card", "static", "--results", "results")
+    assert (done.code, done.err) == (1, "")
+    assert "1 of 35 results name no commit of their data (AFQMC)" in done.out.replace("\n", " ")
+
+
+def test_cards_that_cannot_be_written(yuyi: Run, tmp_path: Path) -> None:
+    model = copy("static", tmp_path)
+    assert "a card needs results. Give --results" in yuyi("card", "static").error
+    assert "nothing: holds no results" in yuyi("card", "static", "--results", "nothing").error
+    write_all(tmp_path / "results", whole_suite(model))
+    assert "results: not a model folder" in yuyi("card", "results", "--results", "results").error
+    (model / "README.md").write_text("# 我写的\n", "utf-8")
+    assert "yuyi did not write it" in yuyi("card", "static", "--results", "results").error
+    assert (model / "README.md").read_text("utf-8") == "# 我写的\n"
+    assert yuyi("card", "static", "--results", "results", "--force").code == 0
 
 
 def test_neither_mteb_nor_torch_is_imported(card: Path) -> None:
