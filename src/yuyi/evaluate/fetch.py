@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ _OFFLINE = ("YUYI_OFFLINE", "HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE")
 _YES = ("1", "ON", "YES", "TRUE")
 
 
-def fetch_dataset(repository: str, revision: str) -> Path:
+def fetch_dataset(repository: str, revision: str, *, whole: bool = False) -> Path:
     """The folder of a data set in the cache of huggingface_hub, downloaded only if it is not there.
 
     The cache of `datasets` is not asked: offline it gives whichever commit it saw last.
@@ -24,6 +25,8 @@ def fetch_dataset(repository: str, revision: str) -> Path:
     Args:
         repository: its name on the hub.
         revision: commit.
+        whole: whether to ask the hub for files that the cache lacks; it has some only where another program
+            wanted no more.
 
     Raises:
         InputError: it is not in the cache and may not be, or cannot be, downloaded; the message says how to
@@ -32,16 +35,16 @@ def fetch_dataset(repository: str, revision: str) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
-    with contextlib.suppress(LocalEntryNotFoundError):
-        return Path(
-            snapshot_download(repository, repo_type="dataset", revision=revision, local_files_only=True)
-        )
+    download = partial(snapshot_download, repository, repo_type="dataset", revision=revision)
+    if not whole:
+        with contextlib.suppress(LocalEntryNotFoundError):
+            return Path(download(local_files_only=True))
     forbidden = [name for name in _OFFLINE if os.environ.get(name, "").upper() in _YES]
     if forbidden:
         raise _absent(repository, revision, f"{forbidden[0]} is set")
     try:
         with _online():
-            return Path(snapshot_download(repository, repo_type="dataset", revision=revision))
+            return Path(download())
     # Its HTTP library and its transfer library raise classes of their own; each means: not downloaded.
     except Exception as error:
         raise _absent(repository, revision, first_line(error)) from error

@@ -51,7 +51,6 @@ class Kind:
         task_class: name of the class in `mteb.abstasks`.
         columns: what the columns of its file hold, by name; empty where it has several files only.
         metric: mteb's name of the score that counts, unless a task says otherwise.
-        also: further scores for a short report.
         metrics: all that cards print of it, by mteb's names.
         parts: columns of its files where it has several, by part.
         exact: whether its file is known by having no other column.
@@ -62,7 +61,6 @@ class Kind:
     task_class: str
     columns: Mapping[str, Content]
     metric: str
-    also: tuple[str, ...]
     metrics: tuple[str, ...]
     parts: Mapping[str, Mapping[str, Content]] = field(default_factory=dict)
     exact: bool = False
@@ -89,7 +87,6 @@ STS = Kind(
     "AbsTaskSTS",
     {**_SENTENCES, "score": "number"},
     "cosine_spearman",
-    ("cosine_pearson", "spearman"),
     ("pearson", "spearman", *_crossed("cosine euclidean manhattan", "pearson spearman")),
 )
 PAIR_CLASSIFICATION = Kind(
@@ -97,7 +94,6 @@ PAIR_CLASSIFICATION = Kind(
     "AbsTaskPairClassification",
     {**_SENTENCES, "label": "same or not"},
     "cosine_ap",
-    ("cosine_accuracy", "max_ap"),
     _crossed("cosine dot euclidean manhattan max similarity", "accuracy ap f1 precision recall"),
     settings=(("label_column_name", "label"),),
 )
@@ -107,7 +103,6 @@ CLASSIFICATION = Kind(
     "AbsTaskClassification",
     {"text": "text", "label": "label"},
     "accuracy",
-    ("accuracy_all_rows", "f1"),
     (
         *("accuracy", "accuracy_all_rows", "ap", "ap_weighted"),
         *_crossed("f1 precision recall", "weighted"),
@@ -121,7 +116,6 @@ CLUSTERING = Kind(
     "AbsTaskClustering",
     {"text": "text", "label": "label"},
     "v_measure",
-    ("v_measure_std", "ami"),
     ("v_measure", "v_measure_std", "ami"),
     settings=(
         ("input_column_name", "text"),
@@ -134,19 +128,15 @@ RERANKING = Kind(
     "AbsTaskRetrieval",
     {"query": "text", "positive": "texts", "negative": "texts"},
     "map_at_1000",
-    ("mrr_at_1000", "ndcg_at_10"),
     _RANKED,
     {**_JUDGED, "top_ranked": {"query_id": "id", "corpus_ids": "ids"}},
 )
-RETRIEVAL = Kind(
-    "Retrieval", "AbsTaskRetrieval", {}, "ndcg_at_10", ("mrr_at_10", "recall_at_100"), _RANKED, _JUDGED
-)
+RETRIEVAL = Kind("Retrieval", "AbsTaskRetrieval", {}, "ndcg_at_10", _RANKED, _JUDGED)
 SUMMARIZATION = Kind(
     "Summarization",
     "AbsTaskSummarization",
     {"text": "text", "human_summaries": "texts", "machine_summaries": "texts", "relevance": "numbers"},
     "cosine_spearman",
-    ("cosine_pearson", "dot_spearman"),
     ("pearson", "spearman", *_crossed("cosine dot", "pearson spearman")),
 )
 BITEXT = Kind(
@@ -154,7 +144,6 @@ BITEXT = Kind(
     "AbsTaskBitextMining",
     _SENTENCES,
     "accuracy",
-    ("f1",),
     ("accuracy", "f1", "precision", "recall"),
     exact=True,
 )

@@ -21,6 +21,7 @@ from yuyi.evaluate.tasks import SEED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     from yuyi.evaluate.suites import Task
 
@@ -217,18 +218,26 @@ def _open(named: _Named) -> Any:
     Raises:
         InputError: the data are neither here nor to be had, or not whole.
     """
-    task = type(named.task)(seed=SEED)
-    task.hf_subsets = named.task.hf_subsets
-    task.filter_eval_splits(named.task.eval_splits)
-    dataset = task.metadata.dataset
-    folder = fetch_dataset(dataset["path"], named.revision)
-    task.metadata = task.metadata.model_copy(update={"dataset": {**dataset, "path": str(folder)}})
-    try:
-        task.load_data()
+    repository = named.task.metadata.dataset["path"]
+    folder = fetch_dataset(repository, named.revision)
     # Whatever readers of files, or mteb's reordering of them, may raise: the data are not as they should be.
+    try:
+        return _loaded(named.task, folder)
     except Exception as error:
-        raise InputError(
-            f"{folder}: not a whole copy of {dataset['path']} ({first_line(error)}). "
-            f"{how_to_get(dataset['path'], named.revision)}"
-        ) from error
+        try:
+            return _loaded(named.task, fetch_dataset(repository, named.revision, whole=True))
+        except Exception as again:
+            raise InputError(
+                f"{folder}: not a whole copy of {repository} ({first_line(error)}). "
+                f"{how_to_get(repository, named.revision)}"
+            ) from again
+
+
+def _loaded(of_mteb: Any, folder: Path) -> Any:
+    task = type(of_mteb)(seed=SEED)
+    task.hf_subsets = of_mteb.hf_subsets
+    task.filter_eval_splits(of_mteb.eval_splits)
+    dataset = {**task.metadata.dataset, "path": str(folder)}
+    task.metadata = task.metadata.model_copy(update={"dataset": dataset})
+    task.load_data()
     return task
