@@ -6,7 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
+import yaml
 from scipy.stats import pearsonr, spearmanr
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score
@@ -145,6 +147,35 @@ def test_bitext(results: dict[str, Result]) -> None:
     found = vectors(THINGS) @ vectors([f"「{thing}」" for thing in THINGS]).T
     expected = (found.argmax(1) == np.arange(10)).mean()
     assert results["translated"].main_score == pytest.approx(expected)
+
+
+def test_columns_of_other_names_change_no_score(tmp_path: Path, results: dict[str, Result]) -> None:
+    write_eight_kinds(tmp_path)
+    described: list[dict[str, Any]] = []
+    for name, result in results.items():
+        kind = KINDS[result.type]
+        files = sorted(tmp_path.glob(f"{name}.*parquet"))
+        for file in files:
+            rows = pq.read_table(file)
+            pq.write_table(rows.rename_columns([f"列 {column}" for column in rows.column_names]), file)
+        several = {file.name.split(".")[1]: file.name for file in files}
+        columns = (
+            {column for part in kind.parts.values() for column in part} if len(files) > 1 else {*kind.columns}
+        )
+        columns |= {"split"} if name == "topic" else set()
+        described.append(
+            {
+                "name": name,
+                "type": kind.name,
+                "files": several if len(files) > 1 else files[0].name,
+                "columns": {column: f"列 {column}" for column in columns},
+            }
+        )
+    (tmp_path / "tasks.yaml").write_text(yaml.safe_dump({"tasks": described}, allow_unicode=True), "utf-8")
+    again = {result.task: result for result in evaluate(BigramEncoder(DIM), local_tasks(tmp_path))}
+    assert {name: result.scores for name, result in again.items()} == {
+        name: result.scores for name, result in results.items()
+    }
 
 
 def test_order_of_rows_changes_no_score(tmp_path: Path, tasks: dict[str, EvalTask]) -> None:
