@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from yuyi.errors import InputError
-from yuyi.evaluate.bootstrap import paired
+from yuyi.evaluate.bootstrap import paired, score_of
 from yuyi.evaluate.columns import columns, published_column
 from yuyi.evaluate.compare import compare, open_columns
 from yuyi.evaluate.examples import Examples, examples_path, write_examples
@@ -39,10 +39,11 @@ def _write(
 ) -> Path:
     """A folder of results of a model, with examples of every task but one."""
     for task, kind in TASKS.items():
-        result = made(task, 0.5 + better / 10, kind, model=model, setting=setting or Setting(256))
+        examples = _examples(task, model, better)
+        result = made(task, score_of(examples), kind, model=model, setting=setting or Setting(256))
         path = write_result(folder, result)
         if task != without:
-            write_examples(examples_path(path), _examples(task, model, better))
+            write_examples(examples_path(path), examples)
     return folder
 
 
@@ -53,8 +54,8 @@ def test_differences_are_those_of_the_bootstrap(tmp_path: Path) -> None:
     assert (found.first.name, found.other.name) == ("a", "bb")
     assert [change.name for change in found.tasks] == ["Waimai", "retrieval_docs_zh", "AFQMC", "文本"]
     for change in found.tasks:
-        assert change.value == pytest.approx(20)
         assert change.interval == paired(_examples(change.name, "bb", 2.0), _examples(change.name, "a"))
+        assert change.value == pytest.approx(100 * change.interval.difference)
     assert [change.name for change in found.types] == ["STS"]
     assert found.overall.tasks == 4
     assert found.overall.interval
@@ -98,7 +99,8 @@ def test_every_setting_is_compared_with_the_first(tmp_path: Path) -> None:
         _write(tmp_path, "a", dim / 256, setting=Setting(dim))
     found = compare(open_columns([tmp_path]))
     assert [(each.first.name, each.other.name) for each in found] == [("256", "128"), ("256", "64")]
-    assert found[1].overall.value == pytest.approx(-7.5)
+    assert found[0].overall.value < 0
+    assert found[1].overall.value < found[0].overall.value
 
 
 def test_only_shared_tasks_are_compared() -> None:
@@ -142,6 +144,9 @@ def test_examples_of_other_data_are_refused(tmp_path: Path) -> None:
     path = next(path for path in find_results(tmp_path / "b") if path.stem == "AFQMC")
     write_examples(examples_path(path), _examples("AFQMC", "bb", count=79))
     with pytest.raises(InputError, match=r"AFQMC: the pairs of both sides are not the same \(79 and 80"):
+        compare(open_columns([tmp_path / "a", tmp_path / "b"]))
+    write_examples(examples_path(path), _examples("AFQMC", "bb", 1.0))
+    with pytest.raises(InputError, match=r"AFQMC: scores differ by .* examples are of another run"):
         compare(open_columns([tmp_path / "a", tmp_path / "b"]))
     examples_path(path).write_bytes(b"PK")
     with pytest.raises(InputError, match=r"AFQMC\.examples\.npz: not the examples of a result"):

@@ -145,11 +145,17 @@ def _examples(first: Column, other: Column, task: str) -> _Sides | None:
 def _change(result: Result, metric: str, value: float, sides: _Sides | None) -> Change:
     interval, by = None, ""
     if sides:
+        by = "" if sides[0].metric == metric else sides[0].metric
         try:
             interval = paired(*sides)
         except InputError as error:
             raise InputError(f"{result.task}: {error}") from error
-        by = "" if sides[0].metric == metric else sides[0].metric
+        # mteb rounds scores of retrieval to five decimals.
+        if not by and abs(100 * interval.difference - value) > 0.01:
+            raise InputError(
+                f"{result.task}: scores differ by {value:.2f}, and their examples by "
+                f"{100 * interval.difference:.2f}; examples are of another run. Evaluate the task again."
+            )
     revision = next(
         (task.revision for suite in all_suites() for task in suite.tasks if task.name == result.task), None
     )

@@ -1,0 +1,183 @@
+"""What scores on a page depend on: settings, training data, test data, versions, and the commands."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+from yuyi.evaluate.sheet import tasks_of
+from yuyi.evaluate.suites import all_suites
+from yuyi.page import head, safe, table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+    from yuyi.evaluate.columns import Column
+    from yuyi.evaluate.domain import Trained
+    from yuyi.evaluate.results import Result, Setting
+    from yuyi.evaluate.sheet import Sheet
+
+_SETTINGS: Mapping[str, tuple[str, Callable[[Column], str]]] = {
+    "model": ("模型", lambda column: column.model),
+    "fingerprint": ("指纹", lambda column: column.first.model.fingerprint[:16]),
+    "dimension": ("维度", lambda column: f"{column.first.setting.dim} of {column.first.model.dim}"),
+    "number type": ("数值类型", lambda column: column.first.setting.dtype),
+    "longest text": ("最大长度", lambda column: _length(column.first.setting)),
+    "longer texts": ("超长处理", lambda column: column.first.setting.overflow),
+    "prompts": ("提示词", lambda column: _prompts(column.first.setting)),
+    "pooling": ("池化", lambda column: column.first.setting.pooling),
+    "vectors": ("向量", lambda column: "unit length" if column.first.setting.normalize else "as they come"),
+    "engine": ("引擎", lambda column: column.first.setting.backend),
+    "device": ("设备", lambda column: column.first.setting.device),
+    "seed": ("种子", lambda column: str(column.first.seed)),
+    "made": ("时间", lambda column: _made(column)),
+    "took": ("用时", lambda column: f"{sum(each.seconds for each in column.results.values()):,.0f} s"),
+}
+
+
+def settings(shown: Sequence[Column]) -> str:
+    """A row for each setting, a column for each column of results; what all have stands there once."""
+    own = [column for column in shown if column.results]
+    first = head(("", ""), *(("<br>".join(map(safe, column.parts)), "") for column in own))
+    rows = [
+        f'<tr><td class="dim kind">{name} <span lang="zh">{chinese}</span></td>'
+        f"{_once([tell(column) for column in own])}</tr>"
+        for name, (chinese, tell) in _SETTINGS.items()
+    ]
+    return f'<div class="card"><table>{first}{"".join(rows)}</table></div>'
+
+
+def _once(values: Sequence[str]) -> str:
+    """Cells of values; a single one where they are all the same."""
+    if len(set(values)) == 1:
+        return f'<td class="value" colspan="{len(values)}">{safe(values[0], 400) or "–"}</td>'
+    return "".join(f'<td class="value">{safe(value, 400) or "–"}</td>' for value in values)
+
+
+def training(sheet: Sheet, trained: Mapping[str, Trained]) -> str:
+    """In-domain tasks of each model, and what its training data showed of evaluation sets."""
+    tasks = tasks_of(sheet.columns)
+    models = dict.fromkeys(column.model for column in sheet.columns if column.results)
+    cards = []
+    for model in models:
+        if model not in trained:
+            continue
+        told = trained[model]
+        known = [name for name, result in tasks.items() if told.knows(result)]
+        names = ", ".join(map(safe, known)) or "none"
+        rows = [
+            f'<tr><td class="name">{safe(name)}</td><td class="num">{overlap.found:,}</td>'
+            f'<td class="num">{overlap.found - overlap.kept:,}</td><td class="num">{overlap.kept:,}</td></tr>'
+            for name in tasks
+            if (overlap := told.overlap(name))
+        ]
+        first = head(
+            ("pairs that showed a text of <i>出现评测文本的训练句对</i>", ""),
+            ("found <i>发现</i>", "num"),
+            ("dropped <i>剔除</i>", "num"),
+            ("kept <i>保留</i>", "num"),
+        )
+        cards.append(
+            f'<div class="card"><h3>{safe(model)}</h3><p>{len(told.sources):,} training sources are '
+            f"declared. In-domain: {names}. All other tasks are zero-shot, as far as they say.</p>"
+            f"{table(first, rows) if rows else ''}</div>"
+        )
+    return "".join(cards)
+
+
+def data(sheet: Sheet) -> str:
+    """Splits, number of rows and version of each task's data."""
+    rows = [
+        f'<tr><td class="name">{safe(name)}</td><td class="dim">{safe(", ".join(result.scores))}</td>'
+        f'<td class="dim">{safe(", ".join(_languages(result)))}</td><td class="num">{result.rows:,}</td>'
+        f"<td><code>{safe(result.data[:16])}</code></td></tr>"
+        for name, result in tasks_of(sheet.columns).items()
+    ]
+    first = head(
+        ("task <i>任务</i>", ""),
+        ("splits <i>划分</i>", ""),
+        ("languages <i>语言</i>", ""),
+        ("rows <i>行数</i>", "num"),
+        ("commit or digest <i>版本</i>", ""),
+    )
+    return f'<div class="card">{table(first, rows)}</div>'
+
+
+def versions(shown: Sequence[Column]) -> str:
+    """The libraries that decided the figures; several versions where results are of several."""
+    found: dict[str, set[str]] = {}
+    for column in shown:
+        for result in column.results.values():
+            for name, version in result.versions.items():
+                found.setdefault(name, set()).add(version)
+    told = " · ".join(
+        f"{safe(name)} {safe(' and '.join(sorted(each)))}" for name, each in sorted(found.items())
+    )
+    return f'<div class="card">{told}</div>' if told else ""
+
+
+def reproduce(shown: Sequence[Column]) -> str:
+    """The commands that give these results again, one for settings that differ in the dimension alone."""
+    groups: dict[str, tuple[Column, list[int]]] = {}
+    for column in shown:
+        if column.results:
+            options = _options(column.first)
+            groups.setdefault(options, (column, []))[1].append(column.first.setting.dim)
+    lines = []
+    for options, (column, dims) in groups.items():
+        whole = dims == [column.first.model.dim]
+        cut = "" if whole else f" --dim {','.join(map(str, sorted(dims, reverse=True)))}"
+        for tasks in _tasks(column.results.values()):
+            lines.append(f"yuyi evaluate {options} {tasks}{cut} --results RESULTS")
+    return f'<div class="card"><pre>{safe(chr(10).join(lines), 20_000)}</pre></div>'
+
+
+def _options(result: Result) -> str:
+    """Model and settings as options, without the dimension."""
+    setting, parts = result.setting, [shlex.quote(result.model.name)]
+    if setting.dtype and setting.backend != "static":
+        parts.append(f"--dtype {setting.dtype}")
+    if setting.max_length:
+        parts.append(f"--max-length {setting.max_length}")
+    if setting.overflow != "cut":
+        parts.append(f"--overflow {setting.overflow}")
+    names = {"query": "--query-prompt", "document": "--document-prompt", "": "--prompt"}
+    parts += [f"{names[role]} {shlex.quote(text)}" for role, text in setting.prompts.items() if text]
+    if not setting.normalize:
+        parts.append("--raw")
+    return " ".join(parts)
+
+
+def _tasks(results: Collection[Result]) -> list[str]:
+    """How tasks are asked for: suites by name, others by data set or folder."""
+    pinned = {(task.name, task.revision) for suite in all_suites() for task in suite.tasks}
+    known = {result.task for result in results if (result.task, result.data) in pinned}
+    asked = []
+    for suite in all_suites():
+        names = {task.name for task in suite.tasks}
+        if names <= known:
+            asked.append(f"--suite {shlex.quote(suite.name)}")
+            known -= names
+    if known:
+        asked.append(" ".join(f"--task {shlex.quote(name)}" for name in sorted(known)))
+    if any((result.task, result.data) not in pinned for result in results):
+        asked.append("--data FOLDER")
+    return asked
+
+
+def _languages(result: Result) -> list[str]:
+    return sorted({language for languages in result.languages.values() for language in languages})
+
+
+def _length(setting: Setting) -> str:
+    return "any" if setting.max_length is None else f"{setting.max_length:,} tokens"
+
+
+def _made(column: Column) -> str:
+    """The day and minute of the last result, UTC."""
+    return max(result.made for result in column.results.values())[:16].replace("T", " ") + " UTC"
+
+
+def _prompts(setting: Setting) -> str:
+    said = [f"{role or 'text'}: {text}" for role, text in setting.prompts.items() if text]
+    return "; ".join(said) or "none"
