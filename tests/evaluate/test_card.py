@@ -164,13 +164,24 @@ def test_a_task_that_was_judged_twice_counts_as_it_was_judged_last(model: Path) 
         old,
         made="2026-11-27T00:00:00+00:00",
         scores={split: {"default": {"cosine_spearman": 0.5}}},
-        setting=replace(old.setting, device="cuda:0"),
     )
     write_result(model.parent / "results" / "a later run", new)
     card = card_of(model, old, *others)
     assert ModelCard(card).data.eval_results[0].metric_value == 50
     assert "- made: 2026-11-26 – 2026-11-27\n" in card
-    assert "float32 with torch on cpu, cuda:0" in card
+
+
+def test_the_usual_setting_of_several_is_that_of_the_index(model: Path) -> None:
+    unusual = [
+        whole_suite(model, "Dmeta-embedding", **changes)
+        for changes in ({"dtype": "bfloat16"}, {"overflow": "pool"}, {"device": "a"}, {"normalize": False})
+    ]
+    card = card_of(model, *(result for results in unusual for result in results[:4]), *whole_suite(model))
+    assert ModelCard(card).data.eval_results[0].metric_value == 36.689
+    card = card_of(model, *(result for results in unusual[:2] for result in results))
+    assert ModelCard(card).data.eval_results[0].metric_value == 36.689
+    assert "| Model | Dimension | Number type | Longer texts | Average (35) |" in card
+    assert "| bert-zh | 32 | float32 | pool | 67.51 |" in card
 
 
 # How it was made.

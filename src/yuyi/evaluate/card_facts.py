@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from yuyi.encode import Encoder
-    from yuyi.evaluate.results import Result
+    from yuyi.evaluate.results import Result, Setting
 
 # Of these, weights that no vector depends on.
 _UNUSED = ("pooler.", "cls.", "lm_head.", "predictions.")
@@ -149,30 +149,26 @@ def check_results(folder: Path, encoder: Encoder, results: Iterable[Result]) -> 
     Raises:
         InputError: they are of another one; the message names both fingerprints.
     """
-    seen: set[tuple[str, str, int | None]] = set()
+    known = {encoder.fingerprint}
     for result in results:
-        setting = result.setting
-        case = (result.model.fingerprint, setting.dtype, setting.max_length)
-        if case not in seen and result.model.fingerprint not in _fingerprints(folder, encoder, result):
+        if result.model.fingerprint not in known:
+            known.add(_fingerprint(folder, encoder, result.setting))
+        if result.model.fingerprint not in known:
             raise InputError(
                 f"{folder}: its fingerprint is {encoder.fingerprint[:12]}, and the result of {result.task} "
                 f"is of {result.model.name} {result.model.fingerprint[:12]}. Evaluate this folder, or give "
                 "its own results."
             )
-        seen.add(case)
 
 
-def _fingerprints(folder: Path, encoder: Encoder, result: Result) -> Iterator[str]:
-    """The model's fingerprint as it opens, and under the setting of a result, which decides digits, too."""
-    yield encoder.fingerprint
-    setting = result.setting
-    dtypes = [setting.dtype] if setting.backend in ("torch", "onnx") and setting.dtype else []
-    for length in dict.fromkeys((None, setting.max_length)):
-        for dtype in dtypes or ["auto"]:
-            options: dict[str, Any] = {"dtype": dtype, "backend": setting.backend or "auto"}
-            if length is not None and length != encoder.max_tokens:
-                options["max_tokens"] = length
-            try:
-                yield load(folder, **options).fingerprint
-            except YuyiError:  # Not this model's setting, or not this machine's.
-                continue
+def _fingerprint(folder: Path, encoder: Encoder, setting: Setting) -> str:
+    """The model's fingerprint under a setting, as number type and length decide vectors, too."""
+    options: dict[str, Any] = {}
+    if setting.backend in ("torch", "onnx"):
+        options = {"backend": setting.backend, "dtype": setting.dtype}
+    if setting.max_length != encoder.max_tokens:
+        options["max_tokens"] = setting.max_length
+    try:
+        return load(folder, **options).fingerprint
+    except YuyiError:  # It is no setting of this model, or none of this machine.
+        return encoder.fingerprint

@@ -1,21 +1,22 @@
-"""The results of one model sorted for its card: the setting that the model-index is of, and the others."""
+"""The results of one model for its card: the setting that the model-index is of, and the others."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from yuyi.artifacts import hash_json
 from yuyi.errors import InputError
 from yuyi.evaluate.card_index import index_entry
+from yuyi.evaluate.columns import columns
 from yuyi.evaluate.lint_index import conventions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from yuyi.evaluate.card_index import Shape
-    from yuyi.evaluate.lint_card import Entry
+    from yuyi.evaluate.columns import Column
     from yuyi.evaluate.lint_index import Convention
     from yuyi.evaluate.results import Result, Setting
 
@@ -26,7 +27,7 @@ class Run:
 
     Attributes:
         setting: how texts became vectors.
-        results: by name of the task, one each.
+        results: by name of the task, those of a type together.
         averages: over each named suite that is there as a whole, over all tasks where none is; in percent.
     """
 
@@ -40,8 +41,8 @@ class Scores:
     """What a card says of a model's scores.
 
     Attributes:
-        main: whole vectors, under the setting of which there are most results.
-        others: the other settings, larger dimensions and longer texts first.
+        main: whole vectors, under the setting with the most results; of several, the usual one.
+        others: the other settings, large dimensions and long texts first.
     """
 
     main: Run
@@ -57,7 +58,8 @@ def sort_results(results: Sequence[Result], shape: Shape = "mteb1") -> Scores:
     """The results of one model by setting, with those averages that an index of this shape bears out.
 
     Raises:
-        InputError: they are of several models, or none is of whole vectors.
+        InputError: there are none, they are of several models, a task was judged on several data, or none is
+            of whole vectors.
     """
     names = list(dict.fromkeys(result.model.name for result in results))
     if len(names) > 1:
@@ -65,11 +67,8 @@ def sort_results(results: Sequence[Result], shape: Shape = "mteb1") -> Scores:
             f"results of {len(names)} models, {', '.join(names[:3])}; a card is of one. Give the folder of "
             "its own results."
         )
-    groups: dict[str, list[Result]] = {}
-    for result in sorted(results, key=lambda result: result.made):
-        groups.setdefault(_key(result), []).append(result)
-    runs = sorted((_run(names[0], group, shape) for group in groups.values()), key=_rank)
-    whole = [run for run in runs if run.setting.dim == next(iter(run.results.values())).model.dim]
+    runs = sorted((_run(column, shape) for column in columns(results)), key=_rank)
+    whole = [run for run in runs if run.setting.dim == results[0].model.dim]
     if not whole:
         dims = sorted({run.setting.dim for run in runs}, reverse=True)
         raise InputError(
@@ -91,26 +90,18 @@ def mean_of(results: Sequence[Result]) -> float:
     return 100 * fmean(result.main_score for result in results)
 
 
-def _key(result: Result) -> str:
-    setting = result.setting
-    return hash_json([setting.label, setting.pooling, setting.backend, result.model.fingerprint])
+def _run(column: Column, shape: Shape) -> Run:
+    results = dict(sorted(column.results.items(), key=lambda item: (item[1].type, item[0].casefold())))
+    # Of each suite, first with the metric that it takes for pairs itself.
+    averages: dict[str, Convention] = {}
+    for convention in conventions(index_entry(column.model, results.values(), shape)):
+        averages.setdefault(convention.suite.name, convention)
+    return Run(column.first.setting, results, tuple(averages.values()))
 
 
-def _run(model: str, group: Sequence[Result], shape: Shape) -> Run:
-    """The results of one setting, the newest of each task."""
-    latest = {result.task: result for result in group}
-    results = dict(sorted(latest.items(), key=lambda item: (item[1].type, item[0].casefold())))
-    return Run(group[-1].setting, results, _own_averages(index_entry(model, results.values(), shape)))
-
-
-def _own_averages(entry: Entry) -> tuple[Convention, ...]:
-    """The customary average over each suite: with the metric that the suite itself takes for pairs."""
-    first: dict[str, Convention] = {}
-    for convention in conventions(entry):
-        first.setdefault(convention.suite.name, convention)
-    return tuple(first.values())
-
-
-def _rank(run: Run) -> tuple[int, int, str]:
+def _rank(run: Run) -> tuple[int, bool, bool, bool, float, str]:
+    """What comes first: whole vectors as they are meant, then the widest and longest."""
     setting = run.setting
-    return (-setting.dim, -(setting.max_length or 0), setting.label)
+    length = -math.inf if setting.max_length is None else -setting.max_length
+    usual = (not setting.normalize, setting.overflow != "cut", setting.dtype != "float32")
+    return (-setting.dim, *usual, length, setting.label)

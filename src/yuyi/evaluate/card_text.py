@@ -116,7 +116,6 @@ def _setting(run: Run, facts: Facts, words: Mapping[str, str]) -> str:
     """What decided the figures, as a list."""
     setting, results = run.setting, list(run.results.values())
     comma, colon = words["comma"], words["colon"]
-    devices = comma.join(sorted({result.setting.device for result in results} - {""}))
     prompts = [
         words["prompt of role"].format(role=words.get(f"role {role}", role), text=_quoted(text, words))
         for role, text in setting.prompts.items()
@@ -125,12 +124,13 @@ def _setting(run: Run, facts: Facts, words: Mapping[str, str]) -> str:
     days = sorted({result.made[:10] for result in results})
     rows = {
         "fingerprint": f"`{results[0].model.fingerprint[:_SHORT]}`",
-        "arithmetic": words["on"].format(dtype=setting.dtype, backend=setting.backend, device=devices),
+        "arithmetic": words["on"].format(dtype=setting.dtype, backend=setting.backend, device=setting.device),
         "read": comma.join((_tokens(setting.max_length, words), words[f"overflow {setting.overflow}"]))
         if setting.max_length
         else words["any"],
         "pooling": setting.pooling or " + ".join(facts.pooling),
         "prompts": comma.join(prompts) or words["no prompt"],
+        "unit": words["yes" if setting.normalize else "no"],
         "seed": comma.join(str(seed) for seed in sorted({result.seed for result in results})),
         "versions": _versions(results),
         "made": " – ".join(dict.fromkeys((days[0], days[-1]))),
@@ -184,6 +184,11 @@ def _columns(settings: Sequence[Setting], words: Mapping[str, str]) -> dict[str,
         words["prompted"]: lambda setting: words["comma"].join(
             f"`{text}`" for text in setting.prompts.values() if text
         ),
+        words["longer"]: lambda setting: setting.overflow,
+        words["unit"]: lambda setting: words["yes" if setting.normalize else "no"],
+        words["pooling"]: lambda setting: setting.pooling,
+        words["engine"]: lambda setting: setting.backend,
+        words["device"]: lambda setting: setting.device,
     }
     differing = {title: way for title, way in ways.items() if len({way(each) for each in settings}) > 1}
     return {words["dim"]: ways[words["dim"]], **differing}
