@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,9 +14,6 @@ from yuyi.errors import InputError
 from yuyi.evaluate.local import local_tasks
 
 from .sets import THINGS, write, write_eight_kinds
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 SHARED_SETS = {
     "AFQMC_validation": ("STS", 4316, "zh"),
@@ -48,6 +46,18 @@ def spoken(languages: Any) -> str:
 def test_shared_sets_are_recognised(shared_data: Path) -> None:
     found = local_tasks(shared_data / "eval")
     assert {one.name: (one.type, one.rows, spoken(one.languages)) for one in found} == SHARED_SETS
+
+
+@pytest.mark.shared
+def test_the_manifest_of_the_shared_sets_says_what_their_columns_show(shared_data: Path) -> None:
+    told = local_tasks(Path(__file__).parents[2] / "benchmarks" / "visible-sets.yaml")
+    guessed = local_tasks(shared_data / "eval")
+    assert [one.name for one in told] == [one.name for one in guessed]
+    for one, other in zip(told, guessed, strict=True):
+        assert (one.type, one.rows, one.data) == (other.type, other.rows, other.data)
+        assert set(one.languages["default"]) == set(other.languages["default"])
+    files = {file.stem for file in (shared_data / "train").rglob("*.parquet")}
+    assert {source for one in told for source in one.sources} <= files
 
 
 @pytest.mark.shared
