@@ -184,6 +184,19 @@ def test_the_usual_setting_of_several_is_that_of_the_index(model: Path) -> None:
     assert "| bert-zh | 32 | float32 | pool | 67.51 |" in card
 
 
+def test_digests_of_local_files_are_called_so(model: Path) -> None:
+    results = whole_suite(model)
+    assert "digests of local files" not in card_of(model, *results)
+    card = card_of(model, *(replace(result, data=result.data[:16]) for result in results))
+    assert "Revisions of other than 40 digits are digests of local files" in card
+    first = ModelCard(card).data.eval_results[0]
+    assert (first.dataset_type, first.dataset_name, len(first.dataset_revision)) == (
+        "AFQMC",
+        "MTEB AFQMC",
+        16,
+    )
+
+
 # How it was made.
 
 
@@ -208,9 +221,8 @@ def test_training_data_licences_and_domains(model: Path) -> None:
         "Dropped, by reason: duplicate 29,361.",
         "- ocnli.parquet: CC BY-NC 2.0",
         "- Traditional characters are known far less well.",
-        "Of 1 tasks, data from the same data set are among the model's training sources (in-domain)",
-        "their mean is 36.69.",
-        "Of 34 tasks there are none (zero-shot)",
+        "Of 1 tasks a training source bears the name of the data set (in-domain): their mean is 36.69.",
+        "Of 34 tasks no training source bears the name of the data set (zero-shot, as far as names tell)",
         "| AFQMC | STS | cosine_spearman | yes | 36.69 |",
         "| BQ | STS | cosine_spearman | no | 49.64 |",
     ):
@@ -220,7 +232,7 @@ def test_training_data_licences_and_domains(model: Path) -> None:
         "从 gte-small-zh 开始训练。",
         "- pairs：12,000 步，学习率 2e-05：contrast 75%（每批 2,048 条）、judged 25%",
         "| AFQMC | sts | 未说明 | Apache-2.0 | 34,334 |",
-        "1 个任务的同源数据在训练数据之中（域内），平均 36.69。",
+        "1 个任务有训练数据与其数据集同名（域内），平均 36.69。",
         "| AFQMC | 语义相似度 | cosine_spearman | 是 | 36.69 |",
     ):
         assert line in chinese

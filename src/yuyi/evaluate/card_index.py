@@ -27,7 +27,6 @@ Shape = Literal["mteb1", "mteb2"]
 SHAPES: tuple[Shape, ...] = get_args(Shape)
 
 _SIMILARITIES = "cos_sim|dot|euclidean|manhattan"
-# A digest of local files is longer.
 _COMMIT = re.compile("[0-9a-f]{40}")
 _AT = re.compile(r"(?:map|mrr|ndcg|precision|recall)_at_\d+")
 _CORRELATIONS = re.compile(rf"(?:{_SIMILARITIES})_(?:pearson|spearman)")
@@ -88,6 +87,11 @@ def index_entry(model: str, results: Iterable[Result], shape: Shape) -> Entry:
             for split, subset in _places(result)
         ),
     )
+
+
+def is_commit(data: str) -> bool:
+    """Whether a revision is a commit of a hub, and no digest of local files."""
+    return _COMMIT.fullmatch(data) is not None
 
 
 def _places(result: Result) -> Iterator[tuple[str, str]]:
@@ -153,7 +157,7 @@ def _shown(result: Result, split: str, subset: str, shape: Shape) -> dict[str, f
 def _dataset(result: Result, subset: str) -> str:
     """The data's name on the hub; the task's name for data that no suite knows, and for local files."""
     known = _tasks().get((result.task, subset))
-    return known.dataset if known and _COMMIT.fullmatch(result.data) else result.task
+    return known.dataset if known and is_commit(result.data) else result.task
 
 
 @cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from yuyi.evaluate.card_index import is_commit
 from yuyi.evaluate.card_scores import mean_of, same_but_dim
 from yuyi.evaluate.card_usage import usage
 from yuyi.evaluate.card_words import WORDS
@@ -22,9 +23,8 @@ if TYPE_CHECKING:
     from yuyi.evaluate.lint_index import Convention
     from yuyi.evaluate.results import Setting
 
-# How many digits of a digest are enough to tell models apart.
+# So many digits of a fingerprint are enough to tell models apart.
 _SHORT = 16
-_DIGEST = 64
 
 
 def card_body(
@@ -107,7 +107,7 @@ def _scores(
         parts.append(_averages(name, convention, scores, words))
     parts.append(f"### {words['by task']}\n\n" + _by_task(scores, sources, words))
     parts.append(_domains(main, sources, words))
-    if any(len(result.data) == _DIGEST for result in main.results.values()):
+    if not all(map(is_commit, {result.data for result in main.results.values()})):
         parts.append(words["local"] + "\n")
     return "\n".join(parts)
 
@@ -130,7 +130,7 @@ def _setting(run: Run, facts: Facts, words: Mapping[str, str]) -> str:
         else words["any"],
         "pooling": setting.pooling or " + ".join(facts.pooling),
         "prompts": comma.join(prompts) or words["no prompt"],
-        "unit": words["yes" if setting.normalize else "no"],
+        "scaled": words["yes" if setting.normalize else "no"],
         "seed": comma.join(str(seed) for seed in sorted({result.seed for result in results})),
         "versions": _versions(results),
         "made": " – ".join(dict.fromkeys((days[0], days[-1]))),

@@ -63,6 +63,7 @@ _ENGLISH = {
     "role ": "text",
     "role query": "query",
     "role document": "document",
+    "scaled": "brought to unit length",
     "versions": "versions",
     "seed": "seed",
     "made": "made",
@@ -95,12 +96,15 @@ _ENGLISH = {
     "yes": "yes",
     "no": "no",
     "in-domain": (
-        "Of {count} tasks, data from the same data set are among the model's training sources (in-domain): "
-        "their mean is {mean:.2f}."
+        "Of {count} tasks a training source bears the name of the data set (in-domain): their mean is "
+        "{mean:.2f}."
     ),
-    "zero-shot": "Of {count} tasks there are none (zero-shot): their mean is {mean:.2f}.",
+    "zero-shot": (
+        "Of {count} tasks no training source bears the name of the data set (zero-shot, as far as names "
+        "tell): their mean is {mean:.2f}."
+    ),
     "no domain": "What it was trained on is not recorded, so nobody can tell which tasks are in-domain.",
-    "local": "A revision of 64 digits is a digest of local files, not a commit of the hub.",
+    "local": "Revisions of other than 40 digits are digests of local files, not commits of a hub.",
     "speed": "Speed",
     "measured": (
         "{texts:,.0f} texts a second of {tokens:.0f} tokens on average, {dtype} with {backend} on {machine}."
@@ -187,6 +191,7 @@ _CHINESE = {
     "role ": "文本",
     "role query": "查询",
     "role document": "文档",
+    "scaled": "归一化到单位长度",
     "versions": "版本",
     "seed": "随机种子",
     "made": "日期",
@@ -218,10 +223,10 @@ _CHINESE = {
     "domain": "域内",
     "yes": "是",
     "no": "否",
-    "in-domain": "{count} 个任务的同源数据在训练数据之中（域内），平均 {mean:.2f}。",
-    "zero-shot": "{count} 个任务没有这样的训练数据（零样本），平均 {mean:.2f}。",
+    "in-domain": "{count} 个任务有训练数据与其数据集同名（域内），平均 {mean:.2f}。",
+    "zero-shot": "{count} 个任务没有训练数据与其数据集同名（就名称而言是零样本），平均 {mean:.2f}。",
     "no domain": "没有训练数据的记录，因此无法区分域内任务与零样本任务。",
-    "local": "64 位的 revision 是本地文件的摘要，不是 hub 上的提交。",
+    "local": "不是 40 位的 revision 是本地文件的摘要，不是 hub 上的提交。",
     "speed": "速度",
     "measured": "每秒 {texts:,.0f} 条文本，平均每条 {tokens:.0f} 个词元；{dtype}，{backend}，{machine}。",
     "cores": "{processor}，{count} 核",
