@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Any
 from yuyi.errors import InputError, MissingExtra, TaskError, YuyiError
 from yuyi.evaluate.adapter import MtebModel
 from yuyi.evaluate.examples import examples_path, write_examples
-from yuyi.evaluate.offline import import_mteb
 from yuyi.evaluate.predictions import examples_of
 from yuyi.evaluate.results import Result, read_result, result_path, write_result
 from yuyi.evaluate.settings import Sweep, readers
 from yuyi.evaluate.vectors import VectorFile, VectorMemory
+from yuyi.extras import require
 
 if TYPE_CHECKING:
     import os
@@ -68,7 +68,7 @@ def evaluate(
         ModelError: the model cannot be opened.
         MissingExtra: mteb or pyarrow is not installed.
     """
-    import_mteb()
+    require("eval")
     _check_names(tasks)
     if results is not None:
         _make(results)
