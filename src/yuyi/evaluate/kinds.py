@@ -97,7 +97,6 @@ PAIR_CLASSIFICATION = Kind(
     _crossed("cosine dot euclidean manhattan max similarity", "accuracy ap f1 precision recall"),
     settings=(("label_column_name", "label"),),
 )
-# 32 samples a label is what mteb's own Waimai, TNews and IFlyTek tasks take.
 CLASSIFICATION = Kind(
     "Classification",
     "AbsTaskClassification",
@@ -108,7 +107,6 @@ CLASSIFICATION = Kind(
         *_crossed("f1 precision recall", "weighted"),
         *("f1", "precision", "recall"),
     ),
-    settings=(("samples_per_label", 32), ("n_experiments", 10)),
 )
 # mteb leaves out 24 of 25 rows unless told otherwise, which suits its own sets of 100,000 and no smaller one.
 CLUSTERING = Kind(
