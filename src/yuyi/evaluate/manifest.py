@@ -80,8 +80,8 @@ class LocalTask:
         languages: "zh", "en", or mteb's name of another, such as "deu-Latn".
         sources: training sources that were made of the same data, so that a model that learned from one of
             them is not called zero-shot.
-        samples_per_label: how many rows of each label a classifier is fitted on; 32 is what mteb's own Waimai,
-            TNews and IFlyTek take.
+        samples_per_label: how many rows of each label a classifier is fitted on; 32 is what mteb's own
+            Waimai, TNews and IFlyTek take.
         n_experiments: how many classifiers are fitted, each on other rows.
     """
 
