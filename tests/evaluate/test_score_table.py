@@ -147,8 +147,22 @@ def test_domains_stand_apart() -> None:
     [line] = [line for line in text.splitlines() if "zero-shot (6 tasks)" in line]
     assert line.split()[-1] == "53.50"
     both = _printed([*_results(SIX[0]), *_results(SIX[0], model="gte-small-zh")], trained=trained)
+    [line] = [line for line in both.splitlines() if "in-domain (2 tasks)" in line]
+    assert line.split()[-2:] == ["53.50", "–"]
+    trained["gte-small-zh"] = Trained(frozenset({"AFQMC"}))
+    both = _printed([*_results(SIX[0]), *_results(SIX[0], model="gte-small-zh")], trained=trained)
     [line] = [line for line in both.splitlines() if "in-domain" in line]
-    assert line.split()[1:] == ["53.50", "(2)", "–"]
+    assert line.split()[1:] == ["53.50", "(2)", "50.00", "(1)"]
+
+
+def test_models_stand_apart_where_their_columns_fill_a_table() -> None:
+    text = _printed([*_results(*SIX), *_results(SIX[0], model="gte-small-zh")])
+    lines = [line.strip() for line in text.splitlines()]
+    assert max(map(len, text.splitlines())) <= 80
+    assert lines[0] == "acge_text_embedding"
+    assert lines[lines.index("") + 1 :].count("gte-small-zh") == 1
+    both = _printed([*_results(SIX[0]), *_results(SIX[0], model="gte-small-zh")])
+    assert both.splitlines()[0].split() == ["model", "acge_text_embedding", "gte-small-zh"]
 
 
 def test_markdown() -> None:

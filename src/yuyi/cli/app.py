@@ -40,6 +40,7 @@ SUMMARIES = {
     "train": "Train a model on pairs and documents; merge models.",
     "run": "Make a token table from raw text as a recipe says.",
     "evaluate": "Score a model on labelled files.",
+    "compare": "Results side by side, and which differences are real.",
     "card": "Check a model card against its own figures.",
 }
 

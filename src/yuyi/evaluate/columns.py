@@ -116,7 +116,7 @@ def published_column(name: str) -> Column:
         )
     if not found:
         return Column(
-            {_MODEL: known.name, "": "published"},
+            {_MODEL: known.name, "figures": "published"},
             known.name,
             {},
             source="averages of its card or a board",
@@ -125,7 +125,11 @@ def published_column(name: str) -> Column:
     run = found[0]
     source = f"{run.source} ({run.setting})" if run.setting else run.source
     return Column(
-        {_MODEL: known.name, "": "published"}, known.name, run.scores, source=source, printed=known.scores
+        {_MODEL: known.name, "figures": "published"},
+        known.name,
+        run.scores,
+        source=source,
+        printed=known.scores,
     )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len
+
 from yuyi.evaluate.columns import columns
 from yuyi.evaluate.sheet import lay_out
 
@@ -17,8 +19,9 @@ if TYPE_CHECKING:
     from yuyi.evaluate.results import Result
     from yuyi.evaluate.sheet import Line, Sheet
 
-# As many columns as fit into 80 characters beside names and metrics.
-_ACROSS = 6
+# Tables are made for so many characters; names of tasks longer than the second take several lines.
+_WIDTH, _LONGEST = 80, 36
+_MODEL = "model"
 _METRICS = {
     "cosine_spearman": "Spearman",
     "spearman": "Spearman",
@@ -56,14 +59,13 @@ def markdown(results: Sequence[Result], trained: Mapping[str, Trained] | None = 
 
 
 def sheet_table(sheet: Sheet) -> RenderableType:
-    """The table of a sheet for the terminal."""
+    """The table of a sheet for the terminal; several where 80 characters do not hold all columns."""
     from rich.console import Group
 
-    count = len(sheet.columns)
     tables: list[RenderableType] = []
-    for first in range(0, count, _ACROSS):
+    for places in _parts(sheet):
         tables += [""] if tables else []
-        tables.append(_part(sheet, range(first, min(first + _ACROSS, count))))
+        tables.append(_part(sheet, places))
     return Group(*tables)
 
 
@@ -96,17 +98,58 @@ def cell(value: float | None, note: str = "") -> str:
     return " ".join(filter(None, [f"{value:.2f}" if value is not None else "", note])) or "–"
 
 
-def _part(sheet: Sheet, places: range) -> Table:
+def _parts(sheet: Sheet) -> list[list[int]]:
+    """The places of columns that stand in one table: as many as fit, one at least."""
+    parts: list[list[int]] = []
+    for place in range(len(sheet.columns)):
+        if parts and _width(sheet, [*parts[-1], place]) <= _WIDTH:
+            parts[-1].append(place)
+        else:
+            parts.append([place])
+    return parts
+
+
+def _width(sheet: Sheet, places: Sequence[int]) -> int:
+    """Characters that a table of these columns takes."""
+    lines = [line for section in sheet.sections for line in (*section.lines, section.mean)]
+    names = [f"  {line.name}" for line in lines] + [_average_name(line) for line in sheet.averages]
+    title = max(len(f"{section.type} · {metric_name(section.lines[0].metric)}") for section in sheet.sections)
+    headings = _headings(sheet, places)
+    across = 0
+    for place in places:
+        label = sheet.columns[place].label
+        cells = [cell(line.values[place], line.notes[place]) for line in (*lines, *sheet.averages)]
+        across += 1 + max(map(cell_len, [*cells, *(label.get(name, "") for name in headings)]))
+    return max(title, min(max(map(cell_len, names)), _LONGEST)) + across
+
+
+def _headings(sheet: Sheet, places: Sequence[int]) -> list[str]:
+    """What the labels of these columns tell; a model that all of them share is the table's title."""
+    models = {sheet.columns[place].label.get(_MODEL) for place in places}
+    told = {heading for place in places for heading in sheet.columns[place].label}
+    if len(models) == 1 and len(told) > 1:
+        told -= {_MODEL}
+    return [heading for heading in sheet.headings if heading in told]
+
+
+def _average_name(line: Line) -> str:
+    return f"{line.name}, {metric_name(line.metric)}" if line.metric else line.name
+
+
+def _part(sheet: Sheet, places: Sequence[int]) -> Table:
     """The table of some of the columns."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
+    headings = _headings(sheet, places)
+    title = "" if _MODEL in headings else sheet.columns[places[0]].label.get(_MODEL, "")
     found = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 0, 0, 1))
-    found.add_column(Text("\n".join(sheet.headings), style="dim not bold"), overflow="fold")
+    found.title, found.title_style, found.title_justify = Text(title) if title else None, "bold", "left"
+    found.add_column(Text("\n".join(headings), style="dim not bold"), overflow="fold")
     for place in places:
         label = sheet.columns[place].label
-        found.add_column(Text("\n".join(label.get(name, "") for name in sheet.headings)), justify="right")
+        found.add_column(Text("\n".join(label.get(name, "") for name in headings)), justify="right")
 
     def add(name: str, line: Line, style: str = "") -> None:
         cells = [cell(line.values[place], line.notes[place]) for place in places]
@@ -122,7 +165,7 @@ def _part(sheet: Sheet, places: range) -> Table:
             add(f"  {section.mean.name}", section.mean, "italic")
     found.add_section()
     for line in sheet.averages:
-        add(f"{line.name}{f', {metric_name(line.metric)}' if line.metric else ''}", line)
+        add(_average_name(line), line)
     return found
 
 

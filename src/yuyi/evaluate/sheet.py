@@ -171,9 +171,10 @@ def _domains(
     for name, wanted in (("in-domain", True), ("zero-shot", False)):
         scores = [_of_domain(column, place, lines, trained, wanted) for place, column in enumerate(columns)]
         counts = [None if each is None else len(each) for each in scores]
-        same = len(set(counts)) == 1
+        told = sorted({count for count in counts if count is not None})
+        same = len(told) == 1
         yield Line(
-            f"{name} ({counts[0]} task{'s' if counts[0] != 1 else ''})" if same else name,
+            f"{name} ({told[0]} task{'s' if told[0] != 1 else ''})" if same else name,
             "",
             tuple(fmean(each) if each else None for each in scores),
             tuple("" if same or count is None else f"({count})" for count in counts),
