@@ -24,7 +24,7 @@ def _write(folder: Path, model: str, shift: float = 0.0, dims: tuple[int, ...] =
     for dim in dims:
         for task, kind in TASKS.items():
             noise = np.random.default_rng(dim).normal(scale=0.01, size=50)
-            values = np.linspace(0, 1, 50) + shift + noise
+            values = np.linspace(0, 1, 50) + shift + noise - noise.mean()
             result = made(
                 task, float(values.mean()), kind, model=model, setting=Setting(dim), sources=("train",)
             )
