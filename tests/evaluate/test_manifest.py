@@ -94,6 +94,7 @@ def test_what_scores_depend_on_names_the_data(tmp_path: Path) -> None:
             "YAML takes yes, no, on, off for true or false. Put them in quotes",
         ),
         ({"type": "STS", "labels": {"a": 1}}, "labels: these are for PairClassification; STS takes any"),
+        ({"all_rows": True}, "all_rows: PairClassification fits no classifier. Leave it out"),
         ({"metric": "cosine_app"}, "PairClassification has no cosine_app. Choose one of cosine_ap"),
         ({"languages": ["chinese"]}, "languages: chinese is not known. Write zh, en"),
         ({"languages": "zh"}, "'zh' is no list. Write a list"),

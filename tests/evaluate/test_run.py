@@ -80,7 +80,7 @@ def test_all_metrics_of_the_cards_are_there(results: list[Result]) -> None:
     assert pairs <= set(scores["same"])
     assert {"cosine_pearson", "euclidean_spearman", "manhattan_spearman"} <= set(scores["similar"])
     assert {"map_at_1", "ndcg_at_1000", "mrr_at_3", "precision_at_5", "recall_at_100"} <= set(scores["found"])
-    assert {"accuracy", "f1", "accuracy_all_rows"} <= set(scores["topic"])
+    assert {"accuracy", "f1"} <= set(scores["topic"])
 
 
 def test_spearman_is_that_of_scipy(folder: Path, results: list[Result]) -> None:

@@ -7,7 +7,7 @@ is NAME.queries, NAME.corpus and NAME.qrels; with NAME.top_ranked it is rerankin
 from __future__ import annotations
 
 import re
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -32,12 +32,16 @@ _HAN = re.compile(r"[\u3400-\u9fff]")
 _WORD_OF_CLUSTERS = re.compile("cluster|聚类", re.IGNORECASE)
 
 
-def local_tasks(folder: Path, names: Sequence[str] | None = None) -> list[EvalTask]:
+def local_tasks(
+    folder: Path, names: Sequence[str] | None = None, *, all_rows: bool = False
+) -> list[EvalTask]:
     """The test sets of a folder, in the order of its manifest or, without one, of their names.
 
     Args:
         folder: holds the files; or the manifest itself, if that is called otherwise or lies elsewhere.
         names: which of them to take; None for all.
+        all_rows: give every classification the score `accuracy_all_rows` besides, that of one classifier
+            fitted on every training row; all of them must be encoded for it.
 
     Raises:
         InputError: the folder is missing or has no set, or not the one that is asked for; a file is missing,
@@ -48,6 +52,8 @@ def local_tasks(folder: Path, names: Sequence[str] | None = None) -> list[EvalTa
     manifest = folder if folder.suffix in (".yaml", ".yml") else folder / MANIFEST
     home = manifest.parent
     found = read_manifest(manifest) if manifest.exists() or manifest == folder else _guess_all(folder)
+    if all_rows:
+        found = [replace(task, all_rows=task.kind is CLASSIFICATION) for task in found]
     known = [task.name for task in found]
     for name in names or ():
         if name not in known:

@@ -83,6 +83,8 @@ class LocalTask:
         samples_per_label: how many rows of each label a classifier is fitted on; 32 is what mteb's own
             Waimai, TNews and IFlyTek take.
         n_experiments: how many classifiers are fitted, each on other rows.
+        all_rows: whether one more is fitted on every training row, for the score `accuracy_all_rows`;
+            all of them must be encoded for it.
     """
 
     __pydantic_config__: ClassVar = REFUSE_UNKNOWN
@@ -99,6 +101,7 @@ class LocalTask:
     sources: tuple[str, ...] = ()
     samples_per_label: int = 32
     n_experiments: int = 10
+    all_rows: bool = False
 
     def __post_init__(self) -> None:
         fault = _fault(self)
@@ -183,6 +186,8 @@ def _fault(task: LocalTask) -> str:
             return f"columns: {kind.name} has no column {name}. It has {', '.join(known)}."
     if task.train and kind is not CLASSIFICATION:
         return f"train: {kind.name} learns from no rows. Leave it out."
+    if task.all_rows and kind is not CLASSIFICATION:
+        return f"all_rows: {kind.name} fits no classifier. Leave it out."
     if task.labels and kind is not PAIR_CLASSIFICATION:
         return f"labels: these are for PairClassification; {kind.name} takes any. Leave them out."
     if any(isinstance(label, bool) for label in task.labels):

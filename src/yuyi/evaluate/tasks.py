@@ -16,6 +16,7 @@ from yuyi.evaluate.checks import (
     read_ranked,
 )
 from yuyi.evaluate.kinds import (
+    ALL_ROWS,
     BITEXT,
     CLASSIFICATION,
     CLUSTERING,
@@ -43,7 +44,7 @@ SUBSET = "default"
 def build_task(found: LocalTask, folder: Path, languages: Sequence[str], data: str) -> Any:
     """An mteb task with the set's rows already in it.
 
-    Its `evaluate` gives all of mteb's scores. To those of a classification it adds `accuracy_all_rows`.
+    Its `evaluate` gives all of mteb's scores.
 
     Args:
         found: what the set is.
@@ -70,7 +71,7 @@ def build_task(found: LocalTask, folder: Path, languages: Sequence[str], data: s
     )
     base = getattr(mteb.abstasks, kind.task_class)
     if kind is CLASSIFICATION:
-        base = _with_all_rows(base)
+        base = _with_all_rows(base) if found.all_rows or found.main_metric == ALL_ROWS else base
         settings = {"samples_per_label": found.samples_per_label, "n_experiments": found.n_experiments}
     task = type(found.name, (base,), {"metadata": metadata, **dict(kind.settings), **settings})(seed=SEED)
     task.dataset, task.data_loaded = dataset, True
@@ -188,7 +189,7 @@ def _with_all_rows(base: Any) -> Any:
             whole.samples_per_label, whole.n_experiments = len(self.dataset[self.train_split]), 1
             settings["prediction_folder"] = None  # The predictions that count are there already.
             for subset, found in base.evaluate(whole, model, split, *subsets, **settings).items():
-                scores[subset]["accuracy_all_rows"] = found["accuracy"]
+                scores[subset][ALL_ROWS] = found["accuracy"]
                 self._add_main_score(scores[subset])
             return scores
 

@@ -78,7 +78,7 @@ def _evaluate(run: Run, encoder: Encoder) -> list[Result]:
     from yuyi.evaluate import Sweep, evaluate, local_tasks
 
     run.say("scores: running")
-    tasks = local_tasks(run.data / run.recipe.evaluation)
+    tasks = local_tasks(run.data / run.recipe.evaluation, all_rows=True)
     return evaluate(encoder, tasks, Sweep(dims=tuple(run.recipe.table.dims)))
 
 
