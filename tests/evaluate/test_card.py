@@ -214,7 +214,7 @@ def test_training_data_licences_and_domains(model: Path) -> None:
         "It began with gte-small-zh.",
         "It followed the vectors of 老师 (licence: MIT).",
         "- pairs: 12,000 steps, learning rate 2e-05: contrast 75 % (batches of 2,048), judged 25 %",
-        "Settings: longest 96, seed 0; yuyi 0.1.0.",
+        "Settings of the last run: longest 96, seed 0; yuyi 0.1.0.",
         "35,424 rows.",
         "| AFQMC | sts | not stated | Apache-2.0 | 34,334 |",
         "Masked words were learned in the texts of laws.",

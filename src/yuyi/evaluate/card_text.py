@@ -241,7 +241,12 @@ def _training(training: Training | None, words: Mapping[str, str]) -> str:
                 name=training.teacher.get("name", unstated), licence=training.teacher.get("licence", unstated)
             )
         )
-    lines += ["", *(f"- {_stage(stage, words)}" for stage in training.stages), ""]
+    lines.append("")
+    several = len({stage.run for stage in training.stages}) > 1
+    for stage in training.stages:
+        run = f"{stage.run}, " if several and stage.run else ""
+        lines.append(f"- {run}{_stage(stage, words)}")
+    lines.append("")
     values = words["comma"].join(f"{key} {value}" for key, value in training.settings.items())
     lines.append(words["settings"].format(values=values, yuyi=training.yuyi))
     return "\n".join(lines) + "\n"

@@ -2,7 +2,7 @@
 
     {"yuyi": "0.1.0", "license": "mit", "languages": ["zh"], "start": "gte-small-zh",
      "teacher": {"name": ..., "licence": ...},
-     "stages": [{"name": ..., "steps": ..., "learning_rate": ...,
+     "stages": [{"run": ..., "name": ..., "steps": ..., "learning_rate": ...,
                  "tasks": [{"objective": ..., "share": 0.5, "batch": 64}]}],
      "sources": [{"name": ..., "kind": ..., "rows": ..., "origin": ..., "licence": ...}],
      "documents": [...], "settings": {"seed": 0, ...}}
@@ -52,12 +52,13 @@ class Batches:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """A run of steps with one mixture of batches."""
+    """Steps with one mixture of batches, of one of the runs that made the model."""
 
     name: str
     steps: int
     learning_rate: float
     tasks: tuple[Batches, ...] = ()
+    run: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +127,7 @@ def _stage(value: Mapping[str, Any]) -> Stage:
         steps=int(value["steps"]),
         learning_rate=float(value.get("learning_rate", 0)),
         tasks=tuple(map(_batches, value.get("tasks", ()))),
+        run=_text(value.get("run", "")),
     )
 
 

@@ -116,7 +116,7 @@ _ENGLISH = {
     "teacher": "It followed the vectors of {name} (licence: {licence}).",
     "stage": "{name}: {steps:,} steps, learning rate {rate:g}",
     "batches": "{objective} {share:.0f} % (batches of {batch:,})",
-    "settings": "Settings: {values}; yuyi {yuyi}.",
+    "settings": "Settings of the last run: {values}; yuyi {yuyi}.",
     "data": "Data",
     "licences": (
         "{rows:,} rows. Licences are as each origin states them; the texts themselves are not part of this "
@@ -236,7 +236,7 @@ _CHINESE = {
     "teacher": "以 {name} 的向量为老师（许可证：{licence}）。",
     "stage": "{name}：{steps:,} 步，学习率 {rate:g}",
     "batches": "{objective} {share:.0f}%（每批 {batch:,} 条）",
-    "settings": "设置：{values}；yuyi {yuyi}。",
+    "settings": "最后一次训练的设置：{values}；yuyi {yuyi}。",
     "data": "数据",
     "licences": "共 {rows:,} 条。许可证以各来源的声明为准；模型不含这些文本。",
     "source": "来源",

@@ -2,13 +2,15 @@
 
     {"yuyi": "0.1.0", "license": ..., "languages": [...], "start": ...,
      "teacher": {"name": ..., "licence": ...},
-     "stages": [{"name": ..., "steps": ..., "learning_rate": ...,
+     "stages": [{"run": ..., "name": ..., "steps": ..., "learning_rate": ...,
                  "tasks": [{"objective": ..., "share": ..., "batch": ...}]}],
      "sources": [{"name": ..., "kind": ..., "rows": ..., "replayed": ..., "origin": ..., "licence": ...}],
      "documents": [...], "settings": {...}}
 
-Origins and licences are those of the `manifest.json` that `yuyi data` puts beside a training set; they are
-empty where nobody said. No path and no date is in it, so that a resumed run ends with the same bytes.
+It tells of the whole way: a run that goes on from another's model, and models merged, have the stages and
+sources of those before, too. Origins and licences are those of the `manifest.json` that `yuyi data` puts
+beside a training set; they are empty where nobody said. No path and no date is in it, so that a resumed run
+ends with the same bytes.
 """
 
 from __future__ import annotations
@@ -17,6 +19,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from yuyi.artifacts import hash_json
+from yuyi.errors import InputError
 from yuyi.pipeline import folder_name
 from yuyi.train.teaching.continual import REPLAYED
 from yuyi.version import __version__
@@ -32,25 +36,29 @@ if TYPE_CHECKING:
 TRAINING = "training.json"
 
 _MANIFEST = "manifest.json"
+_SETTINGS = {"exponent", "longest", "precision", "seed"}
 
 
-def training_record(course: Course, config: TrainConfig, sources: Sequence[Source]) -> dict[str, Any]:
+def training_record(
+    course: Course, config: TrainConfig, sources: Sequence[Source], before: Mapping[str, Any]
+) -> dict[str, Any]:
     """How a run made its model, as JSON.
 
     Args:
         course: its stages, every task spelled out.
         config: its settings.
         sources: what its tasks drew from.
+        before: the record of the model that it began with; empty where there is none.
     """
     origins = _origins(entry.path for entry in (*config.data, *config.replay))
     start = config.model.folder if config.model is not None else ""
-    return {
+    own = {
         "yuyi": __version__,
         "license": config.license,
         "languages": list(config.languages),
         "start": folder_name(Path(start)) if start else "",
         "teacher": _teacher(config.teacher) if config.teacher is not None else {},
-        "stages": [_stage(stage) for stage in course.stages],
+        "stages": [{"run": config.name, **_stage(stage)} for stage in course.stages],
         "sources": [_source(source, origins) for source in sources],
         "documents": [Path(path).stem for path in config.documents],
         "settings": {
@@ -61,28 +69,78 @@ def training_record(course: Course, config: TrainConfig, sources: Sequence[Sourc
             "seed": config.seed,
         },
     }
+    return joined([before, own]) if before else own
+
+
+def joined(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """One record of several: all stages, each source once; of other things what the last one says.
+
+    What it began with is what the first one says.
+    """
+    sources = {
+        (each["name"], each.get("kind", ""), each.get("replayed", False)): each
+        for record in records
+        for each in record.get("sources", ())
+    }
+    return {
+        **records[-1],
+        "start": records[0].get("start", ""),
+        "teacher": next((record["teacher"] for record in reversed(records) if record.get("teacher")), {}),
+        "stages": [stage for record in records for stage in record.get("stages", ())],
+        "sources": list(sources.values()),
+        "documents": list(dict.fromkeys(name for record in records for name in record.get("documents", ()))),
+    }
+
+
+def merged(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """One record of models that were made one, those stages once that they went through together."""
+    whole = joined(records)
+    return {**whole, "stages": list({hash_json(stage): stage for stage in whole["stages"]}.values())}
 
 
 def training_text(record: Mapping[str, Any]) -> str:
-    """Stages, settings and data of a record, for the card that is saved with the model."""
-    lines = []
-    for stage in record["stages"]:
-        total = sum(task["share"] for task in stage["tasks"])
-        tasks = ", ".join(
-            f"{task['objective']} {100 * task['share'] / total:.0f} % (batches of up to {task['batch']:,})"
-            for task in stage["tasks"]
-        )
-        lines.append(f"- {stage['name']}: {stage['steps']:,} steps at {stage['learning_rate']:g}; {tasks}")
+    """Stages, settings and data of a run's record, for the card that is saved with the model."""
+    lines = [_stage_line(stage) for stage in record.get("stages", ())]
     lines += ["", "| source | kind | rows |", "|---|---|---:|"]
-    for each in record["sources"]:
-        name = f"{REPLAYED if each['replayed'] else ''}{each['name']}"
-        lines.append(f"| {name} | {each['kind']} | {each['rows']:,} |")
-    settings = record["settings"]
-    lines.append(
-        f"\nSources are drawn in proportion to their size to the power {settings['exponent']:g}; texts are "
-        f"read up to {settings['longest']} tokens; {settings['precision']}; seed {settings['seed']}."
-    )
+    for each in record.get("sources", ()):
+        name = f"{REPLAYED if each.get('replayed') else ''}{each['name']}"
+        lines.append(f"| {name} | {each.get('kind', '')} | {each.get('rows') or 0:,} |")
+    settings = record.get("settings", {})
+    if settings.keys() >= _SETTINGS:
+        lines.append(
+            f"\nSources are drawn in proportion to their size to the power {settings['exponent']:g}; texts "
+            f"are read up to {settings['longest']} tokens; {settings['precision']}; seed {settings['seed']}."
+        )
     return "\n".join(lines)
+
+
+def _stage_line(stage: Mapping[str, Any]) -> str:
+    total = sum(task.get("share", 1) for task in stage.get("tasks", ()))
+    tasks = ", ".join(
+        f"{task['objective']} {100 * task.get('share', 1) / total:.0f} % "
+        f"(batches of up to {task.get('batch', 0):,})"
+        for task in stage.get("tasks", ())
+    )
+    return f"- {stage['name']}: {stage['steps']:,} steps at {stage.get('learning_rate', 0):g}; {tasks}"
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """The record in a model folder; empty where there is none.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    path = folder / TRAINING
+    if not path.is_file():
+        return {}
+    try:
+        record = json.loads(path.read_text("utf-8"))
+        training_text(joined([record, record]))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError) as error:
+        raise InputError(
+            f"{path}: no record of a training run ({error}). Copy the model again, or remove the file."
+        ) from error
+    return dict(record)
 
 
 def write_record(folder: Path, record: Mapping[str, Any]) -> None:

@@ -17,7 +17,7 @@ from yuyi.train.distributed import open_world
 from yuyi.train.loop import JOURNAL, Trainer
 from yuyi.train.materials import Materials
 from yuyi.train.mlm import MaskedRunner
-from yuyi.train.record import training_record
+from yuyi.train.record import read_record, training_record
 from yuyi.train.retromae import RetroRunner
 from yuyi.train.running.curves import draw_curves
 from yuyi.train.running.monitor import tell, tensorboard_log, trackio_log
@@ -180,7 +180,8 @@ class _Run:
             previous.merge_into(learner, self._config.continual.merge)
         if self._first:
             self._draw()
-            trainee.save(self._folder.model, training_record(course, self._config, opened))
+            before = read_record(self._folder.start)
+            trainee.save(self._folder.model, training_record(course, self._config, opened, before))
         self._world.wait()
 
     def _opener(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from yuyi.errors import InputError
 from yuyi.pipeline import read_pipeline
+from yuyi.train.record import merged, read_record
 from yuyi.train.running.averaging import mean, put, slerp
 from yuyi.train.starting.model_config import ModelConfig
 from yuyi.train.starting.save import save_model
@@ -52,6 +53,7 @@ def merge_folders(
     weights = [dict(model.embedder.named_parameters()) for model in models]
     put(weights[0], (slerp if along_arc else mean)(weights, shares))
     kinds = "slerp" if along_arc else "mean"
+    records = [record for record in map(read_record, folders) if record]
     dims = set.intersection(*(set(read_pipeline(folder).dims) for folder in folders))
     save_model(
         out,
@@ -61,6 +63,7 @@ def merge_folders(
             f"{kinds} of {folder.resolve().name}": f"share {share:g}"
             for folder, share in zip(folders, shares, strict=True)
         },
+        record=merged(records) if records else None,
     )
 
 

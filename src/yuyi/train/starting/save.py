@@ -54,7 +54,7 @@ def save_model(
         dtype: of the weights of the encoder; heads are float32.
         card: further keys of the card's head, such as `license` and `language`.
         training: how the model was made, for the card: text, or values by name.
-        record: how a run made it, in place of `training`; it is written beside the card, too.
+        record: how it was made, for programs; without `training` the card says it, too.
 
     Raises:
         InputError: the folder cannot be written, the disk is full, or a dimension or a weight is impossible.
@@ -76,7 +76,7 @@ def save_model(
         _write(temporary / "config_sentence_transformers.json", {**prompts, "similarity_fn_name": "cosine"})
         if record is not None:
             write_record(temporary, record)
-            training = training_text(record)
+            training = training or training_text(record)
         text = card_text(folder.name, model, dims=dims, dtype=dtype, card=card or {}, training=training)
         (temporary / "README.md").write_text(sealed(text), encoding="utf-8")
 
