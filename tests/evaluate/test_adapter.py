@@ -1,4 +1,4 @@
-"""mteb takes our model for one of its own: its mock run passes, prompts and scores are those it would have."""
+"""mteb takes our model for one of its own: its mock run passes, prompts and scores are as it has them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 import yuyi
 from yuyi.evaluate import Sweep, evaluate, local_tasks
-from yuyi.evaluate.adapter import MtebModel
+from yuyi.evaluate.adapter import MtebModel, write_at_once
 from yuyi.evaluate.offline import import_mteb
 from yuyi.evaluate.settings import readers
 from yuyi.evaluate.vectors import VectorMemory
@@ -137,3 +137,21 @@ def test_scores_are_those_of_mteb_run_by_itself(folder: Path) -> None:
         for name, value in mine.scores["test"]["default"].items():
             if isinstance(value, float):
                 assert value == pytest.approx(metrics[name], abs=1e-6), name
+
+
+def test_predictions_written_at_once_are_those_that_mteb_writes(folder: Path, tmp_path: Path) -> None:
+    for task in local_tasks(folder, KINDS):
+        written = []
+        for place, change in enumerate((write_at_once, lambda _: None)):
+            opened = task.open()
+            change(opened)
+            target = tmp_path / str(place)
+            target.mkdir(exist_ok=True)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                settings: Any = {"batch_size": 64}
+                model = model_of(BigramEncoder())
+                opened.evaluate(model, "test", encode_kwargs=settings, prediction_folder=target)
+            written.append(json.loads((target / opened.prediction_file_name).read_text("utf-8")))
+        assert {**written[1], "mteb_model_meta": None} == {**written[0], "mteb_model_meta": None}
+        assert written[0]["default"]["test"]

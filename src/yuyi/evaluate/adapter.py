@@ -6,11 +6,14 @@ query, as a document, or, in tasks whose texts are all alike, as neither.
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
     from yuyi.evaluate.vectors import VectorMemory
@@ -70,6 +73,21 @@ class MtebModel:
     def similarity_pairwise(self, embeddings1: Any, embeddings2: Any) -> Any:
         """(n,) cosine of each vector with its partner, by mteb's own function, to six decimals."""
         return _by_mteb("pairwise_cos_sim", embeddings1, embeddings2)
+
+
+def write_at_once(task: Any) -> None:
+    """Let one of mteb's tasks write its predictions in one go.
+
+    mteb encodes them number by number and reads all of them again for each part, which takes longer than the
+    rest of a retrieval task.
+    """
+    found: dict[str, dict[str, Any]] = {}
+
+    def write(predictions: Any, model: Any, prediction_folder: Path, hf_split: str, hf_subset: str) -> None:
+        found.setdefault(hf_subset, {})[hf_split] = predictions
+        (prediction_folder / task.prediction_file_name).write_text(json.dumps(found), "utf-8")
+
+    task._save_task_predictions = write
 
 
 def _meta(memory: VectorMemory, dim: int) -> Any:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from yuyi.errors import InputError, MissingExtra, TaskError, YuyiError
-from yuyi.evaluate.adapter import MtebModel
+from yuyi.evaluate.adapter import MtebModel, write_at_once
 from yuyi.evaluate.examples import examples_path, write_examples
 from yuyi.evaluate.predictions import examples_of
 from yuyi.evaluate.results import Result, read_result, result_path, write_result
@@ -136,6 +136,7 @@ class _Judge:
         if all(done):
             return [result for result in done if result]
         opened = task.open()
+        write_at_once(opened)
         seeds = deepcopy((opened.rng_state, opened.np_rng))
         kept = VectorFile(self.vectors, self.reader) if self.vectors else None
         memory = VectorMemory(self.reader, task.name, kept)
@@ -170,7 +171,7 @@ class _Judge:
         start = time.perf_counter()
         model = MtebModel(memory, setting.dim)
         with tempfile.TemporaryDirectory(prefix="yuyi-predictions-") as name:
-            predictions = Path(name)
+            predictions = Path(name) if self.folder else None
             scores = {
                 split: _quietly(opened, model, split, list(task.languages), predictions)
                 for split in task.splits
@@ -192,7 +193,7 @@ class _Judge:
                 seconds=round(time.perf_counter() - start, 3),
                 sources=task.sources,
             )
-            if self.folder is not None:
+            if self.folder and predictions:
                 examples = examples_of(opened, result, predictions)
                 path = result_path(self.folder, result.model, setting, task.name)
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -204,7 +205,7 @@ class _Judge:
 
 
 def _quietly(
-    opened: Any, model: MtebModel, split: str, subsets: list[str], predictions: Path
+    opened: Any, model: MtebModel, split: str, subsets: list[str], predictions: Path | None
 ) -> dict[str, dict[str, Any]]:
     # mteb draws progress bars that cannot be switched off, and passes on scikit-learn's warnings about
     # classifiers that stop at mteb's own limit of steps.
