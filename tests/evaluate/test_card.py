@@ -15,16 +15,20 @@ from huggingface_hub import ModelCard
 import yuyi
 from yuyi.artifacts import is_sealed
 from yuyi.errors import InputError, ModelError
+from yuyi.evaluate.averages import average
 from yuyi.evaluate.card import write_card
 from yuyi.evaluate.card_training import TRAINING
 from yuyi.evaluate.card_words import LANGUAGES, WORDS
 from yuyi.evaluate.lint import lint
 from yuyi.evaluate.results import write_result
+from yuyi.evaluate.suites import all_suites
 
-from .card_results import card_of, copy, judged, whole_suite
+from .card_results import card_of, copy, judged, result_of, whole_suite
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from yuyi.evaluate.suites import Suite
 
 MADE = {
     "yuyi": "0.1.0",
@@ -79,6 +83,23 @@ def test_the_averages_of_the_whole_suite_come_out(tmp_path: Path, name: str, lan
     assert "(35)" in text
     assert "### MTEB(cmn, v1)" in text
     assert is_sealed(text)
+
+
+@pytest.mark.parametrize("shape", ["mteb1", "mteb2"])
+@pytest.mark.parametrize("suite", all_suites(), ids=lambda suite: suite.name)
+def test_every_named_suite_is_averaged(tmp_path: Path, suite: Suite, shape: Any) -> None:
+    folder = copy("static", tmp_path)
+    base, setting = judged(folder)
+    scores = {task.name: {task.metric: 10 + at * 1.7 % 80} for at, task in enumerate(suite.tasks)}
+    card = card_of(
+        folder,
+        *(result_of(task, scores[task.name], base, setting) for task in suite.tasks),
+        shape=shape,
+    )
+    means = average(scores, suite)
+    figures = " | ".join(f"{value:.2f}" for value in (means.overall, *means.by_type.values()))
+    assert f"### {suite.name}\n" in card
+    assert f"| static | 32 | {figures} |" in card
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

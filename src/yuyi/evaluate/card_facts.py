@@ -9,7 +9,7 @@ import safetensors
 
 from yuyi.encode import load
 from yuyi.errors import InputError, ModelError, YuyiError
-from yuyi.layout import TRANSFORMER_LAYOUTS, find_layout
+from yuyi.layout import TRANSFORMER_LAYOUTS, find_layout, has_torch_weights
 from yuyi.pipeline import Dense, read_json, read_modules, read_pipeline
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def _of_transformer(folder: Path, *, elsewhere: bool) -> dict[str, Any]:
             f"Dense {head.in_features} → {head.out_features}" if isinstance(head, Dense) else "Normalize"
             for head in pipeline.heads
         ),
-        "opens_elsewhere": elsewhere and "auto_map" not in config,
+        "opens_elsewhere": elsewhere and has_torch_weights(pipeline.transformer) and "auto_map" not in config,
     }
 
 
