@@ -172,7 +172,7 @@ def test_other_settings_stand_beside_the_one_of_the_index(model: Path) -> None:
 def test_what_is_no_whole_suite_is_averaged_over_what_is_there(model: Path) -> None:
     some = [result for result in whole_suite(model) if result.task in ("AFQMC", "BQ", "Waimai")]
     card = card_of(model, *some)
-    assert "### The 3 tasks scored" in card
+    assert "### All tasks scored (3)" in card
     assert "| bert-zh | 32 | 57.09 | 84.96 | 43.16 |" in card
     assert "Average (3) | Classification (1) | STS (2)" in card
     assert "C-MTEB (35)" not in card
@@ -242,8 +242,8 @@ def test_training_data_licences_and_domains(model: Path) -> None:
         "Dropped, by reason: duplicate 29,361.",
         "- ocnli.parquet: CC BY-NC 2.0",
         "- Traditional characters are known far less well.",
-        "Of 1 tasks a training source bears the name of the data set (in-domain): their mean is 36.69.",
-        "Of 34 tasks no training source bears the name of the data set (zero-shot, as far as names tell)",
+        "- in-domain, as a training source bears the name of the data set: mean 36.69 (tasks: 1)",
+        "- zero-shot, as far as names tell: mean 60.77 (tasks: 34)",
         "| AFQMC | STS | cosine_spearman | yes | 36.69 |",
         "| BQ | STS | cosine_spearman | no | 49.64 |",
     ):
@@ -253,7 +253,7 @@ def test_training_data_licences_and_domains(model: Path) -> None:
         "从 gte-small-zh 开始训练。",
         "- pairs：12,000 步，学习率 2e-05：contrast 75%（每批 2,048 条）、judged 25%",
         "| AFQMC | sts | 未说明 | Apache-2.0 | 34,334 |",
-        "1 个任务有训练数据与其数据集同名（域内），平均 36.69。",
+        "- 域内（有训练数据与其数据集同名）：平均 36.69（1 个任务）",
         "| AFQMC | 语义相似度 | cosine_spearman | 是 | 36.69 |",
     ):
         assert line in chinese
@@ -313,6 +313,8 @@ def test_what_only_the_card_said_stays(model: Path) -> None:
     data = ModelCard(card_of(model, force=True)).data
     assert (data.license, data.language, data.datasets) == ("mit", ["zh"], ["a/b"])
     assert "x" not in data.tags
+    card = card_of(model, out=model.parent / "card.md")
+    assert ModelCard(card).data.license == "mit"
     card = card_of(model)
     assert ModelCard(card).data.license == "mit"
     assert "| licence | mit |" in card

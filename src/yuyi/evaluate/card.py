@@ -72,7 +72,7 @@ def write_card(
         raise InputError(f"--name {name}: not the name of a model on the hub. Write OWNER/NAME.")
     find_layout(folder)
     path = out or folder / CARD
-    before = _before(path, force)
+    before = _before(path, force) or _head(folder / CARD)
     found = sort_results(read_results(results), shape)
     encoder = load(folder)
     for run in found.runs:
@@ -108,6 +108,11 @@ def _before(path: Path, force: bool) -> dict[str, Any]:
             f"{path}: yuyi did not write it, or it was edited since. Choose another place with -o, or "
             "replace it with --force."
         )
+    return _head(path)
+
+
+def _head(path: Path) -> dict[str, Any]:
+    """The front matter of a card; empty where there is none."""
     try:
         return read_front_matter(path)[0]
     except InputError:

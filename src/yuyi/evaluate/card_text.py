@@ -196,12 +196,14 @@ def _columns(settings: Sequence[Setting], words: Mapping[str, str]) -> dict[str,
 
 def _by_task(scores: Scores, sources: Collection[str], words: Mapping[str, str]) -> str:
     runs = same_but_dim(scores)
-    seen = {result.task for result in by_domain(scores.main.results.values(), sources)[0]}
+    domains = by_domain(scores.main.results.values(), sources)
+    answers = dict(zip(("yes", "no", "not told"), domains, strict=True))
+    said = {result.task: words[answer] for answer, results in answers.items() for result in results}
     domain = [words["domain"]] if sources else []
     rows = []
     for task, result in scores.main.results.items():
         figures = [f"{100 * run.results[task].main_score:.2f}" if task in run.results else "" for run in runs]
-        told = [words["yes" if task in seen else "no"]] if sources else []
+        told = [said[task]] if sources else []
         rows.append([task, words.get(result.type, result.type), result.metric, *told, *figures])
     dims = [str(run.setting.dim) for run in runs]
     heading = [words["task"], words["kind of task"], words["metric"], *domain, *dims]
@@ -211,7 +213,7 @@ def _by_task(scores: Scores, sources: Collection[str], words: Mapping[str, str])
 def _domains(run: Run, sources: Collection[str], words: Mapping[str, str]) -> str:
     if not sources:
         return words["no domain"] + "\n"
-    parts = zip(("in-domain", "zero-shot"), by_domain(run.results.values(), sources), strict=True)
+    parts = zip(("in-domain", "zero-shot", "untold"), by_domain(run.results.values(), sources), strict=True)
     return "".join(
         words[key].format(count=len(results), mean=mean_of(results)) + "\n"
         for key, results in parts

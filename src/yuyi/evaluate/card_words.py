@@ -68,7 +68,7 @@ _ENGLISH = {
     "seed": "seed",
     "made": "made",
     "pairs by": "Pair classification counts by {metric}.",
-    "own suite": "The {count} tasks scored",
+    "own suite": "All tasks scored ({count})",
     "model": "Model",
     "dim": "Dimension",
     "dtype": "Number type",
@@ -96,13 +96,14 @@ _ENGLISH = {
     "yes": "yes",
     "no": "no",
     "in-domain": (
-        "Of {count} tasks a training source bears the name of the data set (in-domain): their mean is "
+        "- in-domain, as a training source bears the name of the data set: mean {mean:.2f} (tasks: {count})"
+    ),
+    "zero-shot": "- zero-shot, as far as names tell: mean {mean:.2f} (tasks: {count})",
+    "untold": (
+        "Of {count} tasks nothing tells which training sources were made of the same data: their mean is "
         "{mean:.2f}."
     ),
-    "zero-shot": (
-        "Of {count} tasks no training source bears the name of the data set (zero-shot, as far as names "
-        "tell): their mean is {mean:.2f}."
-    ),
+    "not told": "–",
     "no domain": "What it was trained on is not recorded, so nobody can tell which tasks are in-domain.",
     "local": "Revisions of other than 40 digits are digests of local files, not commits of a hub.",
     "speed": "Speed",
@@ -196,7 +197,7 @@ _CHINESE = {
     "seed": "随机种子",
     "made": "日期",
     "pairs by": "句对分类按 {metric} 计。",
-    "own suite": "所测的 {count} 个任务",
+    "own suite": "所测的全部任务 ({count})",
     "model": "模型",
     "dim": "维度",
     "dtype": "数值类型",
@@ -223,8 +224,10 @@ _CHINESE = {
     "domain": "域内",
     "yes": "是",
     "no": "否",
-    "in-domain": "{count} 个任务有训练数据与其数据集同名（域内），平均 {mean:.2f}。",
-    "zero-shot": "{count} 个任务没有训练数据与其数据集同名（就名称而言是零样本），平均 {mean:.2f}。",
+    "in-domain": "- 域内（有训练数据与其数据集同名）：平均 {mean:.2f}（{count} 个任务）",
+    "zero-shot": "- 零样本（就名称而言）：平均 {mean:.2f}（{count} 个任务）",
+    "untold": "{count} 个任务没有说明哪些训练数据与其同源，平均 {mean:.2f}。",
+    "not told": "–",
     "no domain": "没有训练数据的记录，因此无法区分域内任务与零样本任务。",
     "local": "不是 40 位的 revision 是本地文件的摘要，不是 hub 上的提交。",
     "speed": "速度",
