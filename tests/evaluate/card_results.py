@@ -57,6 +57,7 @@ def result_of(task: Task, metrics: Mapping[str, float], model: Judged, setting: 
         setting=setting,
         seed=42,
         versions=VERSIONS,
+        sources=(task.dataset,),
         made="2026-11-26T11:00:00+00:00",
         seconds=1.5,
     )

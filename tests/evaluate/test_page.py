@@ -167,9 +167,10 @@ def test_training_data() -> None:
         "acge_text_embedding": Trained(frozenset({"afqmc", "x"}), {"STSB": Overlap(found=1200, kept=3)}),
     }
     text = _text(page(_results(SIX[0]), trained=trained))
-    assert "2 training sources are declared. In-domain: AFQMC." in text
+    assert "2 training sources are declared." in text
+    assert "In-domain: AFQMC. Not told: " in text
     assert "STSB 1,200 1,197 3" in text
-    assert "zero-shot (7 tasks)" in text
+    assert "not told (7 tasks)" in text
     assert "训练句对" not in _text(page(_results(SIX[0])))
 
 

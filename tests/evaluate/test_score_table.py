@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -141,10 +142,16 @@ def test_printed_averages_stand_where_tasks_are_not_published() -> None:
 
 
 def test_domains_stand_apart() -> None:
+    told = replace(_results(SIX[0])[0], task="LCQMC", sources=("lcqmc_train",))
+    alone = {"acge_text_embedding": Trained(frozenset({"afqmc"}))}
+    lines = lay_out(columns([*_results(SIX[0]), told]), alone).averages
+    names = ["in-domain (1 task)", "zero-shot (1 task)", "not told (7 tasks)"]
+    assert [line.name for line in lines[-3:]] == names
+
     trained = {"acge_text_embedding": Trained(frozenset({"afqmc", "句子相似度"}))}
     text = _printed(_results(SIX[0]), trained=trained)
     assert "in-domain (2 tasks)" in text
-    [line] = [line for line in text.splitlines() if "zero-shot (6 tasks)" in line]
+    [line] = [line for line in text.splitlines() if "not told (6 tasks)" in line]
     assert line.split()[-1] == "53.50"
     both = _printed([*_results(SIX[0]), *_results(SIX[0], model="gte-small-zh")], trained=trained)
     [line] = [line for line in both.splitlines() if "in-domain (2 tasks)" in line]

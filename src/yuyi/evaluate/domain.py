@@ -1,7 +1,8 @@
 """What a model was trained on, and so which tasks are in its domain and which it meets for the first time.
 
 A task is in-domain where a training source of the model bears the task's name, or one of the names that the
-task lists as made of the same data set. All other tasks are zero-shot, as far as anybody said.
+task lists as made of the same data set. It is zero-shot where it lists such names and the model has none of
+them. Of a task that lists none nobody can tell: a source called afqmc_train says nothing to AFQMC_validation.
 
 What is read is what models and data leave behind them:
 
@@ -58,24 +59,26 @@ class Trained:
     def __or__(self, other: Trained) -> Trained:
         return Trained(self.sources | other.sources, {**self.overlaps, **other.overlaps})
 
-    def knows(self, result: Result) -> bool:
-        """Whether the task of a result is in-domain."""
-        return bool(
-            {_plain(name) for name in (result.task, *result.sources)} & set(map(_plain, self.sources))
-        )
+    def knows(self, result: Result) -> bool | None:
+        """Whether the task of a result is in-domain; None where the task does not tell whose data it has."""
+        if {_plain(name) for name in (result.task, *result.sources)} & set(map(_plain, self.sources)):
+            return True
+        return False if result.sources else None
 
     def overlap(self, task: str) -> Overlap | None:
         """What the training data showed of a task; None where nothing was found."""
         return next((found for name, found in self.overlaps.items() if _plain(name) == _plain(task)), None)
 
 
-def by_domain(results: Iterable[Result], sources: Collection[str]) -> tuple[list[Result], list[Result]]:
-    """Results of tasks that are in-domain for a model trained on these sources, and of those that are not."""
+def by_domain(
+    results: Iterable[Result], sources: Collection[str]
+) -> tuple[list[Result], list[Result], list[Result]]:
+    """Results that are in-domain for a model trained on these sources, zero-shot, and neither for certain."""
     trained = Trained(frozenset(sources))
-    parts: tuple[list[Result], list[Result]] = ([], [])
+    parts: dict[bool | None, list[Result]] = {True: [], False: [], None: []}
     for result in results:
-        parts[0 if trained.knows(result) else 1].append(result)
-    return parts
+        parts[trained.knows(result)].append(result)
+    return parts[True], parts[False], parts[None]
 
 
 def read_trained(place: str | Path) -> Trained:

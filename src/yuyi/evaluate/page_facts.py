@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
+from yuyi.evaluate.domain import by_domain
 from yuyi.evaluate.sheet import tasks_of
 from yuyi.evaluate.suites import all_suites
 from yuyi.page import head, safe, table
@@ -63,8 +64,12 @@ def training(sheet: Sheet, trained: Mapping[str, Trained]) -> str:
         if model not in trained:
             continue
         told = trained[model]
-        known = [name for name, result in tasks.items() if told.knows(result)]
-        names = ", ".join(map(safe, known)) or "none"
+        parts = zip(
+            ("In-domain", "Zero-shot", "Not told"), by_domain(tasks.values(), told.sources), strict=True
+        )
+        lines = "".join(
+            f"<br>{name}: {', '.join(safe(result.task) for result in part)}." for name, part in parts if part
+        )
         rows = [
             f'<tr><td class="name">{safe(name)}</td><td class="num">{overlap.found:,}</td>'
             f'<td class="num">{overlap.found - overlap.kept:,}</td><td class="num">{overlap.kept:,}</td></tr>'
@@ -79,7 +84,7 @@ def training(sheet: Sheet, trained: Mapping[str, Trained]) -> str:
         )
         cards.append(
             f'<div class="card"><h3>{safe(model)}</h3><p>{len(told.sources):,} training sources are '
-            f"declared. In-domain: {names}. All other tasks are zero-shot, as far as they say.</p>"
+            f"declared. A task that lists no sources made of its data tells nothing.{lines}</p>"
             f"{table(first, rows) if rows else ''}</div>"
         )
     return "".join(cards)

@@ -67,7 +67,7 @@ def verdict(found: Comparison) -> str:
 
 def signed(value: float) -> str:
     """A difference in percent points with its sign."""
-    return f"{value:+.2f}".replace("-", "−")
+    return f"{value:+.2f}".replace("-", "−") if round(value, 2) else "0.00"
 
 
 def row_name(each: Change) -> str:

@@ -57,7 +57,7 @@ class Sheet:
         columns: what stands side by side.
         sections: types of tasks in the order of their names.
         averages: over all tasks; over each named suite of which a task is there; over in-domain and
-            zero-shot tasks, where training sources are declared.
+            zero-shot tasks and those that do not tell, where training sources are declared.
     """
 
     columns: tuple[Column, ...]
@@ -165,13 +165,15 @@ def _printed(column: Column, suite: Suite) -> float | None:
 def _domains(
     columns: Sequence[Column], lines: Sequence[Line], trained: Mapping[str, Trained]
 ) -> Iterator[Line]:
-    """Means over in-domain tasks and over the others, each with its number of tasks."""
+    """Means over in-domain tasks, zero-shot ones, and those that do not tell, with their numbers."""
     if not any(column.model in trained for column in columns):
         return
-    for name, wanted in (("in-domain", True), ("zero-shot", False)):
+    for name, wanted in (("in-domain", True), ("zero-shot", False), ("not told", None)):
         scores = [_of_domain(column, place, lines, trained, wanted) for place, column in enumerate(columns)]
         counts = [None if each is None else len(each) for each in scores]
         told = sorted({count for count in counts if count is not None})
+        if not any(told):
+            continue
         same = len(told) == 1
         yield Line(
             f"{name} ({told[0]} task{'s' if told[0] != 1 else ''})" if same else name,
@@ -182,9 +184,9 @@ def _domains(
 
 
 def _of_domain(
-    column: Column, place: int, lines: Sequence[Line], trained: Mapping[str, Trained], wanted: bool
+    column: Column, place: int, lines: Sequence[Line], trained: Mapping[str, Trained], wanted: bool | None
 ) -> list[float] | None:
-    """The scores of tasks that are in-domain, or that are not; None where nobody said what that is."""
+    """The scores of tasks in-domain, zero-shot or neither; None where no training sources are declared."""
     if column.model not in trained or not column.results:
         return None
     return [
