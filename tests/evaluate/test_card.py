@@ -259,6 +259,15 @@ def test_training_data_licences_and_domains(model: Path) -> None:
         assert line in chinese
 
 
+def test_a_task_that_does_not_tell_whose_data_it_has_is_neither(model: Path) -> None:
+    (model / TRAINING).write_text(json.dumps(MADE), "utf-8")
+    first, second, *others = whole_suite(model)
+    card = card_of(model, first, replace(second, sources=()), *others)
+    assert f"| {second.task} | STS | cosine_spearman | – | 45.77 |" in card
+    assert "- neither for certain, as the task does not tell whose data it has: mean 45.77 (tasks: 1)" in card
+    assert "(tasks: 33)" in card
+
+
 def test_what_is_not_recorded_is_said_to_be_so(model: Path) -> None:
     assert "What it was trained on is not recorded" in card_of(model)
     assert "没有训练数据的记录" in card_of(model, language="zh")

@@ -100,8 +100,7 @@ _ENGLISH = {
     ),
     "zero-shot": "- zero-shot, as far as names tell: mean {mean:.2f} (tasks: {count})",
     "untold": (
-        "Of {count} tasks nothing tells which training sources were made of the same data: their mean is "
-        "{mean:.2f}."
+        "- neither for certain, as the task does not tell whose data it has: mean {mean:.2f} (tasks: {count})"
     ),
     "not told": "–",
     "no domain": "What it was trained on is not recorded, so nobody can tell which tasks are in-domain.",
@@ -226,7 +225,7 @@ _CHINESE = {
     "no": "否",
     "in-domain": "- 域内（有训练数据与其数据集同名）：平均 {mean:.2f}（{count} 个任务）",
     "zero-shot": "- 零样本（就名称而言）：平均 {mean:.2f}（{count} 个任务）",
-    "untold": "{count} 个任务没有说明哪些训练数据与其同源，平均 {mean:.2f}。",
+    "untold": "- 无法确定（任务没有说明数据的来源）：平均 {mean:.2f}（{count} 个任务）",
     "not told": "–",
     "no domain": "没有训练数据的记录，因此无法区分域内任务与零样本任务。",
     "local": "不是 40 位的 revision 是本地文件的摘要，不是 hub 上的提交。",
