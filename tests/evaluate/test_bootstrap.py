@@ -14,7 +14,7 @@ from scipy.stats import bootstrap, spearmanr
 from sklearn.metrics import average_precision_score
 
 from yuyi.errors import InputError
-from yuyi.evaluate.bootstrap import Difference, paired, paired_mean, score_of
+from yuyi.evaluate.bootstrap import Difference, draw, mean_difference, paired, score_of
 from yuyi.evaluate.examples import Examples, Statistic
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ def test_how_often_nothing_is_taken_for_something() -> None:
 
 def test_means_over_tasks() -> None:
     sides = [_sides(statistic, 200) for statistic in STATISTICS]
-    found = paired_mean(sides, draws=300)
+    found = mean_difference([draw(a, b, 300, (1, place)) for place, (a, b) in enumerate(sides)])
     alone = [paired(a, b, draws=300) for a, b in sides]
     assert found.difference == pytest.approx(np.mean([each.difference for each in alone]))
     assert found.n == 600

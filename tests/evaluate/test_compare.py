@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from yuyi.errors import InputError
-from yuyi.evaluate.bootstrap import paired, score_of
+from yuyi.evaluate.bootstrap import SEED, paired, score_of
 from yuyi.evaluate.columns import columns, published_column
 from yuyi.evaluate.compare import compare, open_columns
 from yuyi.evaluate.examples import Examples, examples_path, write_examples
@@ -53,8 +53,9 @@ def test_differences_are_those_of_the_bootstrap(tmp_path: Path) -> None:
     [found] = compare(open_columns([tmp_path / "a", tmp_path / "b"]))
     assert (found.first.name, found.other.name) == ("a", "bb")
     assert [change.name for change in found.tasks] == ["Waimai", "retrieval_docs_zh", "AFQMC", "文本"]
-    for change in found.tasks:
-        assert change.interval == paired(_examples(change.name, "bb", 2.0), _examples(change.name, "a"))
+    for place, change in enumerate(found.tasks):
+        sides = _examples(change.name, "bb", 2.0), _examples(change.name, "a")
+        assert change.interval == paired(*sides, seed=(SEED, place))
         assert change.value == pytest.approx(100 * change.interval.difference)
     assert [change.name for change in found.types] == ["STS"]
     assert found.overall.tasks == 4

@@ -223,6 +223,6 @@ def test_intervals_stay_on_their_axis() -> None:
 
 
 def test_a_chart_of_equal_scores_is_drawn() -> None:
-    svg = over_dimensions("同分", {"a": {64: 50.0, 32: 50.0}, "b": {64: 50.0}}, [0, 1])
+    svg = over_dimensions("同分", "平均", {"a": {64: 50.0, 32: 50.0}, "b": {64: 50.0}}, [0, 1])
     assert "nan" not in svg
     assert svg.count("<circle") == 3

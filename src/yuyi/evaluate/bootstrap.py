@@ -28,6 +28,7 @@ DRAWS = 1_000
 SEED = 42
 
 _Floats: TypeAlias = NDArray[np.float64]
+Seed: TypeAlias = int | tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ class Difference:
         return self.low > 0 or self.high < 0
 
 
-def paired(a: Examples, b: Examples, draws: int = DRAWS, seed: int = SEED) -> Difference:
+def paired(a: Examples, b: Examples, draws: int = DRAWS, seed: Seed = SEED) -> Difference:
     """The score of `a` less that of `b`, on the same examples.
 
     Args:
@@ -66,27 +67,47 @@ def paired(a: Examples, b: Examples, draws: int = DRAWS, seed: int = SEED) -> Di
     Raises:
         InputError: the examples are not the same, or their score has no value.
     """
-    return paired_mean([(a, b)], draws, seed)
+    return mean_difference([draw(a, b, draws, seed)])
 
 
-def paired_mean(
-    sides: Sequence[tuple[Examples, Examples]], draws: int = DRAWS, seed: int = SEED
-) -> Difference:
-    """The mean over tasks of one side's scores less that of the other's; examples are drawn within tasks.
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """The differences of two sides on one task.
 
-    Args:
-        sides: the examples of both sides for each task; the same in both, in the same order.
-        draws: how often examples are drawn.
-        seed: of the draws.
+    Attributes:
+        whole: on all examples.
+        drawn: (draws,) float64, on those of each draw; NaN where the draw had no score.
+        n: number of examples.
+    """
+
+    whole: float
+    drawn: _Floats
+    n: int
+
+
+def draw(a: Examples, b: Examples, draws: int = DRAWS, seed: Seed = SEED) -> Drawn:
+    """The score of `a` less that of `b` in each draw; for means over tasks, give each its own seed.
 
     Raises:
-        InputError: the examples of a task are not the same, or their score has no value.
+        InputError: the examples are not the same.
     """
-    random = np.random.default_rng(seed)
-    found = np.zeros(1 + draws)
-    for a, b in sides:
-        found += _differences(a, b, draws, random)
-    whole, drawn = found[0] / len(sides), found[1:] / len(sides)
+    _check_same(a, b)
+    first, second, count = _by_weights(a), _by_weights(b), len(a.values)
+    random, found = np.random.default_rng(seed), np.empty(draws)
+    for place in range(draws):
+        weights = np.bincount(random.integers(0, count, count), minlength=count).astype(np.float64)
+        found[place] = first(weights) - second(weights)
+    return Drawn(score_of(a) - score_of(b), found, count)
+
+
+def mean_difference(tasks: Sequence[Drawn]) -> Difference:
+    """The mean over tasks of their differences; all have the same number of draws.
+
+    Raises:
+        InputError: a score has no value.
+    """
+    whole = float(np.mean([task.whole for task in tasks]))
+    drawn = np.mean([task.drawn for task in tasks], axis=0)
     drawn = drawn[np.isfinite(drawn)]  # A draw of a few examples may be of one label alone.
     if not (np.isfinite(whole) and len(drawn)):
         raise InputError("a score of the examples has no value: all of one side are alike. Evaluate again.")
@@ -94,24 +115,12 @@ def paired_mean(
     # One is added to both, as the examples themselves are a draw, too; so no p is 0.
     rarer = min((drawn <= 0).sum(), (drawn >= 0).sum())
     p = min(1.0, 2 * (rarer + 1) / (len(drawn) + 1))
-    return Difference(float(whole), float(low), float(high), float(p), sum(len(a.values) for a, _ in sides))
+    return Difference(whole, float(low), float(high), float(p), sum(task.n for task in tasks))
 
 
 def score_of(examples: Examples) -> float:
     """The score that the examples make together; NaN where they make none."""
     return _by_weights(examples)(np.ones(len(examples.values)))
-
-
-def _differences(a: Examples, b: Examples, draws: int, random: np.random.Generator) -> _Floats:
-    """(1 + draws,) differences: of all examples, then of each draw."""
-    _check_same(a, b)
-    first, second, count = _by_weights(a), _by_weights(b), len(a.values)
-    found = np.empty(1 + draws)
-    weights = np.ones(count)
-    for place in range(1 + draws):
-        found[place] = first(weights) - second(weights)
-        weights = np.bincount(random.integers(0, count, count), minlength=count).astype(np.float64)
-    return found
 
 
 def _check_same(a: Examples, b: Examples) -> None:

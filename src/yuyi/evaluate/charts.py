@@ -59,11 +59,14 @@ def interval(value: float, ends: tuple[float, float] | None, largest: float, *, 
     )
 
 
-def over_dimensions(title: str, lines: Mapping[str, Mapping[int, float]], places: Sequence[int]) -> str:
+def over_dimensions(
+    title: str, about: str, lines: Mapping[str, Mapping[int, float]], places: Sequence[int]
+) -> str:
     """Scores against the dimension of the vectors, on a logarithmic axis; a line for each name.
 
     Args:
         title: what the scores are of.
+        about: what stands below the title.
         lines: score in percent by dimension.
         places: the colour of each line.
     """
@@ -98,8 +101,9 @@ def over_dimensions(title: str, lines: Mapping[str, Mapping[int, float]], places
             for x, y, dim, score in spots
         ]
     return (
-        f'<figure><figcaption>{safe(title)}</figcaption><svg viewBox="0 0 {_PANEL_WIDTH} {_PANEL_HEIGHT}" '
-        f'role="img" aria-label="{safe(title)} over dimensions">{"".join(shapes)}</svg></figure>'
+        f'<figure><figcaption>{safe(title)}<br><span class="dim">{safe(about)}</span></figcaption>'
+        f'<svg viewBox="0 0 {_PANEL_WIDTH} {_PANEL_HEIGHT}" role="img" '
+        f'aria-label="{safe(title)} over dimensions">{"".join(shapes)}</svg></figure>'
     )
 
 

@@ -11,7 +11,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from yuyi.errors import InputError
-from yuyi.evaluate.bootstrap import paired, paired_mean
+from yuyi.evaluate.bootstrap import SEED, draw, mean_difference
 from yuyi.evaluate.columns import columns, published_column
 from yuyi.evaluate.examples import examples_path, read_examples
 from yuyi.evaluate.results import find_results
@@ -22,12 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from yuyi.evaluate.bootstrap import Difference
+    from yuyi.evaluate.bootstrap import Difference, Drawn
     from yuyi.evaluate.columns import Column
-    from yuyi.evaluate.examples import Examples
     from yuyi.evaluate.results import Result
-
-_Sides = tuple["Examples", "Examples"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,47 +112,47 @@ def compare(sides: Sequence[Column]) -> list[Comparison]:
 def _comparison(first: Column, other: Column) -> Comparison:
     tasks = tasks_of([first, other])
     changes: dict[str, Change] = {}
-    examples: dict[str, _Sides] = {}
+    drawn: dict[str, Drawn] = {}
     for name in sorted(tasks, key=lambda name: (tasks[name].type, name.casefold())):
         metric = metric_for([first, other], name)
         before, after = (score_in(column, name, metric) for column in (first, other))
         if before is not None and after is not None:
-            sides = _examples(first, other, name)
-            changes[name] = _change(tasks[name], metric, after - before, sides)
-            if sides and not changes[name].by:
-                examples[name] = sides
+            by, found = _drawn(first, other, name, len(changes))
+            changes[name] = _change(tasks[name], metric, after - before, by, found)
+            if found and not changes[name].by:
+                drawn[name] = found
     if not changes:
         raise _nothing_shared(first, other)
     kinds: dict[str, list[str]] = {}
     for name in changes:
         kinds.setdefault(tasks[name].type, []).append(name)
-    types = [_mean(kind, names, changes, examples) for kind, names in kinds.items() if len(names) > 1]
-    overall = _mean("all tasks", list(changes), changes, examples)
+    types = [_mean(kind, names, changes, drawn) for kind, names in kinds.items() if len(names) > 1]
+    overall = _mean("all tasks", list(changes), changes, drawn)
     return Comparison(first, other, tuple(changes.values()), tuple(types), overall)
 
 
-def _examples(first: Column, other: Column, task: str) -> _Sides | None:
-    """The examples of the other and of the first; None where one of them has none."""
+def _drawn(first: Column, other: Column, task: str, place: int) -> tuple[str, Drawn | None]:
+    """The metric of the examples of a task, and its differences by draw; None where a side has none."""
     if task not in first.files or task not in other.files:
-        return None
-    sides = [read_examples(examples_path(column.files[task])) for column in (other, first)]
-    return (sides[0], sides[1]) if sides[0] and sides[1] else None
+        return "", None
+    a, b = (read_examples(examples_path(column.files[task])) for column in (other, first))
+    if a is None or b is None:
+        return "", None
+    try:
+        return a.metric, draw(a, b, seed=(SEED, place))
+    except InputError as error:
+        raise InputError(f"{task}: {error}") from error
 
 
-def _change(result: Result, metric: str, value: float, sides: _Sides | None) -> Change:
-    interval, by = None, ""
-    if sides:
-        by = "" if sides[0].metric == metric else sides[0].metric
-        try:
-            interval = paired(*sides)
-        except InputError as error:
-            raise InputError(f"{result.task}: {error}") from error
-        # mteb rounds scores of retrieval to five decimals.
-        if not by and abs(100 * interval.difference - value) > 0.01:
-            raise InputError(
-                f"{result.task}: scores differ by {value:.2f}, and their examples by "
-                f"{100 * interval.difference:.2f}; examples are of another run. Evaluate the task again."
-            )
+def _change(result: Result, metric: str, value: float, by: str, drawn: Drawn | None) -> Change:
+    by = "" if by == metric else by
+    # mteb rounds scores of retrieval to five decimals.
+    if drawn and not by and abs(100 * drawn.whole - value) > 0.01:
+        raise InputError(
+            f"{result.task}: scores differ by {value:.2f}, and their examples by {100 * drawn.whole:.2f}; "
+            "examples are of another run. Evaluate the task again."
+        )
+    interval = mean_difference([drawn]) if drawn else None
     revision = next(
         (task.revision for suite in all_suites() for task in suite.tasks if task.name == result.task), None
     )
@@ -164,11 +161,11 @@ def _change(result: Result, metric: str, value: float, sides: _Sides | None) -> 
 
 
 def _mean(
-    name: str, tasks: Sequence[str], changes: Mapping[str, Change], examples: Mapping[str, _Sides]
+    name: str, tasks: Sequence[str], changes: Mapping[str, Change], drawn: Mapping[str, Drawn]
 ) -> Change:
     """The mean of changes, with an interval where all of them have examples of the very metric."""
-    whole = all(task in examples for task in tasks)
-    interval = paired_mean([examples[task] for task in tasks]) if whole else None
+    whole = all(task in drawn for task in tasks)
+    interval = mean_difference([drawn[task] for task in tasks]) if whole else None
     return Change(name, "", fmean(changes[task].value for task in tasks), interval, tasks=len(tasks))
 
 

@@ -165,7 +165,7 @@ def _dimensions(sheet: Sheet) -> str:
         lines = {name: line for name, line in lines.items() if len(line) > 1}
         if lines:
             order = [list(groups).index(name) for name in lines]
-            figures.append(charts.over_dimensions(f"{title}, {mean.name}", lines, order))
+            figures.append(charts.over_dimensions(title, mean.name, lines, order))
     names = "".join(
         f'<span class="c{place % charts.COLOURS}">{safe(name)}</span>' for place, name in enumerate(groups)
     )
