@@ -8,6 +8,7 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from onnx_export import States, export
 from typer.testing import CliRunner
 
 from yuyi.cli.app import app
@@ -61,3 +62,16 @@ def test_the_name_on_the_hub_stands_in_snippets(tmp_path: Path, monkeypatch: pyt
     exec(compile(code, "card", "exec"), {})
     assert "# my-model\n" in card
     assert "--model someone/my-model\n" in card
+
+
+def test_what_holds_onnx_alone_is_for_yuyi_alone(tmp_path: Path) -> None:
+    from transformers import AutoModel
+
+    folder = copy("bert-zh", tmp_path)
+    names = ("input_ids", "attention_mask", "token_type_ids")
+    export(States(AutoModel.from_pretrained(folder), names), folder / "onnx" / "model.onnx")
+    (folder / "model.safetensors").unlink()
+    card = card_of(folder)
+    assert "sentence_transformers" not in card
+    assert "float32 with onnx on cpu" in card
+    assert "| parameters |" not in card
