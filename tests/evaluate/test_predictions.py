@@ -13,11 +13,15 @@ import pytest
 from scipy.stats import spearmanr
 from sklearn.metrics import average_precision_score
 
+from yuyi.evaluate import Sweep, evaluate, local_tasks
+from yuyi.evaluate.compare import compare, open_columns
 from yuyi.evaluate.offline import import_mteb
+from yuyi.evaluate.page import page
 from yuyi.evaluate.predictions import examples_of
 from yuyi.evaluate.results import Judged, Result, Setting
 
 from .bigrams import BigramEncoder
+from .card_results import TINY
 from .sets import THINGS
 
 if TYPE_CHECKING:
@@ -297,3 +301,23 @@ def test_unknown_types_and_missing_predictions_have_no_examples(tmp_path: Path) 
     assert examples_of(task, result, tmp_path / "elsewhere") is None
     task.metadata.type = "Regression"
     assert examples_of(task, _scored(task, tmp_path)[0], tmp_path) is None
+
+
+def test_from_evaluation_to_comparison(folder: Path, tmp_path: Path) -> None:
+    """A token table and its cut, judged, compared, and shown on a page."""
+    tasks = local_tasks(folder, ["similar", "same", "found"])
+    results = evaluate(str(TINY / "static"), tasks, Sweep(dims=(32, 16)), results=tmp_path)
+    sides = open_columns([tmp_path])
+    assert [column.name for column in sides] == ["32", "16"]
+    [found] = compare(sides)
+    assert [change.name for change in found.tasks] == ["same", "found", "similar"]
+    scores = {(result.task, result.setting.dim): result.main_score for result in results}
+    for change in (*found.tasks, found.overall):
+        assert change.interval
+        assert change.interval.low <= change.interval.difference <= change.interval.high
+        assert change.value == pytest.approx(100 * change.interval.difference, abs=0.002)
+        if change.metric:
+            assert change.value == pytest.approx(100 * (scores[change.name, 16] - scores[change.name, 32]))
+    text = page(results, [found])
+    assert f"{100 * scores['similar', 16]:.2f}" in text
+    assert text.count("<figure>") == 4

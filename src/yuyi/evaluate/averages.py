@@ -94,7 +94,8 @@ def older_name(metric: str, kind: str) -> str:
     """The name in mteb 1 of mteb 2's metric for a type of task; the reverse of `modern_name`."""
     if kind == "Reranking":
         return next((older for older, modern in _OF_RERANKING.items() if modern == metric), metric)
-    return metric.replace(*reversed(_COSINE))
+    older, modern = _COSINE
+    return metric.replace(modern, older)
 
 
 def _score(
