@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from yuyi.evaluate.card_facts import Facts
     from yuyi.evaluate.card_scores import Run, Scores
     from yuyi.evaluate.card_speed import Speed
-    from yuyi.evaluate.card_training import Stage, Training
+    from yuyi.evaluate.card_training import Source, Stage, Training
     from yuyi.evaluate.card_words import Language
     from yuyi.evaluate.lint_index import Convention
     from yuyi.evaluate.results import Setting
@@ -246,11 +246,12 @@ def _training(training: Training | None, words: Mapping[str, str]) -> str:
     lines.append("")
     several = len({stage.run for stage in training.stages}) > 1
     for stage in training.stages:
-        run = f"{stage.run}, " if several and stage.run else ""
+        run = f"{stage.run}, " if several and stage.run not in ("", stage.name) else ""
         lines.append(f"- {run}{_stage(stage, words)}")
     lines.append("")
     values = words["comma"].join(f"{key} {value}" for key, value in training.settings.items())
     lines.append(words["settings"].format(values=values, yuyi=training.yuyi))
+    lines += [f"\n{note}" for note in training.notes]
     return "\n".join(lines) + "\n"
 
 
@@ -287,23 +288,35 @@ def _data(training: Training | None, words: Mapping[str, str]) -> str:
 
 
 def _sources(training: Training, words: Mapping[str, str]) -> str:
-    heading = [words[key] for key in ("source", "kind", "origin", "licence", "rows")]
-    unstated = words["unstated"]
+    """A line for each source, whatever kinds of pairs it has."""
+    grouped: dict[tuple[str, str, str], list[Source]] = {}
+    for each in training.sources:
+        grouped.setdefault((each.name, each.origin, each.licence), []).append(each)
     rows = [
-        (each.name, each.kind, each.origin or unstated, each.licence or unstated, _count(each.rows))
-        for each in training.sources
+        (
+            name,
+            ", ".join(sorted({each.kind for each in group} - {""})),
+            origin or words["unstated"],
+            licence or words["unstated"],
+            _count([each.rows for each in group if each.rows is not None]),
+        )
+        for (name, origin, licence), group in grouped.items()
     ]
+    heading = [words[key] for key in ("source", "kind", "origin", "licence", "rows")]
     return table(heading, rows, left=4)
 
 
-def _count(rows: int | None) -> str:
-    return "" if rows is None else f"{rows:,}"
+def _count(rows: Sequence[int]) -> str:
+    return f"{sum(rows):,}" if rows else ""
 
 
 def _limits(facts: Facts, training: Training | None, words: Mapping[str, str]) -> str:
     told = [words["limit cosines"]]
     if facts.max_tokens:
         told.append(words["limit length"].format(count=facts.max_tokens))
+    longest = training.settings.get("longest") if training else None
+    if facts.max_tokens and isinstance(longest, int) and longest < facts.max_tokens:
+        told.append(words["limit trained"].format(count=longest))
     if facts.is_table:
         told.append(words["limit order"])
     if facts.languages:

@@ -7,8 +7,8 @@
      "sources": [{"name": ..., "kind": ..., "rows": ..., "origin": ..., "licence": ...}],
      "documents": [...], "settings": {"seed": 0, ...}}
 
-Every key may be missing. "dropped" (rows by reason), "left_out" (of path and reason) and "limits" (sentences)
-are there where whoever made the data knows them.
+Every key may be missing. "dropped" (rows by reason), "left_out" (of path and reason), "limits" and "notes"
+(sentences) are there where whoever made the model knows them.
 """
 
 from __future__ import annotations
@@ -78,6 +78,7 @@ class Training:
         dropped: rows left out by reason.
         left_out: whole sources that were left out on purpose, with `path` and `reason`.
         limits: what the model cannot do, in sentences.
+        notes: what else is to be known of its making, in sentences.
     """
 
     yuyi: str = ""
@@ -92,6 +93,7 @@ class Training:
     dropped: Mapping[str, int] = field(default_factory=dict)
     left_out: tuple[Mapping[str, str], ...] = ()
     limits: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def read_training(folder: Path) -> Training | None:
@@ -158,7 +160,7 @@ def _texts_by_name(value: Mapping[str, Any]) -> dict[str, str]:
 # What makes each value of the file one of `Training`.
 _READERS: dict[str, Callable[[Any], Any]] = {
     **dict.fromkeys(("yuyi", "license", "start"), _text),
-    **dict.fromkeys(("languages", "documents", "limits"), _texts),
+    **dict.fromkeys(("languages", "documents", "limits", "notes"), _texts),
     "teacher": _texts_by_name,
     "stages": lambda value: tuple(map(_stage, value)),
     "sources": lambda value: tuple(map(_source, value)),
