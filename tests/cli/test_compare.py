@@ -55,7 +55,7 @@ def test_settings_of_one_model(yuyi: Run, tmp_path: Path) -> None:
     done = yuyi("compare", _write(tmp_path / "results", "m", dims=(256, 64)))
     assert done.code == 0, done.err
     assert done.out.splitlines()[0].split() == ["dimension", "256", "64"]
-    assert "64 less 256" in done.out.splitlines()
+    assert "64 dim less 256 dim" in done.out.splitlines()
 
 
 def test_against_published_figures(yuyi: Run, folders: tuple[Path, Path]) -> None:

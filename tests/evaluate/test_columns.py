@@ -31,16 +31,16 @@ def test_one_column_bears_the_name_of_the_model() -> None:
 def test_settings_are_told_by_what_differs() -> None:
     found = columns([made(setting=setting) for setting in reversed(SIX)])
     assert [column.name for column in found] == [
-        "1792 · float16 · 512 tokens",
-        "1792 · float32 · 1,024 tokens",
-        "1792 · float32 · 512 tokens",
-        "1024 · float16 · 512 tokens",
-        "512 · float32 · 512 tokens",
-        "256 · float32 · 512 tokens",
+        "1792 dim · float16 · 512 tokens",
+        "1792 dim · float32 · 1,024 tokens",
+        "1792 dim · float32 · 512 tokens",
+        "1024 dim · float16 · 512 tokens",
+        "512 dim · float32 · 512 tokens",
+        "256 dim · float32 · 512 tokens",
     ]
     assert [column.name for column in columns([made(setting=Setting(dim)) for dim in (64, 256)])] == [
-        "256",
-        "64",
+        "256 dim",
+        "64 dim",
     ]
 
 

@@ -99,7 +99,10 @@ def test_every_setting_is_compared_with_the_first(tmp_path: Path) -> None:
     for dim in (64, 256, 128):
         _write(tmp_path, "a", dim / 256, setting=Setting(dim))
     found = compare(open_columns([tmp_path]))
-    assert [(each.first.name, each.other.name) for each in found] == [("256", "128"), ("256", "64")]
+    assert [(each.first.name, each.other.name) for each in found] == [
+        ("256 dim", "128 dim"),
+        ("256 dim", "64 dim"),
+    ]
     assert found[0].overall.value < 0
     assert found[1].overall.value < found[0].overall.value
 

@@ -308,7 +308,7 @@ def test_from_evaluation_to_comparison(folder: Path, tmp_path: Path) -> None:
     tasks = local_tasks(folder, ["similar", "same", "found"])
     results = evaluate(str(TINY / "static"), tasks, Sweep(dims=(32, 16)), results=tmp_path)
     sides = open_columns([tmp_path])
-    assert [column.name for column in sides] == ["32", "16"]
+    assert [column.name for column in sides] == ["32 dim", "16 dim"]
     [found] = compare(sides)
     assert [change.name for change in found.tasks] == ["same", "found", "similar"]
     scores = {(result.task, result.setting.dim): result.main_score for result in results}

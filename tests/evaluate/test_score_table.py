@@ -71,7 +71,7 @@ def test_six_settings_fit_into_80_columns() -> None:
     assert [" ".join(line.split()) for line in lines[:3]] == [
         "dimension 1792 1792 1792 1024 512 256",
         "number type float16 float32 float32 float16 float32 float32",
-        "tokens 512 1,024 512 512 512 512",
+        "longest text 512 1,024 512 512 512 512",
     ]
     [row] = [line for line in lines if "retrieval_cmrc2018_zh" in line]
     assert row.split()[1:] == ["54.00", "54.10", "54.20", "54.30", "54.40", "54.50"]

@@ -78,11 +78,15 @@ class Drawn:
         whole: on all examples.
         drawn: (draws,) float64, on those of each draw; NaN where the draw had no score.
         n: number of examples.
+        metric: mteb's name of the score.
+        of: what an example is, as in `Examples`; of "draws" the interval tells how drawing varies, not texts.
     """
 
     whole: float
     drawn: _Floats
     n: int
+    metric: str
+    of: str
 
 
 def draw(a: Examples, b: Examples, draws: int = DRAWS, seed: Seed = SEED) -> Drawn:
@@ -97,7 +101,7 @@ def draw(a: Examples, b: Examples, draws: int = DRAWS, seed: Seed = SEED) -> Dra
     for place in range(draws):
         weights = np.bincount(random.integers(0, count, count), minlength=count).astype(np.float64)
         found[place] = first(weights) - second(weights)
-    return Drawn(score_of(a) - score_of(b), found, count)
+    return Drawn(score_of(a) - score_of(b), found, count, a.metric, a.of)
 
 
 def mean_difference(tasks: Sequence[Drawn]) -> Difference:

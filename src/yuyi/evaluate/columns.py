@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from yuyi.evaluate.results import Result
 
-_MODEL, _TOKENS = "model", "tokens"
+_MODEL = "model"
+_UNITS = {"dimension": "dim", "longest text": "tokens"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,8 @@ class Column:
     def parts(self) -> tuple[str, ...]:
         """The values of the label, with a unit where they need one."""
         return tuple(
-            f"{value} tokens" if heading == _TOKENS else value for heading, value in self.label.items()
+            f"{value} {_UNITS[heading]}" if heading in _UNITS else value
+            for heading, value in self.label.items()
         )
 
     @property
@@ -213,7 +215,7 @@ def _prompts(pairs: Sequence[tuple[str, str]]) -> str:
 _WORDS: Mapping[str, tuple[str, Callable[[Any], str]]] = {
     "dim": ("dimension", str),
     "dtype": ("number type", lambda value: value or "unknown"),
-    "max_length": (_TOKENS, lambda value: "any" if value is None else f"{value:,}"),
+    "max_length": ("longest text", lambda value: "any" if value is None else f"{value:,}"),
     "overflow": ("overflow", str),
     "prompts": ("prompts", _prompts),
     "pooling": ("pooling", lambda value: value or "unknown"),

@@ -37,6 +37,7 @@ class Change:
         value: in percent points.
         interval: of the same difference, in the unit of scores (0 to 1); None where examples are missing.
         by: the metric that the interval is of, where examples tell another one than `metric`.
+        of: what was drawn for the interval: pairs, rows, queries, texts, or mteb's own "draws" of texts.
         tasks: how many tasks it is over.
         pinned: for a task of the named suites, whether its data are those that the suite pins.
     """
@@ -46,6 +47,7 @@ class Change:
     value: float
     interval: Difference | None
     by: str = ""
+    of: str = ""
     tasks: int = 1
     pinned: bool | None = None
 
@@ -117,8 +119,8 @@ def _comparison(first: Column, other: Column) -> Comparison:
         metric = metric_for([first, other], name)
         before, after = (score_in(column, name, metric) for column in (first, other))
         if before is not None and after is not None:
-            by, found = _drawn(first, other, name, len(changes))
-            changes[name] = _change(tasks[name], metric, after - before, by, found)
+            found = _drawn(first, other, name, len(changes))
+            changes[name] = _change(tasks[name], metric, after - before, found)
             if found and not changes[name].by:
                 drawn[name] = found
     if not changes:
@@ -131,21 +133,21 @@ def _comparison(first: Column, other: Column) -> Comparison:
     return Comparison(first, other, tuple(changes.values()), tuple(types), overall)
 
 
-def _drawn(first: Column, other: Column, task: str, place: int) -> tuple[str, Drawn | None]:
-    """The metric of the examples of a task, and its differences by draw; None where a side has none."""
+def _drawn(first: Column, other: Column, task: str, place: int) -> Drawn | None:
+    """The differences of a task by draw; None where a side has no examples."""
     if task not in first.files or task not in other.files:
-        return "", None
+        return None
     a, b = (read_examples(examples_path(column.files[task])) for column in (other, first))
     if a is None or b is None:
-        return "", None
+        return None
     try:
-        return a.metric, draw(a, b, seed=(SEED, place))
+        return draw(a, b, seed=(SEED, place))
     except InputError as error:
         raise InputError(f"{task}: {error}") from error
 
 
-def _change(result: Result, metric: str, value: float, by: str, drawn: Drawn | None) -> Change:
-    by = "" if by == metric else by
+def _change(result: Result, metric: str, value: float, drawn: Drawn | None) -> Change:
+    by = drawn.metric if drawn and drawn.metric != metric else ""
     # mteb rounds scores of retrieval to five decimals.
     if drawn and not by and abs(100 * drawn.whole - value) > 0.01:
         raise InputError(
@@ -157,7 +159,8 @@ def _change(result: Result, metric: str, value: float, by: str, drawn: Drawn | N
         (task.revision for suite in all_suites() for task in suite.tasks if task.name == result.task), None
     )
     pinned = None if revision is None else result.data == revision
-    return Change(result.task, metric, value, interval, by, pinned=pinned)
+    of = drawn.of if drawn else ""
+    return Change(result.task, metric, value, interval, by, of, pinned=pinned)
 
 
 def _mean(

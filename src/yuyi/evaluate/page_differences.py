@@ -22,7 +22,7 @@ def difference(found: Comparison) -> str:
     last = (
         [("our test data <i>测试数据</i>", "num")]
         if found.first.source
-        else [("95 % interval <i>区间</i>", "num"), ("p", "num")]
+        else [("95 % interval <i>区间</i>", "num"), ("p", "num"), ("over <i>样本</i>", "num")]
     )
     first = head(("task <i>任务</i>", ""), ("", "wide"), ("difference <i>差异</i>", "num"), *last)
     return (
@@ -42,7 +42,10 @@ def _row(each: Change, largest: float, kind: str, *, published: bool) -> str:
     ends = (100 * known.low, 100 * known.high) if known else None
     metric = f' <span class="dim">{safe(metric_name(each.metric))}</span>' if each.metric else ""
     chart = interval(each.value, ends, largest, real=bool(known and known.real and not each.by))
-    last = "".join(f'<td class="num dim">{safe(text)}</td>' for text in last_cells(each, published=published))
+    texts = last_cells(each, published=published)
+    if not published:
+        texts.append(f"{known.n:,} {each.of}".strip() if known else "–")
+    last = "".join(f'<td class="num dim">{safe(text)}</td>' for text in texts)
     return (
         f'<tr class="{kind}"><td class="name">{safe(row_name(each))}{metric}</td>'
         f'<td class="wide">{chart}</td><td class="num">{signed(each.value)}</td>{last}</tr>'
