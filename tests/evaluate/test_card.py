@@ -247,7 +247,7 @@ def test_training_data_licences_and_domains(model: Path) -> None:
         "Masked words were learned in the texts of laws.",
         "Dropped, by reason: duplicate 29,361.",
         "- ocnli.parquet: CC BY-NC 2.0",
-        "- It was last trained on texts of up to 40 tokens; it reads longer ones untrained.",
+        "- It was last trained on texts of up to 40 tokens; it reads longer ones, too.",
         "- Traditional characters are known far less well.",
         "- in-domain, as a training source bears the name of the data set: mean 36.69 (tasks: 1)",
         "- zero-shot, as far as names tell: mean 60.77 (tasks: 34)",

@@ -133,7 +133,7 @@ _ENGLISH = {
     "left out": "Left out on purpose:",
     "limits": "Limits",
     "limit length": "What a text has beyond {count:,} tokens is not read, unless it is read in chunks.",
-    "limit trained": "It was last trained on texts of up to {count:,} tokens; it reads longer ones untrained.",
+    "limit trained": "It was last trained on texts of up to {count:,} tokens; it reads longer ones, too.",
     "limit order": "A mean of pieces does not see word order, and a negation is one piece among many.",
     "limit languages": "It is for texts in {languages}; others are not what it was made for.",
     "limit cosines": "Cosines are relative. Choose a threshold on your own data.",
