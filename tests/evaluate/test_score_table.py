@@ -14,7 +14,7 @@ from yuyi.evaluate.report import cell, markdown, metric_name, table
 from yuyi.evaluate.results import Setting
 from yuyi.evaluate.sheet import lay_out
 from yuyi.evaluate.suites import CMTEB_35, MTEB_CMN_V1, find_suite
-from yuyi.known.published import published
+from yuyi.known.published import published, runs
 
 from .made import made
 from .test_columns import SIX
@@ -118,6 +118,30 @@ def test_named_averages_where_all_tasks_are_there(suite: str, average: float | N
     assert line.notes == (f"{find_suite(suite).size - 1} of {find_suite(suite).size}",)
 
 
+def test_the_table_of_acge() -> None:
+    """Its result files under several settings give the averages that its card prints."""
+    told = [run for run in runs("acge_text_embedding") if run.scores and run.printed]
+    types = {task.name: (task.type, task.metric) for task in find_suite(CMTEB_35).tasks}
+    results = [
+        made(
+            task,
+            metrics[types[task][1]] / 100,
+            types[task][0],
+            model="acge_text_embedding",
+            setting=Setting(1792, device=run.setting),
+        )
+        for run in told
+        for task, metrics in run.scores.items()
+    ]
+    sheet = lay_out(columns(results))
+    assert [column.name for column in sheet.columns] == [run.setting for run in told]
+    [line] = [line for line in sheet.averages if line.name == CMTEB_35]
+    assert len(line.values) == 5
+    assert line.values == pytest.approx([run.printed["average"] for run in told], abs=0.011)
+    for section, key in ((sheet.sections[-1], "sts"), (sheet.sections[-2], "retrieval")):
+        assert section.mean.values == pytest.approx([run.printed[key] for run in told], abs=0.011)
+
+
 def test_suites_without_any_of_the_tasks_are_left_out() -> None:
     names = {line.name for line in lay_out(columns([made("STS12")])).averages}
     assert names == {"mean of 1 task", "MTEB(eng, v1)", "MTEB(eng, v2)"}
@@ -139,6 +163,16 @@ def test_printed_averages_stand_where_tasks_are_not_published() -> None:
     sheet = lay_out([*columns(_suite(CMTEB_35)), published_column("bge-small-zh-v1.5")])
     [line] = [line for line in sheet.averages if line.name == CMTEB_35]
     assert line.values == (pytest.approx(60.08, abs=0.02), pytest.approx(57.82, abs=0.01))
+    assert sheet.averages[0].name == "mean of 35 tasks"
+    assert sheet.averages[0].values == (pytest.approx(60.08, abs=0.02), None)
+
+
+def test_a_type_of_which_nothing_is_published_keeps_its_mean() -> None:
+    results = [made("STSB", 0.8), made("mine", 0.6, "Retrieval"), made("ours", 0.7, "Retrieval")]
+    sheet = lay_out([*columns(results), published_column("gte-small-zh")])
+    assert [section.mean.name for section in sheet.sections] == ["mean of 2 tasks", "mean of 1 task"]
+    assert sheet.sections[0].mean.values == (pytest.approx(65.0), None)
+    assert sheet.averages[0].name == "mean of 1 of 3 tasks"
 
 
 def test_domains_stand_apart() -> None:

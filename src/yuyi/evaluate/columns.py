@@ -116,23 +116,12 @@ def published_column(name: str) -> Column:
             f"{name}: no published figures are known. Scores by task: {names}; `yuyi models` lists those "
             "with averages."
         )
-    if not found:
-        return Column(
-            {_MODEL: known.name, "figures": "published"},
-            known.name,
-            {},
-            source="averages of its card or a board",
-            printed=known.scores,
-        )
-    run = found[0]
-    source = f"{run.source} ({run.setting})" if run.setting else run.source
-    return Column(
-        {_MODEL: known.name, "figures": "published"},
-        known.name,
-        run.scores,
-        source=source,
-        printed=known.scores,
-    )
+    source = "averages that its card or a board prints"
+    if found:
+        source = f"{found[0].source} ({found[0].setting})" if found[0].setting else found[0].source
+    scores = found[0].scores if found else {}
+    label = {_MODEL: known.name, "figures": "published"}
+    return Column(label, known.name, scores, source=source, printed=known.scores)
 
 
 def _column(label: Mapping[str, str], results: Mapping[str, Result], files: Mapping[str, Path]) -> Column:

@@ -1,6 +1,7 @@
 """Scores side by side: a line a task, a cell a column, and the averages that people compare.
 
-A mean is over tasks that every column has; where that is not all of them, its name says so.
+A mean is over tasks that every column has; where that is not all of them, its name says so. A column that
+has none of the tasks has no mean, and leaves those of the others alone.
 """
 
 from __future__ import annotations
@@ -123,17 +124,16 @@ def _line(columns: Sequence[Column], task: str, metric: str) -> Line:
 
 
 def _mean(lines: Sequence[Line]) -> Line:
-    """The mean over the lines on which every column has a score."""
-    whole = [line.values for line in lines if None not in line.values]
-    count = f"{len(whole)}" if len(whole) == len(lines) else f"{len(whole)} of {len(lines)}"
-    means = [fmean(score or 0.0 for score in scores) for scores in zip(*whole, strict=True)]
+    """The mean over the lines on which every column has a score, but for columns that have none at all."""
     width = len(lines[0].values)
-    return Line(
-        f"mean of {count} task{'s' if len(lines) > 1 else ''}",
-        "",
-        tuple(means) or (None,) * width,
-        ("",) * width,
+    there = [place for place in range(width) if any(line.values[place] is not None for line in lines)]
+    whole = [line for line in lines if all(line.values[place] is not None for place in there)]
+    count = f"{len(whole)}" if len(whole) == len(lines) else f"{len(whole)} of {len(lines)}"
+    values = tuple(
+        fmean(line.values[place] or 0.0 for line in whole) if whole and place in there else None
+        for place in range(width)
     )
+    return Line(f"mean of {count} task{'s' if len(lines) > 1 else ''}", "", values, ("",) * width)
 
 
 def _suites(columns: Sequence[Column]) -> Iterator[Line]:
