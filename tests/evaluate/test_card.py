@@ -16,7 +16,7 @@ import yuyi
 from yuyi.artifacts import is_sealed
 from yuyi.errors import InputError, ModelError
 from yuyi.evaluate.averages import average
-from yuyi.evaluate.card import write_card
+from yuyi.evaluate.card import make_card, write_card
 from yuyi.evaluate.card_training import TRAINING
 from yuyi.evaluate.card_words import LANGUAGES, WORDS
 from yuyi.evaluate.lint import lint
@@ -305,6 +305,17 @@ def test_speed_is_measured_here(model: Path) -> None:
     assert found is not None
     assert int(found[1].replace(",", "")) > 100
     assert 20 < int(found[2]) < 48
+
+
+def test_without_results_there_are_no_scores(model: Path) -> None:
+    (model / TRAINING).write_text(json.dumps(MADE), "utf-8")
+    card = make_card(model, [], name="模型")
+    assert "## Scores" not in card
+    assert "- first, words: 100 steps" in card
+    assert "# 模型\n" in card
+    data = ModelCard(card).data
+    assert (data.eval_results, data.license) == (None, "apache-2.0")
+    assert "mteb" not in data.tags
 
 
 # What is there already.

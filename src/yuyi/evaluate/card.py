@@ -23,11 +23,13 @@ from yuyi.known import find
 from yuyi.layout import find_layout
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from yuyi.evaluate.card_facts import Facts
     from yuyi.evaluate.card_index import Shape
     from yuyi.evaluate.card_words import Language
+    from yuyi.evaluate.results import Result
 
 CARD = "README.md"
 
@@ -73,22 +75,54 @@ def write_card(
     find_layout(folder)
     path = out or folder / CARD
     before = _before(path, force) or _head(folder / CARD)
-    found = sort_results(read_results(results), shape)
+    text = make_card(
+        folder, read_results(results), name=name, before=before, shape=shape, language=language, speed=speed
+    )
+    with publish_file(path) as temporary:
+        temporary.write_text(text, "utf-8")
+    return path
+
+
+def make_card(
+    folder: Path,
+    results: Sequence[Result],
+    *,
+    name: str = "",
+    before: Mapping[str, Any] | None = None,
+    shape: Shape = "mteb1",
+    language: Language = "en",
+    speed: bool = False,
+) -> str:
+    """The text of a model's card; without results it has no scores and no `model-index`.
+
+    Args:
+        folder: of the model.
+        results: of that model, under one setting or several.
+        name: what to call the model; without it, as its folder.
+        before: front matter of a card that is replaced.
+        shape: of the key `model-index`.
+        language: of the prose.
+        speed: measure how many texts the model encodes in a second here.
+
+    Raises:
+        ModelError: the folder holds no model, or a file of it is damaged.
+        InputError: the results are of another model or of several.
+        MissingExtra: PyYAML is not installed.
+    """
+    require("card")
+    scores = sort_results(results, shape) if results else None
     encoder = load(folder)
-    for run in found.runs:
+    for run in scores.runs if scores else ():
         check_results(folder, encoder, run.results.values())
     training = read_training(folder)
-    facts = _completed(read_facts(folder, encoder), training, before)
+    facts = _completed(read_facts(folder, encoder), training, before or {})
     called = name or folder.resolve().name
-    head = {
-        **_front_matter(facts, training, before),
-        "model-index": model_index(called, found.main.results.values(), shape),
-    }
+    head = _front_matter(facts, training, before or {}, scored=scores is not None)
+    if scores:
+        head["model-index"] = model_index(called, scores.main.results.values(), shape)
     measured = measure_speed(encoder) if speed else None
-    body = card_body(called, facts, found, training, _sources(folder, training), measured, language)
-    with publish_file(path) as temporary:
-        temporary.write_text(sealed(f"---\n{_yaml(head)}---\n\n{body}"), "utf-8")
-    return path
+    body = card_body(called, facts, scores, training, _sources(folder, training), measured, language)
+    return sealed(f"---\n{_yaml(head)}---\n\n{body}")
 
 
 def _before(path: Path, force: bool) -> dict[str, Any]:
@@ -129,7 +163,7 @@ def _sources(folder: Path, training: Training | None) -> frozenset[str]:
         return frozenset()
 
 
-def _completed(facts: Facts, training: Training | None, before: dict[str, Any]) -> Facts:
+def _completed(facts: Facts, training: Training | None, before: Mapping[str, Any]) -> Facts:
     """The facts with languages and licence from where somebody said them, first of all in the folder."""
     told = before.get("language", ())
     languages = (told,) if isinstance(told, str) else tuple(told)
@@ -138,7 +172,9 @@ def _completed(facts: Facts, training: Training | None, before: dict[str, Any]) 
     return replace(facts, languages=facts.languages or made.languages or languages, license=license_.lower())
 
 
-def _front_matter(facts: Facts, training: Training | None, before: dict[str, Any]) -> dict[str, Any]:
+def _front_matter(
+    facts: Facts, training: Training | None, before: Mapping[str, Any], *, scored: bool
+) -> dict[str, Any]:
     """What hubs read, without the results."""
     before = {key: before[key] for key in _KEPT if key in before}
     start = find(training.start) if training and training.start else None
@@ -155,7 +191,7 @@ def _front_matter(facts: Facts, training: Training | None, before: dict[str, Any
             "sentence-similarity",
             *(["static-embeddings"] if facts.is_table else []),
             *(["matryoshka"] if len(facts.dims) > 1 else []),
-            "mteb",
+            *(["mteb"] if scored else []),
         ],
         "base_model": start.id if start else "",
         "datasets": list(dict.fromkeys(datasets)),

@@ -30,7 +30,7 @@ _SHORT = 16
 def card_body(
     name: str,
     facts: Facts,
-    scores: Scores,
+    scores: Scores | None,
     training: Training | None,
     sources: Collection[str],
     speed: Speed | None,
@@ -41,7 +41,7 @@ def card_body(
     Args:
         name: what the card calls the model: OWNER/NAME of the hub, or the name of its folder.
         facts: what its folder says.
-        scores: its results.
+        scores: its results; None for none.
         training: how it was made; None where that is not known.
         sources: names of what it was trained on; none where that is not known.
         speed: how fast it is; None where it was not measured.
@@ -52,7 +52,7 @@ def card_body(
         f"# {name.rpartition('/')[2]}\n\n{words['table' if facts.is_table else 'transformer']}\n",
         _facts(facts, words),
         f"## {words['usage']}\n\n{usage(facts, name, words)}",
-        _scores(name, facts, scores, sources, words),
+        _scores(name, facts, scores, sources, words) if scores else "",
         _speed(speed, words),
         _training(training, words),
         _data(training, words),
