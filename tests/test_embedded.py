@@ -11,8 +11,11 @@ import pytest
 import yuyi
 from yuyi.artifacts import hash_file
 from yuyi.encode.load import EMBEDDED
+from yuyi.evaluate.results import from_json
 
 LIMIT = 16_000_000
+
+SCORES = from_json((EMBEDDED / "scores.json").read_text("utf-8"))
 
 # What the model must reach at 256 dimensions: main scores x 100, for Waimai one classifier on all rows.
 FLOORS = {
@@ -55,9 +58,9 @@ def test_it_declares_what_it_is(model: yuyi.Encoder) -> None:
 
 def test_provenance_and_scores_are_of_this_very_model(model: yuyi.Encoder) -> None:
     provenance = json.loads((EMBEDDED / "provenance.json").read_text("utf-8"))
-    scores = json.loads((EMBEDDED / "scores.json").read_text("utf-8"))
     assert provenance["fingerprint"] == model.fingerprint
-    assert scores["model"]["fingerprint"] == model.fingerprint
+    assert {result.model.fingerprint for result in SCORES} == {model.fingerprint}
+    assert {result.setting.dim for result in SCORES} == set(model.dims)
 
 
 def test_the_recipe_in_the_repository_is_the_one_that_made_it() -> None:
@@ -68,9 +71,8 @@ def test_the_recipe_in_the_repository_is_the_one_that_made_it() -> None:
 
 @pytest.mark.parametrize(("name", "floor"), FLOORS.items())
 def test_every_floor_is_met(name: str, floor: float) -> None:
-    scores = json.loads((EMBEDDED / "scores.json").read_text("utf-8"))["scores"]
-    (found,) = (score for score in scores if score["set"] == name and score["dim"] == 256)
-    assert 100 * found["also"].get("accuracy_all_rows", found["value"]) >= floor
+    (found,) = (result for result in SCORES if result.task == name and result.setting.dim == 256)
+    assert 100 * found.scores["test"]["default"].get("accuracy_all_rows", found.main_score) >= floor
 
 
 @pytest.mark.parametrize("dim", [256, 128, 64])

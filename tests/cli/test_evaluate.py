@@ -102,6 +102,7 @@ def test_misuse_is_one_line_and_leaves_nothing(
 
 def test_nothing_to_score_and_nothing_to_ask(yuyi: Run, data: Path) -> None:
     assert yuyi("evaluate", TINY).error.startswith("No tasks: give --data FOLDER")
+    assert "--all-rows: for test sets" in yuyi("evaluate", TINY, "--task", "STS13", "--all-rows").error
     assert yuyi("evaluate", TINY, "--suite", "MTEB(xyz)").error.startswith("MTEB(xyz): no such suite")
     server = ("evaluate", "--data", data, "--endpoint", "http://127.0.0.1:9/v1")
     assert "which model? Name it with --model" in yuyi(*server).error

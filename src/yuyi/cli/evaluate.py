@@ -43,6 +43,12 @@ def evaluate(
         list[str] | None,
         typer.Option("--language", help="Tasks in this language only: zh, en; again for more."),
     ] = None,
+    all_rows: Annotated[
+        bool,
+        typer.Option(
+            "--all-rows", help="Fit one classifier more on every training row; its score is in the report."
+        ),
+    ] = False,
     dim: Annotated[
         str | None, typer.Option("--dim", help="Cut vectors to these lengths: 1792,1024. Default: no cut.")
     ] = None,
@@ -138,7 +144,7 @@ def evaluate(
         pooling=pooling,
         device=device,
     )
-    tasks = _tasks(data, suite, task or [], kind or [], language or [])
+    tasks = _tasks(data, suite, task or [], kind or [], language or [], all_rows=all_rows)
     judged = _endpoint(endpoint, endpoint_model, key_variable, model) if endpoint else model
     # The place is tried before the work begins; the report appears in it only when it is whole.
     with publish_file(output) if output else nullcontext() as temporary:
@@ -169,7 +175,13 @@ def _numbers(option: str, text: str | None) -> tuple[int, ...]:
 
 
 def _tasks(
-    data: Path | None, suite: str | None, names: list[str], types: list[str], languages: list[str]
+    data: Path | None,
+    suite: str | None,
+    names: list[str],
+    types: list[str],
+    languages: list[str],
+    *,
+    all_rows: bool,
 ) -> list[EvalTask]:
     """The tasks of a folder, or mteb's own."""
     if data is None:
@@ -178,6 +190,8 @@ def _tasks(
                 "No tasks: give --data FOLDER for test sets of your own, --suite NAME or --task NAME for "
                 "mteb's."
             )
+        if all_rows:
+            raise InputError("--all-rows: for test sets of your own. Give them with --data, or leave it out.")
         from yuyi.evaluate.named import named_tasks
 
         return named_tasks(names or None, suite=suite, types=types or None, languages=languages or None)
@@ -189,7 +203,7 @@ def _tasks(
     codes = {LANGUAGES.get(language, language) for language in languages}
     tasks = [
         task
-        for task in local_tasks(data, names or None)
+        for task in local_tasks(data, names or None, all_rows=all_rows)
         if (not types or task.type in types)
         and (not codes or codes & {code for subset in task.languages.values() for code in subset})
     ]
