@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from yuyi.encode.load import EMBEDDED
-from yuyi.errors import InputError
+from yuyi.errors import InputError, ModelError
 from yuyi.evaluate.domain import Overlap, Trained, by_domain, read_trained
 from yuyi.records import Mark, write_marks
 
@@ -55,8 +55,11 @@ def test_the_embedded_model_declares_its_sources() -> None:
 
 
 def test_what_a_trained_model_keeps(tmp_path: Path) -> None:
-    _write(tmp_path / "a/training.json", {"sources": [{"name": "bq_dev", "kind": "qa", "rows": 3}]})
-    assert read_trained(tmp_path / "a").sources == {"bq_dev"}
+    sources = [{"name": "bq_dev", "kind": "qa", "rows": 3}, {"name": "x", "origin": "C-MTEB/ATEC"}]
+    _write(tmp_path / "a/training.json", {"sources": sources, "documents": ["wiki/zh-维基.jsonl"]})
+    found = read_trained(tmp_path / "a")
+    assert found.sources == {"bq_dev", "x", "C-MTEB/ATEC", "zh-维基"}
+    assert found.knows(made("ATEC"))
     _write(
         tmp_path / "b/provenance.json", {"inputs": {"train/pairs/蚂蚁.parquet": "0", "docs/x.parquet": "1"}}
     )
@@ -108,8 +111,10 @@ def test_pairs_that_were_dropped_are_not_kept(tmp_path: Path) -> None:
 
 
 def test_a_manifest_alone(tmp_path: Path) -> None:
-    path = _write(tmp_path / "one/manifest.json", {"sources": {"quora": {"pairs": 3}}})
-    assert read_trained(path) == Trained(frozenset({"quora"}))
+    path = _write(tmp_path / "one/manifest.json", {"sources": {"quora": {"pairs": 3, "origin": "a/qqp"}}})
+    assert read_trained(path) == Trained(frozenset({"quora", "a/qqp"}))
+    with pytest.raises(InputError, match="as it names no sources"):
+        read_trained(_write(tmp_path / "two/manifest.json", {"files": []}))
 
 
 def test_places_that_tell_nothing(tmp_path: Path) -> None:
@@ -128,5 +133,5 @@ def test_places_that_tell_nothing(tmp_path: Path) -> None:
 def test_damaged_records(text: str, tmp_path: Path) -> None:
     for name in ("training.json", "provenance.json"):
         _write(tmp_path / name / name, text)
-        with pytest.raises(InputError, match=f"{name}: "):
+        with pytest.raises((InputError, ModelError), match=f"{name}: "):
             read_trained(tmp_path / name)

@@ -167,7 +167,7 @@ def test_training_data() -> None:
         "acge_text_embedding": Trained(frozenset({"afqmc", "x"}), {"STSB": Overlap(found=1200, kept=3)}),
     }
     text = _text(page(_results(SIX[0]), trained=trained))
-    assert "2 training sources are declared." in text
+    assert "2 names of training sources are declared." in text
     assert "In-domain: AFQMC. Not told: " in text
     assert "STSB 1,200 1,197 3" in text
     assert "not told (7 tasks)" in text

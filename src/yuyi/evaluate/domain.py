@@ -8,10 +8,10 @@ What is read is what models and data leave behind them:
 
 | where | what |
 |---|---|
-| a model's `training.json` | its `sources` |
+| a model's `training.json` | its `sources` and where they are from, and its `documents` |
 | a model's `provenance.json` | the files it was made of |
 | else its `README.md` | tables that begin with `source`, and `datasets` of the front matter |
-| `manifest.json`, alone or in a data folder | its `sources` |
+| `manifest.json`, alone or in a data folder | its `sources` and where they are from |
 | `marks/evaluation` of the data folder | which evaluation sets its pairs showed |
 """
 
@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from yuyi.encode.load import EMBEDDED
 from yuyi.errors import InputError
+from yuyi.evaluate.card_training import read_training
 from yuyi.records import read_marks
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class Trained:
     """What a model was trained on, as declared.
 
     Attributes:
-        sources: names of collections.
+        sources: names of collections, and of the data sets that they are from.
         overlaps: by evaluation set, where the data were compared with any; a set without overlap is left out.
     """
 
@@ -89,6 +90,7 @@ def read_trained(place: str | Path) -> Trained:
 
     Raises:
         InputError: a path does not exist or tells no sources, or a file there is damaged.
+        ModelError: `training.json` is damaged.
     """
     path = EMBEDDED if str(place) == EMBEDDED.name else Path(place)
     if not path.exists():
@@ -116,9 +118,10 @@ def _names(text: str) -> frozenset[str]:
 
 def _of_model(folder: Path) -> Trained:
     names: set[str] = set()
-    if (folder / "training.json").exists():
-        sources = _read(folder / "training.json").get("sources", ())
-        names |= {source["name"] for source in sources}
+    training = read_training(folder)
+    if training is not None:
+        names |= {name for source in training.sources for name in (source.name, source.origin) if name}
+        names |= {PurePosixPath(name).stem for name in training.documents}
     if (folder / "provenance.json").exists():
         inputs = _read(folder / "provenance.json").get("inputs", ())
         names |= {PurePosixPath(name).stem for name in inputs}
@@ -141,8 +144,13 @@ def _of_card(path: Path) -> set[str]:
 
 def _of_data(manifest: Path) -> Trained:
     record = _read(manifest)
-    sources, ignored = record.get("sources", {}), record.get("settings", {}).get("ignore", ())
-    return Trained(frozenset(sources), _overlaps(manifest.parent.parent / _MARKS, ignored))
+    sources = record.get("sources")
+    if not isinstance(sources, dict):
+        raise InputError(f"{manifest}: no manifest of training data, as it names no sources. Check the path.")
+    origins = {told["origin"] for told in sources.values() if isinstance(told, dict) and told.get("origin")}
+    ignored = (record.get("settings") or {}).get("ignore", ())
+    folder = manifest.parent.parent if manifest.parent.name == "mixture" else manifest.parent
+    return Trained(frozenset(sources) | origins, _overlaps(folder / _MARKS, ignored))
 
 
 def _overlaps(folder: Path, ignored: Sequence[str]) -> dict[str, Overlap]:

@@ -83,7 +83,7 @@ def training(sheet: Sheet, trained: Mapping[str, Trained]) -> str:
             ("kept <i>保留</i>", "num"),
         )
         cards.append(
-            f'<div class="card"><h3>{safe(model)}</h3><p>{len(told.sources):,} training sources are '
+            f'<div class="card"><h3>{safe(model)}</h3><p>{len(told.sources):,} names of training sources are '
             f"declared. A task that lists no sources made of its data tells nothing.{lines}</p>"
             f"{table(first, rows) if rows else ''}</div>"
         )
