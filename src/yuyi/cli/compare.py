@@ -54,8 +54,8 @@ def compare(
     paired bootstrap over the examples of a task: its interval holds 95 of 100 draws. Published figures have
     no examples and so no intervals; a task counts as the published one where it bears its name.
 
-    With --trained-on, averages over tasks whose data the model has seen and over the others stand apart, and
-    what `yuyi data decontaminate` found is told.
+    With --trained-on, averages over tasks whose data the model has seen and over the others stand apart; a
+    task that lists no `sources` of its data is in neither. What `yuyi data decontaminate` found is told.
 
     \b
     Examples:
