@@ -18,6 +18,7 @@ from scipy.stats import spearmanr
 from yuyi.errors import InputError, TaskError
 from yuyi.evaluate import EvalTask, Result, Sweep, evaluate, local_tasks
 from yuyi.evaluate.examples import examples_path, read_examples
+from yuyi.evaluate.offline import import_mteb
 from yuyi.evaluate.results import read_result, read_results, result_path
 from yuyi.records import read_rows
 
@@ -191,6 +192,70 @@ def test_progress_is_told_before_each_task(folder: Path) -> None:
         BigramEncoder(), tasks_of(folder, "similar", "translated"), on_task=lambda *where: told.append(where)
     )
     assert told == [("similar", 0, 2), ("translated", 1, 2)]
+
+
+def test_settings_that_come_to_the_same_are_one(folder: Path) -> None:
+    sweep = Sweep(max_lengths=(48, 16, 48), dims=(8, 8), device="cpu")
+    found = evaluate(TINY / "bert-zh", tasks_of(folder, "similar"), sweep)
+    assert [(one.setting.max_length, one.setting.dim) for one in found] == [(48, 8), (16, 8)]
+
+
+@pytest.fixture(scope="module")
+def mocks() -> list[EvalTask]:
+    """mteb's tasks for tests, those of text, as a suite would give them."""
+    import_mteb()
+    from mteb.mocks import MOCK_TASK_TEST_GRID
+
+    texts = [task for task in MOCK_TASK_TEST_GRID if task.metadata.modalities == ["text"]]
+    chosen = {task.metadata.name: type(task) for task in texts}.values()
+    return [
+        EvalTask(
+            name=kind.metadata.name,
+            type=kind.metadata.type,
+            metric=kind.metadata.main_score,
+            data=kind.metadata.revision,
+            splits=kind.metadata.eval_splits,
+            languages=kind.metadata.hf_subsets_to_langscripts,
+            rows=0,
+            sources=(),
+            open=lambda kind=kind: _loaded(kind()),  # type: ignore[misc]
+        )
+        for kind in chosen
+    ]
+
+
+def _loaded(task: Any) -> Any:
+    task.load_data()
+    return task
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_tasks_of_every_type_with_many_languages_are_scored_and_kept(
+    mocks: list[EvalTask], tmp_path: Path
+) -> None:
+    assert len(mocks) > 20
+    found = evaluate(BigramEncoder(), mocks, results=tmp_path)
+    for task, result in zip(mocks, found, strict=True):
+        parts = [metrics for subsets in result.scores.values() for metrics in subsets.values()]
+        assert len(parts) == len(task.splits) * len(task.languages)
+        assert result.main_score == pytest.approx(np.mean([metrics[task.metric] for metrics in parts]))
+    encoder = BigramEncoder()
+    assert evaluate(encoder, mocks, results=tmp_path) == found
+    assert encoder.calls == []
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_subsets_that_are_not_asked_for_are_left_out(mocks: list[EvalTask]) -> None:
+    (task,) = (task for task in mocks if task.name == "MockMultilingualSTSTask")
+    assert len(task.languages) > 1
+    name, languages = next(iter(task.languages.items()))
+    encoder = BigramEncoder()
+    (one,) = evaluate(encoder, [replace(task, languages={name: languages})])
+    assert list(one.scores["test"]) == [name]
+    with pytest.raises(TaskError, match=r"MockMultilingualSTSTask: no subset of it is among xyz"):
+        evaluate(encoder, [replace(task, languages={"xyz": ("xyz-Latn",)})])
+    with pytest.raises(TaskError, match=r"ndcg_at_10 has no value at dimension 64"):
+        evaluate(encoder, [replace(task, metric="ndcg_at_10")])
 
 
 # What is refused.

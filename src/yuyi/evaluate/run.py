@@ -74,7 +74,13 @@ def evaluate(
         _make(results)
     found: list[Result] = []
     total, place = len(tasks) * sweep.readers, 0
+    seen = set()
     for reader in readers(model, sweep):
+        # Two ways to ask for the same, as "auto" and the type that it chooses, are one setting.
+        if (way := (reader.judged, reader.overflow)) in seen:
+            place += len(tasks)
+            continue
+        seen.add(way)
         judge = _Judge(reader, reader.checked(sweep.dims), results, vectors)
         for task in tasks:
             if on_task:
@@ -182,7 +188,7 @@ class _Judge:
                 metric=task.metric,
                 main_score=_mean(task, scores, setting),
                 scores=scores,
-                languages=task.languages,
+                languages={subset: tuple(codes) for subset, codes in task.languages.items()},
                 rows=task.rows,
                 data=task.data,
                 model=self.reader.judged,
@@ -191,7 +197,7 @@ class _Judge:
                 versions=_versions(),
                 made=datetime.now(UTC).isoformat(timespec="seconds"),
                 seconds=round(time.perf_counter() - start, 3),
-                sources=task.sources,
+                sources=tuple(task.sources),
             )
             if self.folder and predictions:
                 examples = examples_of(opened, result, predictions)
