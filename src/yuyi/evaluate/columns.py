@@ -159,27 +159,31 @@ def _values(setting: Setting) -> dict[str, Any]:
     return {**values, "prompts": sorted(setting.prompts.items())}
 
 
-def _rank(result: Result, models: Sequence[str]) -> tuple[int, str, int, str, float]:
+def _rank(result: Result, models: Sequence[str]) -> tuple[int, int, str, float, str]:
     setting = result.setting
     length = float("-inf") if setting.max_length is None else -setting.max_length
-    return models.index(result.model.name), result.model.fingerprint, -setting.dim, setting.dtype, length
+    return models.index(result.model.name), -setting.dim, setting.dtype, length, result.model.fingerprint
 
 
 def _labels(results: Sequence[Result]) -> list[dict[str, str]]:
-    """What sets each column apart: the model, then each setting that differs between columns of a model."""
+    """What sets each column apart: the model, then each setting that differs between columns of a model.
+
+    Number type and longest text are part of a fingerprint, so it tells models of one name apart only where
+    their settings do not.
+    """
     models = {result.model.name for result in results}
     differing = [name for name in _WORDS if _differs(name, results)]
+    settings = [(result.model.name, _values(result.setting)) for result in results]
     labels = []
-    for result in results:
-        twins = {other.model.fingerprint for other in results if other.model.name == result.model.name}
+    for result, setting in zip(results, settings, strict=True):
+        twins = settings.count(setting) > 1
         label = {}
-        if len(models) > 1 or (not differing and len(twins) == 1):
+        if len(models) > 1 or not (differing or twins):
             label[_MODEL] = result.model.name
-        if len(twins) > 1:
+        if twins:
             label["fingerprint"] = result.model.fingerprint[:6]
-        values = _values(result.setting)
         label |= {
-            heading: word(values[name]) for name, (heading, word) in _WORDS.items() if name in differing
+            heading: word(setting[1][name]) for name, (heading, word) in _WORDS.items() if name in differing
         }
         labels.append(label)
     return labels
@@ -189,8 +193,7 @@ def _differs(name: str, results: Sequence[Result]) -> bool:
     """Whether columns of one and the same model differ in a setting."""
     seen: dict[str, Any] = {}
     return any(
-        seen.setdefault(result.model.fingerprint, _values(result.setting)[name])
-        != _values(result.setting)[name]
+        seen.setdefault(result.model.name, _values(result.setting)[name]) != _values(result.setting)[name]
         for result in results
     )
 
