@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
 import subprocess
 import sys
+import weakref
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,8 +17,9 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
+import yuyi
 from yuyi.errors import InputError, TaskError
-from yuyi.evaluate import EvalTask, Result, Sweep, evaluate, local_tasks
+from yuyi.evaluate import EvalTask, Result, Sweep, evaluate, local_tasks, settings
 from yuyi.evaluate.examples import examples_path, read_examples
 from yuyi.evaluate.offline import import_mteb
 from yuyi.evaluate.results import read_result, read_results, result_path
@@ -198,6 +201,21 @@ def test_settings_that_come_to_the_same_are_one(folder: Path) -> None:
     sweep = Sweep(max_lengths=(48, 16, 48), dims=(8, 8), device="cpu")
     found = evaluate(TINY / "bert-zh", tasks_of(folder, "similar"), sweep)
     assert [(one.setting.max_length, one.setting.dim) for one in found] == [(48, 8), (16, 8)]
+
+
+def test_one_model_is_open_at_a_time(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[weakref.ref[Any]] = []
+
+    def load(*given: Any, **options: Any) -> Any:
+        gc.collect()
+        assert [ref for ref in opened if ref() is not None] == []
+        encoder = yuyi.load(*given, **options)
+        opened.append(weakref.ref(encoder))
+        return encoder
+
+    monkeypatch.setattr(settings, "load", load)
+    sweep = Sweep(dtypes=("float32", "bfloat16"), max_lengths=(8, 16), device="cpu")
+    assert len(evaluate(TINY / "bert-zh", tasks_of(folder, "similar"), sweep)) == len(opened) == 4
 
 
 @pytest.fixture(scope="module")

@@ -73,21 +73,20 @@ def evaluate(
     if results is not None:
         _make(results)
     found: list[Result] = []
-    total, place = len(tasks) * sweep.readers, 0
-    seen = set()
+    start, seen = 0, set()
     for reader in readers(model, sweep):
         # Two ways to ask for the same, as "auto" and the type that it chooses, are one setting.
-        if (way := (reader.judged, reader.overflow)) in seen:
-            place += len(tasks)
-            continue
+        way = (reader.judged, reader.overflow)
+        left = () if way in seen else tasks
         seen.add(way)
         judge = _Judge(reader, reader.checked(sweep.dims), results, vectors)
-        for task in tasks:
+        for place, task in enumerate(left, start):
             if on_task:
-                on_task(task.name, place, total)
-            place += 1
+                on_task(task.name, place, len(tasks) * sweep.readers)
             with _named(task, found):
                 found += judge.results(task)
+        start += len(tasks)
+        del reader, judge  # Before the next model is opened.
     return found
 
 
