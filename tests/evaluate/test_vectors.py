@@ -119,6 +119,10 @@ def test_damaged_files_are_named(tmp_path: Path) -> None:
     file = VectorFile(tmp_path, reader)
     VectorMemory(reader, "task", file).take(THINGS, "")
     with closing(sqlite3.connect(file.path)) as database, database:
+        database.execute("UPDATE vectors SET value = ?", (np.full(64, np.nan, "<f4").tobytes(),))
+    with pytest.raises(InputError, match=r"b16\.sqlite: .* not of numbers\)\. Remove the file"):
+        VectorMemory(reader, "task", file).take(THINGS, "")
+    with closing(sqlite3.connect(file.path)) as database, database:
         database.execute("UPDATE vectors SET value = substr(value, 1, 100)")
     with pytest.raises(InputError, match=r"b16\.sqlite: .* not of 64 values\)\. Remove the file"):
         VectorMemory(reader, "task", file).take(THINGS, "")

@@ -195,7 +195,10 @@ class VectorFile:
     def _vector(self, value: object) -> Vectors:
         if not isinstance(value, bytes) or len(value) != 4 * self._dim:
             raise self._damaged(f"a vector is not of {self._dim} values")
-        return np.frombuffer(value, "<f4")
+        vector: Vectors = np.frombuffer(value, "<f4")
+        if not np.isfinite(vector).all():
+            raise self._damaged("a vector is not of numbers")
+        return vector
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
