@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from evaluate.made import made
 
-from yuyi.evaluate.examples import Examples, examples_path, write_examples
+from yuyi.evaluate.comparing.examples import Examples, examples_path, write_examples
 from yuyi.evaluate.results import Setting, write_result
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from yuyi.encode import load
-from yuyi.evaluate.card import write_card
-from yuyi.evaluate.lint import lint
+from yuyi.evaluate.cards.card import write_card
+from yuyi.evaluate.linting.lint import lint
 from yuyi.evaluate.results import Judged, Result, Setting, write_result
 from yuyi.evaluate.suites import CMTEB_35, find_suite
 from yuyi.known.published import published

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from yuyi.evaluate.lint import lint
+from yuyi.evaluate.linting.lint import lint
 from yuyi.evaluate.suites import CMTEB_35, find_suite
 from yuyi.known import find
 from yuyi.known.published import runs
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from yuyi.evaluate.lint import Finding
+    from yuyi.evaluate.linting.lint import Finding
 
 KINDS = ("classification", "clustering", "pair_classification", "reranking", "retrieval", "sts")
 TYPES = ("Classification", "Clustering", "PairClassification", "Reranking", "Retrieval", "STS")

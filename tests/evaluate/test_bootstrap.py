@@ -14,8 +14,8 @@ from scipy.stats import bootstrap, spearmanr
 from sklearn.metrics import average_precision_score
 
 from yuyi.errors import InputError
-from yuyi.evaluate.bootstrap import Difference, draw, mean_difference, paired, score_of
-from yuyi.evaluate.examples import Examples, Statistic
+from yuyi.evaluate.comparing.bootstrap import Difference, draw, mean_difference, paired, score_of
+from yuyi.evaluate.comparing.examples import Examples, Statistic
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -11,9 +11,9 @@ import pytest
 from huggingface_hub import ModelCard
 
 from yuyi.evaluate.averages import modern_name
-from yuyi.evaluate.card import write_card
-from yuyi.evaluate.card_index import model_index
-from yuyi.evaluate.lint import lint
+from yuyi.evaluate.cards.card import write_card
+from yuyi.evaluate.cards.index import model_index
+from yuyi.evaluate.linting.lint import lint
 from yuyi.evaluate.suites import CMTEB_35, find_suite
 
 from .card_results import TINY, card_of, copy, judged, result_of, whole_suite, write_all

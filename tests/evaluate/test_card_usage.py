@@ -12,7 +12,7 @@ from onnx_export import States, export
 from typer.testing import CliRunner
 
 from yuyi.cli.app import app
-from yuyi.evaluate.card_words import LANGUAGES
+from yuyi.evaluate.cards.words import LANGUAGES
 
 from .card_results import card_of, copy
 

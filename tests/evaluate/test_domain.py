@@ -9,7 +9,7 @@ import pytest
 
 from yuyi.encode.load import EMBEDDED
 from yuyi.errors import InputError, ModelError
-from yuyi.evaluate.domain import Overlap, Trained, by_domain, read_trained
+from yuyi.evaluate.comparing.domain import Overlap, Trained, by_domain, read_trained
 from yuyi.records import Mark, write_marks
 
 from .made import made

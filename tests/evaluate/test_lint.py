@@ -8,7 +8,7 @@ import pytest
 
 from yuyi.errors import InputError, ModelError
 from yuyi.evaluate.averages import average
-from yuyi.evaluate.lint import Finding, lint
+from yuyi.evaluate.linting.lint import Finding, lint
 from yuyi.evaluate.suites import CMTEB_35, MTEB_CMN_V1, MTEB_ENG_V1, find_suite
 from yuyi.known.published import published, runs
 

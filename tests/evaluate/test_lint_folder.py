@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from yuyi.evaluate.lint import lint
+from yuyi.evaluate.linting.lint import lint
 
 from .cards import lint_with, table
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from yuyi.evaluate.lint import Finding
+    from yuyi.evaluate.linting.lint import Finding
 
     Check = Callable[..., list[Finding]]
 

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from yuyi.errors import InputError, ModelError
-from yuyi.evaluate.lint import lint
-from yuyi.evaluate.lint_card import Finding
+from yuyi.evaluate.linting.card import Finding
+from yuyi.evaluate.linting.lint import lint
 from yuyi.known.published import published
 
 from .cards import HEADING, front_matter, lint_with, old_results, table

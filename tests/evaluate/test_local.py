@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from yuyi.errors import InputError
-from yuyi.evaluate.local import local_tasks
+from yuyi.evaluate.tasks.local import local_tasks
 
 from .sets import THINGS, write, write_eight_kinds
 

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from yuyi.errors import InputError, RecipeError
-from yuyi.evaluate.kinds import KINDS
-from yuyi.evaluate.local import local_tasks
-from yuyi.evaluate.manifest import JudgedFiles, LocalTask, Manifest, read_manifest
+from yuyi.evaluate.tasks.kinds import KINDS
+from yuyi.evaluate.tasks.local import local_tasks
+from yuyi.evaluate.tasks.manifest import JudgedFiles, LocalTask, Manifest, read_manifest
 
 from .sets import write
 

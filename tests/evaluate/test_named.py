@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from yuyi.errors import InputError
-from yuyi.evaluate.named import named_tasks
 from yuyi.evaluate.suites import CMTEB_35, MTEB_CMN_V1, MTEB_ENG_V1, all_suites
+from yuyi.evaluate.tasks.named import named_tasks
 
 
 @pytest.mark.parametrize("suite", all_suites(), ids=lambda suite: suite.name)

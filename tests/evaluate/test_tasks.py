@@ -13,9 +13,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score
 
 from yuyi.errors import InputError
-from yuyi.evaluate.kinds import KINDS
-from yuyi.evaluate.local import local_tasks
 from yuyi.evaluate.run import evaluate
+from yuyi.evaluate.tasks.kinds import KINDS
+from yuyi.evaluate.tasks.local import local_tasks
 
 from .bigrams import BigramEncoder
 from .sets import THINGS, write, write_eight_kinds
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from yuyi.evaluate.results import Result
-    from yuyi.evaluate.task import EvalTask
+    from yuyi.evaluate.tasks.task import EvalTask
 
 DIM = 3  # small enough to make mistakes
 

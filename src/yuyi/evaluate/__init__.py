@@ -4,10 +4,10 @@ results = yuyi.evaluate.evaluate("gte-small-zh", local_tasks(Path("eval")), Swee
 {result.task: 100 * result.main_score for result in results}      # {"STS13": 63.3, ...}
 """
 
-from yuyi.evaluate.local import local_tasks
 from yuyi.evaluate.results import Result
 from yuyi.evaluate.run import evaluate
 from yuyi.evaluate.settings import Sweep
-from yuyi.evaluate.task import EvalTask
+from yuyi.evaluate.tasks.local import local_tasks
+from yuyi.evaluate.tasks.task import EvalTask
 
 __all__ = ["EvalTask", "Result", "Sweep", "evaluate", "local_tasks"]

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from yuyi.errors import InputError, MissingExtra, TaskError, YuyiError
 from yuyi.evaluate.adapter import MtebModel, write_at_once
-from yuyi.evaluate.examples import examples_path, write_examples
-from yuyi.evaluate.predictions import examples_of
+from yuyi.evaluate.comparing.examples import examples_path, write_examples
+from yuyi.evaluate.comparing.predictions import examples_of
 from yuyi.evaluate.results import Result, read_result, result_path, write_result
 from yuyi.evaluate.settings import Sweep, readers
 from yuyi.evaluate.vectors import VectorFile, VectorMemory
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from yuyi.evaluate.results import Setting
     from yuyi.evaluate.settings import Reader
-    from yuyi.evaluate.task import EvalTask
+    from yuyi.evaluate.tasks.task import EvalTask
     from yuyi.types import Encoder
 
 _LIBRARIES = ("yuyi", "mteb", "numpy", "pytrec-eval-terrier", "scikit-learn", "scipy", "tokenizers", "torch")

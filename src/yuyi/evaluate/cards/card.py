@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 from yuyi.artifacts import is_sealed, publish_file, sealed
 from yuyi.encode import load
 from yuyi.errors import InputError
-from yuyi.evaluate.card_facts import check_results, read_facts
-from yuyi.evaluate.card_index import model_index
-from yuyi.evaluate.card_scores import sort_results
-from yuyi.evaluate.card_speed import measure_speed
-from yuyi.evaluate.card_text import card_body
-from yuyi.evaluate.card_training import Training, read_training
-from yuyi.evaluate.domain import read_trained
-from yuyi.evaluate.lint_card import read_front_matter
+from yuyi.evaluate.cards.facts import check_results, read_facts
+from yuyi.evaluate.cards.index import model_index
+from yuyi.evaluate.cards.scores import sort_results
+from yuyi.evaluate.cards.speed import measure_speed
+from yuyi.evaluate.cards.text import card_body
+from yuyi.evaluate.cards.training import Training, read_training
+from yuyi.evaluate.comparing.domain import read_trained
+from yuyi.evaluate.linting.card import read_front_matter
 from yuyi.evaluate.results import read_results
 from yuyi.extras import require
 from yuyi.known import find
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from yuyi.evaluate.card_facts import Facts
-    from yuyi.evaluate.card_index import Shape
-    from yuyi.evaluate.card_words import Language
+    from yuyi.evaluate.cards.facts import Facts
+    from yuyi.evaluate.cards.index import Shape
+    from yuyi.evaluate.cards.words import Language
     from yuyi.evaluate.results import Result
 
 CARD = "README.md"

@@ -13,8 +13,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from yuyi.evaluate.averages import older_name
-from yuyi.evaluate.lint_card import Entry
-from yuyi.evaluate.lint_card import Result as Indexed
+from yuyi.evaluate.linting.card import Entry
+from yuyi.evaluate.linting.card import Result as Indexed
 from yuyi.evaluate.suites import all_suites
 
 if TYPE_CHECKING:

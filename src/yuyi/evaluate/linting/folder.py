@@ -6,15 +6,15 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from yuyi.evaluate.lint_card import Entry, Finding
-from yuyi.evaluate.lint_tables import find_model, own_rows, plain
+from yuyi.evaluate.linting.card import Entry, Finding
+from yuyi.evaluate.linting.tables import find_model, own_rows, plain
 from yuyi.pipeline import DIMS_KEY, POOLING_FLAGS, POOLING_NAMES, read_json, read_modules, usable_positions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from yuyi.evaluate.lint_card import Card, Passage
+    from yuyi.evaluate.linting.card import Card, Passage
 
 # Where sentence-transformers puts its modules if no `modules.json` says otherwise.
 _USUAL_FOLDERS = {"Transformer": "", "Pooling": "1_Pooling", "Dense": "2_Dense"}

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from yuyi.evaluate.averages import modern_name
-from yuyi.evaluate.examples import Examples
+from yuyi.evaluate.comparing.examples import Examples
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

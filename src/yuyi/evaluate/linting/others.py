@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from yuyi.evaluate.lint_card import Finding
-from yuyi.evaluate.lint_tables import average_columns, find_model, printed_rows, upright
+from yuyi.evaluate.linting.card import Finding
+from yuyi.evaluate.linting.tables import average_columns, find_model, printed_rows, upright
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from yuyi.evaluate.lint_card import Card
-    from yuyi.evaluate.lint_tables import Row
+    from yuyi.evaluate.linting.card import Card
+    from yuyi.evaluate.linting.tables import Row
 
 # So many figures of a row must agree before the others count as slips: a row that was measured anew, or by
 # another convention, differs in most of them.

@@ -8,17 +8,17 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from yuyi.errors import InputError
-from yuyi.evaluate.card_index import index_entry
-from yuyi.evaluate.columns import columns
-from yuyi.evaluate.lint_index import conventions
+from yuyi.evaluate.cards.index import index_entry
+from yuyi.evaluate.linting.index import conventions
+from yuyi.evaluate.showing.columns import columns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from yuyi.evaluate.card_index import Shape
-    from yuyi.evaluate.columns import Column
-    from yuyi.evaluate.lint_index import Convention
+    from yuyi.evaluate.cards.index import Shape
+    from yuyi.evaluate.linting.index import Convention
     from yuyi.evaluate.results import Result, Setting
+    from yuyi.evaluate.showing.columns import Column
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from yuyi.evaluate.charts import interval
-from yuyi.evaluate.report import metric_name
-from yuyi.evaluate.report_differences import last_cells, row_name, signed, verdict
+from yuyi.evaluate.showing.charts import interval
+from yuyi.evaluate.showing.differences import last_cells, row_name, signed, verdict
+from yuyi.evaluate.showing.report import metric_name
 from yuyi.page import head, safe
 
 if TYPE_CHECKING:
-    from yuyi.evaluate.compare import Change, Comparison
+    from yuyi.evaluate.comparing.compare import Change, Comparison
 
 
 def difference(found: Comparison) -> str:

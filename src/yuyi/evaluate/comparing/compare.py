@@ -11,20 +11,20 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from yuyi.errors import InputError
-from yuyi.evaluate.bootstrap import SEED, draw, mean_difference
-from yuyi.evaluate.columns import columns, published_column
-from yuyi.evaluate.examples import examples_path, read_examples
+from yuyi.evaluate.comparing.bootstrap import SEED, draw, mean_difference
+from yuyi.evaluate.comparing.examples import examples_path, read_examples
 from yuyi.evaluate.results import find_results
-from yuyi.evaluate.sheet import metric_for, score_in, tasks_of
+from yuyi.evaluate.showing.columns import columns, published_column
+from yuyi.evaluate.showing.sheet import metric_for, score_in, tasks_of
 from yuyi.evaluate.suites import all_suites
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from yuyi.evaluate.bootstrap import Difference, Drawn
-    from yuyi.evaluate.columns import Column
+    from yuyi.evaluate.comparing.bootstrap import Difference, Drawn
     from yuyi.evaluate.results import Result
+    from yuyi.evaluate.showing.columns import Column
 
 
 @dataclass(frozen=True, slots=True)

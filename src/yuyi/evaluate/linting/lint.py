@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from yuyi.evaluate.lint_averages import check_averages
-from yuyi.evaluate.lint_card import Finding, read_card
-from yuyi.evaluate.lint_folder import check_settings
-from yuyi.evaluate.lint_index import check_index
-from yuyi.evaluate.lint_others import check_others
+from yuyi.evaluate.linting.averages import check_averages
+from yuyi.evaluate.linting.card import Finding, read_card
+from yuyi.evaluate.linting.folder import check_settings
+from yuyi.evaluate.linting.index import check_index
+from yuyi.evaluate.linting.others import check_others
 
 if TYPE_CHECKING:
     from pathlib import Path

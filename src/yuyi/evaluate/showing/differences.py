@@ -6,17 +6,17 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from yuyi.evaluate.report import metric_name
+from yuyi.evaluate.showing.report import metric_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from rich.console import RenderableType
 
-    from yuyi.evaluate.columns import Column
-    from yuyi.evaluate.compare import Change, Comparison
-    from yuyi.evaluate.domain import Trained
-    from yuyi.evaluate.sheet import Line, Sheet
+    from yuyi.evaluate.comparing.compare import Change, Comparison
+    from yuyi.evaluate.comparing.domain import Trained
+    from yuyi.evaluate.showing.columns import Column
+    from yuyi.evaluate.showing.sheet import Line, Sheet
 
 _DATA = {True: "as the suite pins", False: "other", None: "–"}
 

@@ -6,13 +6,13 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from yuyi.evaluate.lint_card import Table
+from yuyi.evaluate.linting.card import Table
 from yuyi.known import find
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from yuyi.evaluate.lint_card import Card, Entry
+    from yuyi.evaluate.linting.card import Card, Entry
     from yuyi.known import Known
 
 ALL, TYPES = "average", "mean of the types"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from yuyi.evaluate.card_facts import Facts
+    from yuyi.evaluate.cards.facts import Facts
 
 _PYTHON = """\
 ```python

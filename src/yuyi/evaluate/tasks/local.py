@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 from yuyi.artifacts import hash_file, hash_json
 from yuyi.errors import InputError
-from yuyi.evaluate.kinds import CLASSIFICATION, CLUSTERING, KINDS, RERANKING, RETRIEVAL, SPLIT, Kind
-from yuyi.evaluate.manifest import LANGUAGES, MANIFEST, JudgedFiles, LocalTask, read_manifest
-from yuyi.evaluate.rows import FILE_ENDINGS, count_rows, file_columns
-from yuyi.evaluate.task import EvalTask
-from yuyi.evaluate.tasks import SUBSET, build_task
+from yuyi.evaluate.tasks.build import SUBSET, build_task
+from yuyi.evaluate.tasks.kinds import CLASSIFICATION, CLUSTERING, KINDS, RERANKING, RETRIEVAL, SPLIT, Kind
+from yuyi.evaluate.tasks.manifest import LANGUAGES, MANIFEST, JudgedFiles, LocalTask, read_manifest
+from yuyi.evaluate.tasks.rows import FILE_ENDINGS, count_rows, file_columns
+from yuyi.evaluate.tasks.task import EvalTask
 from yuyi.records import read_rows
 from yuyi.text.rows import read_objects
 

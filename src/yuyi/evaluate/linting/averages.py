@@ -6,16 +6,16 @@ import re
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from yuyi.evaluate.lint_card import Finding
-from yuyi.evaluate.lint_index import conventions
-from yuyi.evaluate.lint_tables import ALL, TYPES, average_columns, own_rows, plain, printed_rows, upright
+from yuyi.evaluate.linting.card import Finding
+from yuyi.evaluate.linting.index import conventions
+from yuyi.evaluate.linting.tables import ALL, TYPES, average_columns, own_rows, plain, printed_rows, upright
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from yuyi.evaluate.lint_card import Card, Entry, Table
-    from yuyi.evaluate.lint_index import Convention
-    from yuyi.evaluate.lint_tables import Row
+    from yuyi.evaluate.linting.card import Card, Entry, Table
+    from yuyi.evaluate.linting.index import Convention
+    from yuyi.evaluate.linting.tables import Row
 
 # That the lowest of several runs is the one to believe; of scores, not of latencies.
 _LOWEST = re.compile(

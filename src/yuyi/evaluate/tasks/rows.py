@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from yuyi.errors import InputError
-from yuyi.evaluate.kinds import CLASSIFICATION, OPTIONAL, SPLIT, TRAIN
+from yuyi.evaluate.tasks.kinds import CLASSIFICATION, OPTIONAL, SPLIT, TRAIN
 from yuyi.records import read_batches, read_columns
 from yuyi.text.rows import read_objects
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
     from pathlib import Path
 
-    from yuyi.evaluate.kinds import Content
-    from yuyi.evaluate.manifest import LocalTask
+    from yuyi.evaluate.tasks.kinds import Content
+    from yuyi.evaluate.tasks.manifest import LocalTask
 
 FILE_ENDINGS = (".parquet", ".jsonl")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from yuyi.errors import InputError
 
 if TYPE_CHECKING:
-    from yuyi.evaluate.rows import Table
+    from yuyi.evaluate.tasks.rows import Table
 
 
 def check_varied(table: Table, name: str, of: str = "") -> None:

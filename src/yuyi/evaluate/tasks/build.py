@@ -7,7 +7,8 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from yuyi.errors import InputError
-from yuyi.evaluate.checks import (
+from yuyi.evaluate.offline import import_mteb
+from yuyi.evaluate.tasks.checks import (
     check_candidates,
     check_summaries,
     check_varied,
@@ -15,7 +16,7 @@ from yuyi.evaluate.checks import (
     read_judgments,
     read_ranked,
 )
-from yuyi.evaluate.kinds import (
+from yuyi.evaluate.tasks.kinds import (
     ALL_ROWS,
     BITEXT,
     CLASSIFICATION,
@@ -26,15 +27,14 @@ from yuyi.evaluate.kinds import (
     SUMMARIZATION,
     TRAIN,
 )
-from yuyi.evaluate.offline import import_mteb
-from yuyi.evaluate.rows import read_parts, read_splits
+from yuyi.evaluate.tasks.rows import read_parts, read_splits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from yuyi.evaluate.manifest import LocalTask
-    from yuyi.evaluate.rows import Table
+    from yuyi.evaluate.tasks.manifest import LocalTask
+    from yuyi.evaluate.tasks.rows import Table
 
 SEED = 42  # mteb's own; it draws the samples that a classifier is fitted on
 

@@ -10,13 +10,13 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from yuyi.evaluate.averages import PAIR_METRICS, Averages, average, metric_of
-from yuyi.evaluate.lint_card import Finding, as_number
+from yuyi.evaluate.linting.card import Finding, as_number
 from yuyi.evaluate.suites import Suite, Task, all_suites
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from yuyi.evaluate.lint_card import Entry, Result
+    from yuyi.evaluate.linting.card import Entry, Result
 
 _COMMIT = re.compile(r"[0-9a-f]{7,64}")
 # Metrics that lie between 0 and 1, or 0 and 100 percent; those of correlation may be negative.

@@ -22,7 +22,7 @@ from yuyi.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from yuyi.evaluate.examples import Examples
+    from yuyi.evaluate.comparing.examples import Examples
 
 DRAWS = 1_000
 SEED = 42

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from yuyi.config import REFUSE_UNKNOWN, check_settings, read_yaml
 from yuyi.errors import RecipeError
-from yuyi.evaluate.kinds import (
+from yuyi.evaluate.tasks.kinds import (
     CLASSIFICATION,
     KINDS,
     OPTIONAL,

@@ -12,12 +12,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from yuyi.errors import InputError
-from yuyi.evaluate.fetch import fetch_dataset, first_line, how_to_get
-from yuyi.evaluate.kinds import KINDS
 from yuyi.evaluate.offline import import_mteb
 from yuyi.evaluate.suites import all_suites, find_suite
-from yuyi.evaluate.task import EvalTask
-from yuyi.evaluate.tasks import SEED
+from yuyi.evaluate.tasks.build import SEED
+from yuyi.evaluate.tasks.fetch import fetch_dataset, first_line, how_to_get
+from yuyi.evaluate.tasks.kinds import KINDS
+from yuyi.evaluate.tasks.task import EvalTask
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

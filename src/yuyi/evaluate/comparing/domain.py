@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from yuyi.encode.load import EMBEDDED
 from yuyi.errors import InputError
-from yuyi.evaluate.card_training import read_training
+from yuyi.evaluate.cards.training import read_training
 from yuyi.records import read_marks
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def _of_model(folder: Path) -> Trained:
 
 def _of_card(path: Path) -> set[str]:
     """The first cells of tables of sources, and the data sets of the front matter."""
-    from yuyi.evaluate.lint_card import read_card, read_front_matter
+    from yuyi.evaluate.linting.card import read_card, read_front_matter
 
     named = read_front_matter(path)[0].get("datasets") or ()
     tables = [table for table in read_card(path).tables if table.heading[0].strip().lower() == "source"]

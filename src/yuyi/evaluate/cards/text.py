@@ -5,22 +5,22 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from yuyi.evaluate.card_index import is_commit
-from yuyi.evaluate.card_scores import mean_of, same_but_dim
-from yuyi.evaluate.card_usage import usage
-from yuyi.evaluate.card_words import WORDS
-from yuyi.evaluate.domain import by_domain
+from yuyi.evaluate.cards.index import is_commit
+from yuyi.evaluate.cards.scores import mean_of, same_but_dim
+from yuyi.evaluate.cards.usage import usage
+from yuyi.evaluate.cards.words import WORDS
+from yuyi.evaluate.comparing.domain import by_domain
 from yuyi.evaluate.suites import all_suites
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
-    from yuyi.evaluate.card_facts import Facts
-    from yuyi.evaluate.card_scores import Run, Scores
-    from yuyi.evaluate.card_speed import Speed
-    from yuyi.evaluate.card_training import Source, Stage, Training
-    from yuyi.evaluate.card_words import Language
-    from yuyi.evaluate.lint_index import Convention
+    from yuyi.evaluate.cards.facts import Facts
+    from yuyi.evaluate.cards.scores import Run, Scores
+    from yuyi.evaluate.cards.speed import Speed
+    from yuyi.evaluate.cards.training import Source, Stage, Training
+    from yuyi.evaluate.cards.words import Language
+    from yuyi.evaluate.linting.index import Convention
     from yuyi.evaluate.results import Setting
 
 # So many digits of a fingerprint are enough to tell models apart.

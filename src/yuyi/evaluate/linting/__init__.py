@@ -1,0 +1,1 @@
+"""A card against its own figures and against the files beside it."""

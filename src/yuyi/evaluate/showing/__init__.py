@@ -1,0 +1,1 @@
+"""Results as tables and as a page of HTML."""
