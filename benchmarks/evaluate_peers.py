@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from yuyi.evaluate.task import EvalTask
+    from yuyi.evaluate.tasks.task import EvalTask
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +72,7 @@ CONTENDERS: dict[str, Callable[[Turn, list[EvalTask]], Figures]] = {"yuyi": run_
 
 def main() -> None:
     """Run one contender and print what it found."""
-    from yuyi.evaluate.local import local_tasks
+    from yuyi.evaluate.tasks.local import local_tasks
 
     name, settings = sys.argv[1], json.loads(sys.argv[2])
     turn = Turn(**{**settings, "tasks": tuple(settings["tasks"])})

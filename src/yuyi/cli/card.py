@@ -14,7 +14,7 @@ from yuyi.cli.options import JsonOption
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from yuyi.evaluate.lint import Finding
+    from yuyi.evaluate.linting.lint import Finding
 
 
 def card(
@@ -70,7 +70,7 @@ def card(
       yuyi card --lint 模型/ --json
     """
     from yuyi.errors import InputError
-    from yuyi.evaluate.lint import lint as check
+    from yuyi.evaluate.linting.lint import lint as check
 
     if (folder is None) == (lint is None):
         given = "neither FOLDER nor --lint is given" if folder is None else "both FOLDER and --lint are given"
@@ -80,7 +80,7 @@ def card(
     if folder is not None:
         if results is None:
             raise InputError(f"{folder}: a card needs results. Give --results, as yuyi evaluate wrote them.")
-        from yuyi.evaluate.card import write_card
+        from yuyi.evaluate.cards.card import write_card
 
         lint = write_card(
             folder, results, name=name, out=out, force=force, shape=shape, language=language, speed=speed

@@ -13,10 +13,10 @@ from yuyi.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from yuyi.evaluate.columns import Column
-    from yuyi.evaluate.compare import Comparison
-    from yuyi.evaluate.domain import Trained
-    from yuyi.evaluate.sheet import Sheet
+    from yuyi.evaluate.comparing.compare import Comparison
+    from yuyi.evaluate.comparing.domain import Trained
+    from yuyi.evaluate.showing.columns import Column
+    from yuyi.evaluate.showing.sheet import Sheet
 
 _ENDINGS = (".html", ".md", ".json")
 
@@ -65,9 +65,9 @@ def compare(
       yuyi compare results/ --trained-on mine=afqmc_train,lcqmc_dev --json
     """
     from yuyi.artifacts import publish_file
-    from yuyi.evaluate.compare import compare as find_differences
-    from yuyi.evaluate.compare import open_columns
-    from yuyi.evaluate.sheet import lay_out
+    from yuyi.evaluate.comparing.compare import compare as find_differences
+    from yuyi.evaluate.comparing.compare import open_columns
+    from yuyi.evaluate.showing.sheet import lay_out
 
     if output and output.suffix not in _ENDINGS:
         raise InputError(f"{output}: a report ends in .html, .md or .json. Name it so.")
@@ -86,7 +86,7 @@ def compare(
 
 def _trained(places: Sequence[str], sides: Sequence[Column]) -> dict[str, Trained]:
     """What each model was trained on; a place without the name of a model is meant for all of them."""
-    from yuyi.evaluate.domain import Trained, read_trained
+    from yuyi.evaluate.comparing.domain import Trained, read_trained
 
     models = list(dict.fromkeys(column.model for column in sides if column.results))
     found: dict[str, Trained] = {}
@@ -104,17 +104,17 @@ def _trained(places: Sequence[str], sides: Sequence[Column]) -> dict[str, Traine
 
 def _report(sheet: Sheet, comparisons: Sequence[Comparison], trained: dict[str, Trained], ending: str) -> str:
     """Everything as a page of HTML, Markdown or JSON."""
-    from yuyi.evaluate.report_differences import comparison_json, differences_markdown
+    from yuyi.evaluate.showing.differences import comparison_json, differences_markdown
 
     if ending == ".json":
         return comparison_json(sheet, comparisons, trained)
     if ending == ".md":
-        from yuyi.evaluate.report import sheet_markdown
+        from yuyi.evaluate.showing.report import sheet_markdown
 
         return "\n".join(
             [sheet_markdown(sheet), *_overlaps(trained), *map(differences_markdown, comparisons)]
         )
-    from yuyi.evaluate.page import sheet_page
+    from yuyi.evaluate.showing.page import sheet_page
 
     return sheet_page(sheet, comparisons, trained)
 
@@ -122,8 +122,8 @@ def _report(sheet: Sheet, comparisons: Sequence[Comparison], trained: dict[str, 
 def _print(sheet: Sheet, comparisons: Sequence[Comparison], trained: dict[str, Trained]) -> None:
     from rich.console import Console
 
-    from yuyi.evaluate.report import sheet_table
-    from yuyi.evaluate.report_differences import differences_table
+    from yuyi.evaluate.showing.differences import differences_table
+    from yuyi.evaluate.showing.report import sheet_table
 
     console = Console(highlight=False)
     console.print(sheet_table(sheet))

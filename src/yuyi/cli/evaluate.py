@@ -192,13 +192,13 @@ def _tasks(
             )
         if all_rows:
             raise InputError("--all-rows: for test sets of your own. Give them with --data, or leave it out.")
-        from yuyi.evaluate.named import named_tasks
+        from yuyi.evaluate.tasks.named import named_tasks
 
         return named_tasks(names or None, suite=suite, types=types or None, languages=languages or None)
     if suite:
         raise InputError(f"--suite {suite} and --data {data}: give one of the two.")
-    from yuyi.evaluate.local import local_tasks
-    from yuyi.evaluate.manifest import LANGUAGES
+    from yuyi.evaluate.tasks.local import local_tasks
+    from yuyi.evaluate.tasks.manifest import LANGUAGES
 
     codes = {LANGUAGES.get(language, language) for language in languages}
     tasks = [
@@ -244,10 +244,10 @@ def _report(found: Sequence[Result], ending: str) -> str:
 
         return to_json(found)
     if ending == ".md":
-        from yuyi.evaluate.report import markdown
+        from yuyi.evaluate.showing.report import markdown
 
         return markdown(found)
-    from yuyi.evaluate.page import page
+    from yuyi.evaluate.showing.page import page
 
     return page(found)
 
@@ -255,7 +255,7 @@ def _report(found: Sequence[Result], ending: str) -> str:
 def _print_table(found: Sequence[Result]) -> None:
     from rich.console import Console
 
-    from yuyi.evaluate.report import table
+    from yuyi.evaluate.showing.report import table
 
     console = Console()
     console.print(table(found))

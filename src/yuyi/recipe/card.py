@@ -58,7 +58,7 @@ def _what(recipe: Recipe, pieces: int) -> str:
 def _scores(scores: Sequence[Result] | None) -> str:
     if scores is None:
         return ""
-    from yuyi.evaluate.report import markdown
+    from yuyi.evaluate.showing.report import markdown
 
     lines = [
         "## Scores\n",
