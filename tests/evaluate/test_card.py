@@ -17,11 +17,11 @@ from yuyi.artifacts import is_sealed
 from yuyi.errors import InputError, ModelError
 from yuyi.evaluate.averages import average
 from yuyi.evaluate.cards.card import make_card, write_card
-from yuyi.evaluate.cards.training import TRAINING
 from yuyi.evaluate.cards.words import LANGUAGES, WORDS
 from yuyi.evaluate.linting.lint import lint
 from yuyi.evaluate.results import write_result
 from yuyi.evaluate.suites import all_suites
+from yuyi.evaluate.training import TRAINING
 
 from .card_results import card_of, copy, judged, result_of, whole_suite
 

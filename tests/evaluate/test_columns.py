@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from yuyi.errors import InputError
+from yuyi.evaluate.comparing.columns import columns, published_column
 from yuyi.evaluate.results import Judged, Setting
-from yuyi.evaluate.showing.columns import columns, published_column
 
 from .made import made
 

@@ -9,10 +9,10 @@ import pytest
 
 from yuyi.errors import InputError
 from yuyi.evaluate.comparing.bootstrap import SEED, paired, score_of
+from yuyi.evaluate.comparing.columns import columns, published_column
 from yuyi.evaluate.comparing.compare import compare, open_columns
 from yuyi.evaluate.comparing.examples import Examples, examples_path, write_examples
 from yuyi.evaluate.results import Setting, find_results, read_results, write_result
-from yuyi.evaluate.showing.columns import columns, published_column
 from yuyi.evaluate.suites import find_suite
 
 from .made import made

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from yuyi.evaluate.comparing.columns import columns, published_column
 from yuyi.evaluate.comparing.compare import compare, open_columns
 from yuyi.evaluate.comparing.domain import Overlap, Trained
 from yuyi.evaluate.comparing.examples import Examples, examples_path, write_examples
+from yuyi.evaluate.comparing.sheet import lay_out
 from yuyi.evaluate.results import Setting, write_result
 from yuyi.evaluate.showing.charts import bar, interval, over_dimensions
-from yuyi.evaluate.showing.columns import columns, published_column
 from yuyi.evaluate.showing.differences import signed
 from yuyi.evaluate.showing.page import page, sheet_page
-from yuyi.evaluate.showing.sheet import lay_out
 from yuyi.evaluate.suites import find_suite
 
 from .made import made

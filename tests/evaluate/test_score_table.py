@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 from rich.console import Console
 
+from yuyi.evaluate.comparing.columns import columns, published_column
 from yuyi.evaluate.comparing.domain import Trained
+from yuyi.evaluate.comparing.sheet import lay_out
 from yuyi.evaluate.results import Setting
-from yuyi.evaluate.showing.columns import columns, published_column
 from yuyi.evaluate.showing.report import cell, markdown, metric_name, table
-from yuyi.evaluate.showing.sheet import lay_out
 from yuyi.evaluate.suites import CMTEB_35, MTEB_CMN_V1, find_suite
 from yuyi.known.published import published, runs
 

@@ -11,8 +11,8 @@ import pytest
 
 from yuyi.artifacts import is_sealed
 from yuyi.errors import InputError
-from yuyi.evaluate.cards.training import Batches, read_training
-from yuyi.evaluate.cards.training import Source as Told
+from yuyi.evaluate.training import Batches, read_training
+from yuyi.evaluate.training import Source as Told
 from yuyi.train.reading.sources import Column, Source
 from yuyi.train.record import TRAINING, training_record
 from yuyi.train.settings import read_train_config

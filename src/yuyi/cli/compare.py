@@ -13,10 +13,10 @@ from yuyi.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from yuyi.evaluate.comparing.columns import Column
     from yuyi.evaluate.comparing.compare import Comparison
     from yuyi.evaluate.comparing.domain import Trained
-    from yuyi.evaluate.showing.columns import Column
-    from yuyi.evaluate.showing.sheet import Sheet
+    from yuyi.evaluate.comparing.sheet import Sheet
 
 _ENDINGS = (".html", ".md", ".json")
 
@@ -67,7 +67,7 @@ def compare(
     from yuyi.artifacts import publish_file
     from yuyi.evaluate.comparing.compare import compare as find_differences
     from yuyi.evaluate.comparing.compare import open_columns
-    from yuyi.evaluate.showing.sheet import lay_out
+    from yuyi.evaluate.comparing.sheet import lay_out
 
     if output and output.suffix not in _ENDINGS:
         raise InputError(f"{output}: a report ends in .html, .md or .json. Name it so.")

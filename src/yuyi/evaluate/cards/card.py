@@ -14,10 +14,10 @@ from yuyi.evaluate.cards.index import model_index
 from yuyi.evaluate.cards.scores import sort_results
 from yuyi.evaluate.cards.speed import measure_speed
 from yuyi.evaluate.cards.text import card_body
-from yuyi.evaluate.cards.training import Training, read_training
 from yuyi.evaluate.comparing.domain import read_trained
 from yuyi.evaluate.linting.card import read_front_matter
 from yuyi.evaluate.results import read_results
+from yuyi.evaluate.training import Training, read_training
 from yuyi.extras import require
 from yuyi.known import find
 from yuyi.layout import find_layout

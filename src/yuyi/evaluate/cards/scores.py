@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 
 from yuyi.errors import InputError
 from yuyi.evaluate.cards.index import index_entry
+from yuyi.evaluate.comparing.columns import columns
 from yuyi.evaluate.linting.index import conventions
-from yuyi.evaluate.showing.columns import columns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from yuyi.evaluate.cards.index import Shape
+    from yuyi.evaluate.comparing.columns import Column
     from yuyi.evaluate.linting.index import Convention
     from yuyi.evaluate.results import Result, Setting
-    from yuyi.evaluate.showing.columns import Column
 
 
 @dataclass(frozen=True, slots=True)

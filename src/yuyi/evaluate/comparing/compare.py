@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from yuyi.errors import InputError
 from yuyi.evaluate.comparing.bootstrap import SEED, draw, mean_difference
+from yuyi.evaluate.comparing.columns import columns, published_column
 from yuyi.evaluate.comparing.examples import examples_path, read_examples
+from yuyi.evaluate.comparing.sheet import metric_for, score_in, tasks_of
 from yuyi.evaluate.results import find_results
-from yuyi.evaluate.showing.columns import columns, published_column
-from yuyi.evaluate.showing.sheet import metric_for, score_in, tasks_of
 from yuyi.evaluate.suites import all_suites
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from yuyi.evaluate.comparing.bootstrap import Difference, Drawn
+    from yuyi.evaluate.comparing.columns import Column
     from yuyi.evaluate.results import Result
-    from yuyi.evaluate.showing.columns import Column
 
 
 @dataclass(frozen=True, slots=True)

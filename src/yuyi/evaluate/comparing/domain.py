@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from yuyi.encode.load import EMBEDDED
 from yuyi.errors import InputError
-from yuyi.evaluate.cards.training import read_training
+from yuyi.evaluate.training import read_training
 from yuyi.records import read_marks
 
 if TYPE_CHECKING:

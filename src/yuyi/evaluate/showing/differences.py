@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
+    from yuyi.evaluate.comparing.columns import Column
     from yuyi.evaluate.comparing.compare import Change, Comparison
     from yuyi.evaluate.comparing.domain import Trained
-    from yuyi.evaluate.showing.columns import Column
-    from yuyi.evaluate.showing.sheet import Line, Sheet
+    from yuyi.evaluate.comparing.sheet import Line, Sheet
 
 _DATA = {True: "as the suite pins", False: "other", None: "–"}
 

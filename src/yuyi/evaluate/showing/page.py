@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from yuyi.artifacts import hash_json
+from yuyi.evaluate.comparing.columns import columns
+from yuyi.evaluate.comparing.sheet import lay_out
 from yuyi.evaluate.showing import charts
-from yuyi.evaluate.showing.columns import columns
 from yuyi.evaluate.showing.page_differences import difference
 from yuyi.evaluate.showing.page_facts import data, reproduce, settings, training, versions
 from yuyi.evaluate.showing.report import cell, metric_name
-from yuyi.evaluate.showing.sheet import lay_out
 from yuyi.page import Section, head, safe
 from yuyi.page import page as whole
 from yuyi.version import __version__
@@ -20,12 +20,12 @@ from yuyi.version import __version__
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from yuyi.evaluate.comparing.columns import Column
     from yuyi.evaluate.comparing.compare import Comparison
     from yuyi.evaluate.comparing.domain import Trained
+    from yuyi.evaluate.comparing.sheet import Line, Sheet
+    from yuyi.evaluate.comparing.sheet import Section as Tasks
     from yuyi.evaluate.results import Result
-    from yuyi.evaluate.showing.columns import Column
-    from yuyi.evaluate.showing.sheet import Line, Sheet
-    from yuyi.evaluate.showing.sheet import Section as Tasks
 
 _CHINESE = {
     "BitextMining": "双语匹配",

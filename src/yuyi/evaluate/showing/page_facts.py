@@ -6,17 +6,17 @@ import shlex
 from typing import TYPE_CHECKING
 
 from yuyi.evaluate.comparing.domain import by_domain
-from yuyi.evaluate.showing.sheet import tasks_of
+from yuyi.evaluate.comparing.sheet import tasks_of
 from yuyi.evaluate.suites import all_suites
 from yuyi.page import head, safe, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
+    from yuyi.evaluate.comparing.columns import Column
     from yuyi.evaluate.comparing.domain import Trained
+    from yuyi.evaluate.comparing.sheet import Sheet
     from yuyi.evaluate.results import Result, Setting
-    from yuyi.evaluate.showing.columns import Column
-    from yuyi.evaluate.showing.sheet import Sheet
 
 _SETTINGS: Mapping[str, tuple[str, Callable[[Column], str]]] = {
     "model": ("模型", lambda column: column.model),

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 
-from yuyi.evaluate.showing.columns import columns
-from yuyi.evaluate.showing.sheet import lay_out
+from yuyi.evaluate.comparing.columns import columns
+from yuyi.evaluate.comparing.sheet import lay_out
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from yuyi.evaluate.comparing.domain import Trained
+    from yuyi.evaluate.comparing.sheet import Line, Sheet
     from yuyi.evaluate.results import Result
-    from yuyi.evaluate.showing.sheet import Line, Sheet
 
 # Tables are made for so many characters; names of tasks longer than the second take several lines.
 _WIDTH, _LONGEST = 80, 36

@@ -16,9 +16,9 @@ from yuyi.evaluate.suites import all_suites
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from yuyi.evaluate.comparing.columns import Column
     from yuyi.evaluate.comparing.domain import Trained
     from yuyi.evaluate.results import Result
-    from yuyi.evaluate.showing.columns import Column
     from yuyi.evaluate.suites import Suite
 
 _PAIRS = "PairClassification"
