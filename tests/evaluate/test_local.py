@@ -13,7 +13,7 @@ import pytest
 from yuyi.errors import InputError
 from yuyi.evaluate.tasks.local import local_tasks
 
-from .sets import THINGS, write, write_eight_kinds
+from .sets import THINGS, write, write_eight_kinds, write_every_kind
 
 SHARED_SETS = {
     "AFQMC_validation": ("STS", 4316, "zh"),
@@ -35,6 +35,7 @@ SHARED_SETS = {
     "retrieval_wikiqa_en": ("Retrieval", 369, "en"),
 }
 CODES = {"zho-Hans": "zh", "eng-Latn": "en"}
+TOLD = (("same", ""), ("f1", ", metric: f1"), ("fewer", ", samples_per_label: 8"))
 PAIR = {"sentence1": "a", "sentence2": "b"}
 
 
@@ -111,6 +112,17 @@ def test_data_are_named_by_what_is_in_the_files(tmp_path: Path) -> None:
     write(tmp_path / "other.parquet", [*rows, {**PAIR, "score": 3.5}])
     data = {task.name: task.data for task in local_tasks(tmp_path)}
     assert data["one"] == data["same"] != data["other"]
+
+
+def test_which_scores_are_asked_for_does_not_change_the_data(tmp_path: Path) -> None:
+    folder = write_every_kind(tmp_path)
+    (plain,) = local_tasks(folder, ["topic"])
+    (more,) = local_tasks(folder, ["topic"], all_rows=True)
+    assert (plain.data, plain.further, more.further) == (more.data, (), ("accuracy_all_rows",))
+    said = [f"{{name: {name}, type: Classification, files: topic.parquet{told}}}" for name, told in TOLD]
+    (folder / "told.yaml").write_text(f"tasks: [{', '.join(said)}]", "utf-8")
+    same, f1, fewer = local_tasks(folder / "told.yaml")
+    assert same.data == f1.data == plain.data != fewer.data
 
 
 def test_further_columns_do_no_harm_unless_they_make_the_type_unclear(tmp_path: Path) -> None:

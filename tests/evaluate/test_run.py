@@ -23,6 +23,7 @@ from yuyi.evaluate import EvalTask, Result, Sweep, evaluate, local_tasks, settin
 from yuyi.evaluate.comparing.examples import examples_path, read_examples
 from yuyi.evaluate.offline import import_mteb
 from yuyi.evaluate.results import read_result, read_results, result_path
+from yuyi.evaluate.tasks.kinds import ALL_ROWS
 from yuyi.records import read_rows
 
 from .bigrams import BigramEncoder
@@ -375,6 +376,20 @@ def test_results_are_of_this_model_and_these_data(folder: Path, tmp_path: Path) 
     evaluate(encoder, [task], results=tmp_path)
     assert encoder.calls != []
     assert replace(read_result(path), made="", seconds=0) == replace(first, made="", seconds=0)
+
+
+def test_a_result_that_has_more_is_taken_and_one_that_has_less_is_not(folder: Path, tmp_path: Path) -> None:
+    (plain,), (more,) = (local_tasks(folder, ["topic"], all_rows=each) for each in (False, True))
+    encoder = BigramEncoder()
+    (less,) = evaluate(encoder, [plain], results=tmp_path)
+    assert ALL_ROWS not in less.scores["test"]["default"]
+    before = len(encoder.calls)
+    (richer,) = evaluate(encoder, [more], results=tmp_path)
+    assert len(encoder.calls) > before
+    assert richer.scores["test"]["default"][ALL_ROWS] > 0
+    before = len(encoder.calls)
+    assert evaluate(encoder, [plain], results=tmp_path) == [richer]
+    assert len(encoder.calls) == before
 
 
 def test_examples_are_kept_beside_the_result(folder: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import tempfile
 import time
 import warnings
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -35,7 +35,12 @@ if TYPE_CHECKING:
     from yuyi.evaluate.tasks.task import EvalTask
     from yuyi.types import Encoder
 
-_LIBRARIES = ("yuyi", "mteb", "numpy", "pytrec-eval-terrier", "scikit-learn", "scipy", "tokenizers", "torch")
+_LIBRARIES = (
+    *("yuyi", "mteb", "numpy", "onnxruntime", "pytrec-eval-terrier", "scikit-learn", "scipy", "tokenizers"),
+    "torch",
+)
+# A result of another version of these is not taken for finished.
+_DECIDING = ("mteb", "scikit-learn")
 # Texts come to the encoder all at once; batches are its own affair.
 _ENCODE_SETTINGS = {"batch_size": 4096, "show_progress_bar": False}
 
@@ -153,23 +158,24 @@ class _Judge:
         return found
 
     def _finished(self, task: EvalTask, setting: Setting) -> Result | None:
-        """The result on disk, if it is of this very task, setting and model."""
+        """The result on disk, if it is of this task, setting and model and has all that is asked for.
+
+        What it has of other splits and subsets is left out.
+        """
         if self.folder is None:
             return None
         path = result_path(self.folder, self.reader.judged, setting, task.name)
         if not path.exists():
             return None
         result = read_result(path)
-        parts = {split: set(subsets) for split, subsets in result.scores.items()}
         same = (
             result.setting == setting
             and result.model == self.reader.judged
             and result.data == task.data
             and result.metric == task.metric
-            and result.versions.get("mteb") == version("mteb")
-            and parts == {split: set(task.languages) for split in task.splits}
+            and all(result.versions.get(name) == version(name) for name in _DECIDING)
         )
-        return result if same else None
+        return _narrowed(result, task) if same else None
 
     def _score(self, task: EvalTask, opened: Any, memory: VectorMemory, setting: Setting) -> Result:
         """The task's result, written beside its examples where there is a folder for it."""
@@ -207,6 +213,26 @@ class _Judge:
                 # Last, because a result that is there counts as finished.
                 write_result(self.folder, result)
         return result
+
+
+def _narrowed(result: Result, task: EvalTask) -> Result | None:
+    """The result with no splits and subsets but a task's; None where one of them, or a score, is missing."""
+    scores = {
+        split: {subset: result.scores.get(split, {}).get(subset, {}) for subset in task.languages}
+        for split in task.splits
+    }
+    parts = [metrics for subsets in scores.values() for metrics in subsets.values()]
+    if not all(name in metrics for metrics in parts for name in (task.metric, *task.further)):
+        return None
+    if scores == result.scores:
+        return result
+    return replace(
+        result,
+        scores=scores,
+        main_score=statistics.fmean(metrics[task.metric] for metrics in parts),
+        languages={subset: tuple(codes) for subset, codes in task.languages.items()},
+        rows=task.rows,
+    )
 
 
 def _quietly(

@@ -15,7 +15,16 @@ from typing import TYPE_CHECKING
 from yuyi.artifacts import hash_file, hash_json
 from yuyi.errors import InputError
 from yuyi.evaluate.tasks.build import SUBSET, build_task
-from yuyi.evaluate.tasks.kinds import CLASSIFICATION, CLUSTERING, KINDS, RERANKING, RETRIEVAL, SPLIT, Kind
+from yuyi.evaluate.tasks.kinds import (
+    ALL_ROWS,
+    CLASSIFICATION,
+    CLUSTERING,
+    KINDS,
+    RERANKING,
+    RETRIEVAL,
+    SPLIT,
+    Kind,
+)
 from yuyi.evaluate.tasks.manifest import LANGUAGES, MANIFEST, JudgedFiles, LocalTask, read_manifest
 from yuyi.evaluate.tasks.rows import FILE_ENDINGS, count_rows, file_columns
 from yuyi.evaluate.tasks.task import EvalTask
@@ -79,13 +88,17 @@ def _eval_task(found: LocalTask, folder: Path) -> EvalTask:
         rows=count_rows(found, folder),
         sources=found.sources,
         open=partial(build_task, found, folder, languages, data),
+        further=(ALL_ROWS,) if found.all_rows else (),
     )
 
 
 def _digest(found: LocalTask, folder: Path) -> str:
-    """What changes when a file does, or what is said about it that changes scores."""
+    """What changes when a file does, or what is said about it that changes scores.
+
+    Which of the scores count, and whether there are more of them, changes none.
+    """
     facts = asdict(found)
-    for name in ("name", "files", "train", "languages", "sources"):
+    for name in ("name", "files", "train", "languages", "sources", "metric", "all_rows"):
         del facts[name]
     facts["labels"] = [[repr(label), number] for label, number in found.labels.items()]
     hashes = {part: hash_file(folder / path) for part, path in found.paths.items()}

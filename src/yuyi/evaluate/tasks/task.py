@@ -24,6 +24,7 @@ class EvalTask:
         rows: how many examples are judged; 0 where that is not known before the data are read.
         sources: names of training sources made from the same data set, beside the task's own name.
         open: gives the mteb task with its data in it. It raises InputError where the data cannot be used.
+        further: names of scores that are asked for beside those that mteb gives.
     """
 
     name: str
@@ -35,3 +36,4 @@ class EvalTask:
     rows: int
     sources: Sequence[str]
     open: Callable[[], Any]
+    further: Sequence[str] = ()
