@@ -415,6 +415,9 @@ def test_a_damaged_result_is_named(folder: Path, tmp_path: Path) -> None:
     tasks = tasks_of(folder, "similar")
     (result,) = evaluate(BigramEncoder(), tasks, results=tmp_path)
     path = result_path(tmp_path, result.model, result.setting, result.task)
+    # One that was being written when its run was killed is none.
+    path.with_name(".similar.json.a1b2.json").write_bytes(path.read_bytes()[:40])
+    assert read_results(tmp_path) == [result]
     path.write_bytes(path.read_bytes()[:40])
     with pytest.raises(InputError, match=r"similar\.json: not a result that yuyi wrote .* Remove it"):
         evaluate(BigramEncoder(), tasks, results=tmp_path)

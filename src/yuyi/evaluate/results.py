@@ -163,12 +163,17 @@ def read_results(folder: Path) -> list[Result]:
 
 
 def find_results(folder: Path) -> dict[Path, Result]:
-    """The same results by where they lie.
+    """The same results by where they lie; files whose names begin with a dot are none.
 
     Raises:
         InputError: there is none, or one of them is damaged.
     """
-    paths = [path for path in sorted(folder.rglob("*.json")) if path.name != "model_meta.json"]
+    # A file with a dot is one that was being written when its run was killed.
+    paths = [
+        path
+        for path in sorted(folder.rglob("*.json"))
+        if path.name != "model_meta.json" and not path.name.startswith(".")
+    ]
     if not paths:
         raise InputError(f"{folder}: holds no results. Make them with yuyi evaluate --results {folder}.")
     return {path: read_result(path) for path in paths}
