@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from yuyi.evaluate.averages import older_name
 from yuyi.evaluate.linting.card import Entry
 from yuyi.evaluate.linting.card import Result as Indexed
+from yuyi.evaluate.linting.index import METRICS
 from yuyi.evaluate.suites import all_suites
 
 if TYPE_CHECKING:
@@ -146,6 +147,9 @@ def _shown(result: Result, split: str, subset: str, shape: Shape) -> dict[str, f
     if shape == "mteb2":
         return {result.metric: round(scores[result.metric], 8)}
     main, printed = older_name(result.metric, result.type), _PRINTED.get(result.type)
+    if (result.task, subset) not in _tasks() and METRICS.get(result.type, result.metric) != result.metric:
+        # Whoever averages an index takes the usual metric of a type; alone, this one is taken.
+        return {main: round(100 * scores[result.metric], 6)}
     older = {older_name(name, result.type): value for name, value in scores.items()}
     return {
         name: round(100 * older[name], 6)

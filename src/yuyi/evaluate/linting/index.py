@@ -25,7 +25,7 @@ _SHARE = re.compile(
 )
 _CORRELATION = re.compile(r"(?:.*_)?(?:pearson|spearman)")
 # By the type of task, the metric that counts where no suite says it.
-_METRICS = {
+METRICS = {
     "STS": "cosine_spearman",
     "Classification": "accuracy",
     "Clustering": "v_measure",
@@ -153,14 +153,14 @@ def _names(task: Task) -> Iterator[str]:
 
 def _type_of(kind: str) -> str:
     words = kind.replace("-", "").casefold().split()
-    return next((name for name in _METRICS if name.casefold() in words), "")
+    return next((name for name in METRICS if name.casefold() in words), "")
 
 
 def _metric(result: Result, kind: str) -> str:
     """The metric that counts: the usual one of the type, or the only one there is."""
     numbers = result.numbers()
-    if kind in _METRICS and metric_of(numbers, _METRICS[kind]) is not None:
-        return _METRICS[kind]
+    if kind in METRICS and metric_of(numbers, METRICS[kind]) is not None:
+        return METRICS[kind]
     return next(iter(numbers)) if len(numbers) == 1 else ""
 
 
