@@ -210,8 +210,12 @@ def to_mteb(result: Result) -> dict[str, Any]:
 
 
 def to_json(results: Sequence[Result]) -> str:
-    """Results as a JSON list, each as mteb 2 writes it; ends in a newline."""
-    return json.dumps(list(map(to_mteb, results)), ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+    """Results as a JSON list, a line for each, as mteb 2 writes it; ends in a newline."""
+    lines = [
+        json.dumps(to_mteb(result), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        for result in results
+    ]
+    return "[\n" + ",\n".join(lines) + "\n]\n"
 
 
 def from_json(text: str) -> list[Result]:
