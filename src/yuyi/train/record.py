@@ -57,8 +57,8 @@ def training_record(
         "license": config.license,
         "languages": list(config.languages),
         "start": folder_name(Path(start)) if start else "",
-        "teacher": _teacher(config.teacher) if config.teacher is not None else {},
-        "stages": [{"run": config.name, **_stage(stage)} for stage in course.stages],
+        "teacher": teacher_record(config.teacher) if config.teacher is not None else {},
+        "stages": [{"run": config.name, **stage_record(stage)} for stage in course.stages],
         "sources": [_source(source, origins) for source in sources],
         "documents": [Path(path).stem for path in config.documents],
         "settings": {
@@ -149,7 +149,8 @@ def write_record(folder: Path, record: Mapping[str, Any]) -> None:
     (folder / TRAINING).write_text(text + "\n", "utf-8")
 
 
-def _stage(stage: Stage) -> dict[str, Any]:
+def stage_record(stage: Stage) -> dict[str, Any]:
+    """A stage as the record tells it, but for the run that it belongs to."""
     return {
         "name": stage.name,
         "steps": stage.steps,
@@ -173,7 +174,8 @@ def _source(source: Source, origins: Mapping[str, Mapping[str, Any]]) -> dict[st
     }
 
 
-def _teacher(config: TeacherConfig) -> dict[str, str]:
+def teacher_record(config: TeacherConfig) -> dict[str, str]:
+    """Name and licence of a teacher: where it comes from, or else what it is called here."""
     place = config.package or (
         folder_name(Path(config.folder)) if config.folder else Path(config.vectors).stem
     )
