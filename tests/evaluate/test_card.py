@@ -21,7 +21,7 @@ from yuyi.evaluate.cards.words import LANGUAGES, WORDS
 from yuyi.evaluate.linting.lint import lint
 from yuyi.evaluate.results import write_result
 from yuyi.evaluate.suites import all_suites
-from yuyi.evaluate.training import TRAINING
+from yuyi.training_record import TRAINING
 
 from .card_results import card_of, copy, judged, result_of, whole_suite
 
@@ -222,6 +222,40 @@ def test_digests_of_local_files_are_called_so(model: Path) -> None:
     )
 
 
+def test_classifiers_fitted_on_all_rows_have_a_table_of_their_own(model: Path) -> None:
+    first, *others = whole_suite(model)
+    name, alone = next((each.task, each) for each in others if each.type == "Classification")
+    split, subsets = next(iter(alone.scores.items()))
+    more = {part: {**metrics, "accuracy_all_rows": 0.8765} for part, metrics in subsets.items()}
+    fitted = replace(alone, scores={split: more})
+    assert "### One classifier on all rows" not in card_of(model)
+    card = card_of(model, first, *(fitted if each is alone else each for each in others))
+    assert "### One classifier on all rows\n" in card
+    assert f"| Task | 32 |\n| --- | ---: |\n| {name} | 87.65 |\n" in card
+    assert lint(model) == []
+    chinese = card_of(model, *others[:3], fitted, language="zh")
+    assert "### 用全部训练数据的分类器\n" in chinese
+
+
+def test_a_metric_that_is_not_usual_is_averaged_as_it_counts(model: Path) -> None:
+    scores = {"f1": 0.25, "accuracy": 0.4, "recall": 0.4}
+    bitext = replace(
+        whole_suite(model)[0],
+        **{"task": "平行句", "type": "BitextMining", "metric": "accuracy", "main_score": 0.4},
+        scores={"test": {"default": scores}},
+        languages={"default": ("zho-Hans", "eng-Latn")},
+    )
+    card = card_of(model, bitext)
+    assert "| Model | Dimension | Average (1) | Bitext Mining (1) |" in card
+    assert "| bert-zh | 32 | 40.00 | 40.00 |" in card
+    assert [(each.metric_type, each.metric_value) for each in ModelCard(card).data.eval_results] == [
+        ("accuracy", 40.0)
+    ]
+    usual = card_of(model, replace(bitext, metric="f1", main_score=0.25))
+    assert "| bert-zh | 32 | 25.00 | 25.00 |" in usual
+    assert lint(model) == []
+
+
 # How it was made.
 
 
@@ -264,6 +298,27 @@ def test_training_data_licences_and_domains(model: Path) -> None:
         "| AFQMC | 语义相似度 | cosine_spearman | 是 | 36.69 |",
     ):
         assert line in chinese
+
+
+def test_what_makers_say_of_limits_is_not_said_twice(model: Path, tmp_path: Path) -> None:
+    table = copy("static", tmp_path / "table")
+    assert "- A mean of pieces does not see word order" in make_card(table, [])
+    limits = ["Cosines are relative. Choose a threshold on your own data.", "词序不计。"]
+    (table / TRAINING).write_text(json.dumps({"limits": limits}), "utf-8")
+    card = make_card(table, [])
+    assert card.count("- Cosines are relative.") == 1
+    assert "- 词序不计。\n" in card
+    assert "word order" not in card
+
+
+def test_how_sources_are_drawn(model: Path) -> None:
+    made = {"stages": MADE["stages"], "settings": {"exponent": 0.5}, "sources": [{"name": "法律", "rows": 7}]}
+    (model / TRAINING).write_text(json.dumps(made), "utf-8")
+    card = make_card(model, [])
+    assert "\nSources are drawn in proportion to their size to the power 0.5, each batch from one.\n" in card
+    assert "| source | origin | licence | rows |\n" in card
+    assert "| 法律 | not stated | not stated | 7 |\n" in card
+    assert "各来源按其大小的 0.5 次幂抽取" in make_card(model, [], language="zh")
 
 
 def test_a_task_that_does_not_tell_whose_data_it_has_is_neither(model: Path) -> None:

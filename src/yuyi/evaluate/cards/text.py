@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from yuyi.evaluate.cards.index import is_commit
@@ -11,6 +12,7 @@ from yuyi.evaluate.cards.usage import usage
 from yuyi.evaluate.cards.words import WORDS
 from yuyi.evaluate.comparing.domain import by_domain
 from yuyi.evaluate.suites import all_suites
+from yuyi.evaluate.tasks.kinds import ALL_ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -18,10 +20,10 @@ if TYPE_CHECKING:
     from yuyi.evaluate.cards.facts import Facts
     from yuyi.evaluate.cards.scores import Run, Scores
     from yuyi.evaluate.cards.speed import Speed
-    from yuyi.evaluate.cards.training import Source, Stage, Training
     from yuyi.evaluate.cards.words import Language
     from yuyi.evaluate.linting.index import Convention
-    from yuyi.evaluate.results import Setting
+    from yuyi.evaluate.results import Result, Setting
+    from yuyi.training_record import Source, Stage, Training
 
 # So many digits of a fingerprint are enough to tell models apart.
 _SHORT = 16
@@ -107,9 +109,10 @@ def _scores(
         parts.append(_averages(name, convention, scores, words))
     parts.append(f"### {words['by task']}\n\n" + _by_task(scores, sources, words))
     parts.append(_domains(main, sources, words))
+    parts.append(_on_all_rows(scores, words))
     if not all(map(is_commit, {result.data for result in main.results.values()})):
         parts.append(words["local"] + "\n")
-    return "\n".join(parts)
+    return "\n".join(part for part in parts if part)
 
 
 def _setting(run: Run, facts: Facts, words: Mapping[str, str]) -> str:
@@ -221,6 +224,30 @@ def _domains(run: Run, sources: Collection[str], words: Mapping[str, str]) -> st
     )
 
 
+def _on_all_rows(scores: Scores, words: Mapping[str, str]) -> str:
+    """What one classifier fitted on all training rows reaches, for tasks that were asked for it."""
+    runs = same_but_dim(scores)
+    rows = []
+    for task in scores.main.results:
+        figures = [_fitted(run.results[task]) if task in run.results else "" for run in runs]
+        if any(figures):
+            rows.append([task, *figures])
+    if not rows:
+        return ""
+    heading = [words["task"], *(str(run.setting.dim) for run in runs)]
+    return f"### {words['all rows']}\n\n{words['fitted']}\n\n{table(heading, rows)}"
+
+
+def _fitted(result: Result) -> str:
+    found = [
+        metrics[ALL_ROWS]
+        for subsets in result.scores.values()
+        for metrics in subsets.values()
+        if ALL_ROWS in metrics
+    ]
+    return f"{100 * fmean(found):.2f}" if found else ""
+
+
 def _speed(speed: Speed | None, words: Mapping[str, str]) -> str:
     if speed is None:
         return ""
@@ -249,6 +276,8 @@ def _training(training: Training | None, words: Mapping[str, str]) -> str:
         run = f"{stage.run}, " if several and stage.run not in ("", stage.name) else ""
         lines.append(f"- {run}{_stage(stage, words)}")
     lines.append("")
+    if "exponent" in training.settings:
+        lines.append(words["drawn"].format(exponent=training.settings["exponent"]))
     values = words["comma"].join(f"{key} {value}" for key, value in training.settings.items())
     lines.append(words["settings"].format(values=values, yuyi=training.yuyi))
     lines += [f"\n{note}" for note in training.notes]
@@ -292,18 +321,19 @@ def _sources(training: Training, words: Mapping[str, str]) -> str:
     grouped: dict[tuple[str, str, str], list[Source]] = {}
     for each in training.sources:
         grouped.setdefault((each.name, each.origin, each.licence), []).append(each)
+    kinds = any(each.kind for each in training.sources)
     rows = [
         (
             name,
-            ", ".join(sorted({each.kind for each in group} - {""})),
+            *([", ".join(sorted({each.kind for each in group} - {""}))] if kinds else []),
             origin or words["unstated"],
             licence or words["unstated"],
             _count([each.rows for each in group if each.rows is not None]),
         )
         for (name, origin, licence), group in grouped.items()
     ]
-    heading = [words[key] for key in ("source", "kind", "origin", "licence", "rows")]
-    return table(heading, rows, left=4)
+    heading = [words[key] for key in ("source", *(["kind"] if kinds else []), "origin", "licence", "rows")]
+    return table(heading, rows, left=len(heading) - 1)
 
 
 def _count(rows: Sequence[int]) -> str:
@@ -317,14 +347,14 @@ def _limits(facts: Facts, training: Training | None, words: Mapping[str, str]) -
     longest = training.settings.get("longest") if training else None
     if facts.max_tokens and isinstance(longest, int) and longest < facts.max_tokens:
         told.append(words["limit trained"].format(count=longest))
-    if facts.is_table:
+    if facts.is_table and not (training and training.limits):
         told.append(words["limit order"])
     if facts.languages:
         told.append(words["limit languages"].format(languages=_languages(facts.languages, words)))
     if len(facts.dims) == 1:
         told.append(words["limit dims"].format(dims=facts.dims[0]))
     told += training.limits if training else ()
-    return f"## {words['limits']}\n\n" + "".join(f"- {each}\n" for each in told)
+    return f"## {words['limits']}\n\n" + "".join(f"- {each}\n" for each in dict.fromkeys(told))
 
 
 def _tokens(count: int | None, words: Mapping[str, str]) -> str:

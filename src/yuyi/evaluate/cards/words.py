@@ -47,8 +47,8 @@ _ENGLISH = {
     "other": "The weather is nice today.",
     "scores": "Scores",
     "percent": (
-        "Main scores × 100, by the tasks and metrics of mteb {mteb}; the front matter holds every metric. An "
-        "average counts each task once, and a type's average each task of that type."
+        "Main scores × 100, by the tasks and metrics of mteb {mteb}; further ones are in the front matter. "
+        "An average counts each task once, and a type's average each task of that type."
     ),
     "setting": "They were made under this setting:",
     "fingerprint": "fingerprint of the model",
@@ -93,6 +93,11 @@ _ENGLISH = {
     "kind of task": "Type",
     "metric": "Metric",
     "domain": "In-domain",
+    "all rows": "One classifier on all rows",
+    "fitted": (
+        "Accuracy of one classifier fitted on every training row; the figures above are the mean of several "
+        "that mteb fits on a few rows of each label."
+    ),
     "yes": "yes",
     "no": "no",
     "in-domain": (
@@ -116,6 +121,7 @@ _ENGLISH = {
     "teacher": "It followed the vectors of {name} (licence: {licence}).",
     "stage": "{name}: {steps:,} steps, learning rate {rate:g}",
     "batches": "{objective} {share:.0f} % (batches of {batch:,})",
+    "drawn": "Sources are drawn in proportion to their size to the power {exponent}, each batch from one.",
     "settings": "Settings of the last run: {values}; yuyi {yuyi}.",
     "data": "Data",
     "licences": (
@@ -176,7 +182,7 @@ _CHINESE = {
     "other": "今天天气很好。",
     "scores": "成绩",
     "percent": (
-        "主要指标 × 100，任务和指标用 mteb {mteb} 的实现；全部指标见文件开头的 model-index。"
+        "主要指标 × 100，任务和指标用 mteb {mteb} 的实现；其他指标见文件开头的 model-index。"
         "总平均中每个任务算一次，各类平均是该类任务的平均。"
     ),
     "setting": "测试时的设置：",
@@ -222,6 +228,8 @@ _CHINESE = {
     "kind of task": "类型",
     "metric": "指标",
     "domain": "域内",
+    "all rows": "用全部训练数据的分类器",
+    "fitted": "用全部训练数据拟合一个分类器的准确率；上表是 mteb 用每类少量数据拟合多个分类器的平均。",
     "yes": "是",
     "no": "否",
     "in-domain": "- 域内（有训练数据与其数据集同名）：平均 {mean:.2f}（{count} 个任务）",
@@ -239,6 +247,7 @@ _CHINESE = {
     "teacher": "以 {name} 的向量为老师（许可证：{licence}）。",
     "stage": "{name}：{steps:,} 步，学习率 {rate:g}",
     "batches": "{objective} {share:.0f}%（每批 {batch:,} 条）",
+    "drawn": "各来源按其大小的 {exponent} 次幂抽取，每批数据出自同一来源。",
     "settings": "最后一次训练的设置：{values}；yuyi {yuyi}。",
     "data": "数据",
     "licences": "共 {rows:,} 条。许可证以各来源的声明为准；模型不含这些文本。",
