@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from yuyi.evaluate.results import Judged, Result, Setting
+
+if TYPE_CHECKING:
+    from yuyi.evaluate.suites import Task
 
 METRICS = {
     "STS": "cosine_spearman",
@@ -40,3 +43,14 @@ def made(task: str = "AFQMC", score: float = 0.5, type_: str = "STS", **more: An
         seconds=1.5,
     )
     return replace(result, **more)
+
+
+def made_of(task: Task, score: float = 0.5, **more: Any) -> Result:
+    """A result of a suite's task, on the very data that the suite pins."""
+    metrics = {task.metric: score, **more.pop("metrics", {})}
+    parts = {
+        "data": task.revision,
+        "scores": {split: {task.subset: metrics} for split in task.splits},
+        "languages": {task.subset: ("eng-Latn",) if task.subset.startswith("en") else ("zho-Hans",)},
+    }
+    return made(task.name, score, task.type, metric=task.metric, **{**parts, **more})

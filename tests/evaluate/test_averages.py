@@ -1,18 +1,28 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yuyi.evaluate.averages import PAIR_METRICS, average, metric_of, modern_name
+from yuyi.evaluate.averages import (
+    PAIR_METRICS,
+    average,
+    is_of,
+    metric_of,
+    modern_name,
+    part_scores,
+    suite_scores,
+)
 from yuyi.evaluate.suites import CMTEB_35, MTEB_CMN_V1, MTEB_ENG_V1, find_suite
 from yuyi.known import find
 from yuyi.known.published import all_runs, published, runs
 
 from .cards import KINDS, TYPES
+from .made import made_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -166,3 +176,32 @@ def _old_metrics(name: str, task: Mapping[str, Any]) -> dict[str, float]:
         if isinstance(values, dict):
             flat |= {f"{similarity}_{metric}": value for metric, value in values.items()}
     return {metric: value * 100 for metric, value in flat.items()}
+
+
+def test_own_results_count_for_a_suite_on_its_own_data_alone() -> None:
+    task = next(task for task in CARDS.tasks if task.name == "STS22")
+    english = next(task for task in find_suite(MTEB_ENG_V1).tasks if task.name == "STS22")
+    result = made_of(task, 0.25)
+    assert suite_scores([result], CARDS) == {"STS22": {"cosine_spearman": 25.0}}
+    assert suite_scores([result], find_suite(MTEB_ENG_V1)) == {}
+    assert suite_scores([made_of(english, 0.5), result], CARDS) == {"STS22": {"cosine_spearman": 25.0}}
+    for other in (
+        replace(result, data="digest of files"),
+        replace(result, data="0" * 40),
+        replace(result, scores={"validation": result.scores["test"]}),
+    ):
+        assert suite_scores([other], CARDS) == {}
+        assert not is_of(other, task)
+
+
+def test_a_task_counts_with_the_mean_over_the_splits_of_the_suite() -> None:
+    both = {
+        "validation": {"default": {"accuracy": 0.5, "draws": [1]}},
+        "test": {"default": {"accuracy": 0.7}},
+    }
+    [cards] = [task for task in CARDS.tasks if task.name == "MultilingualSentiment"]
+    [board] = [task for task in BOARD.tasks if task.name == "MultilingualSentiment"]
+    assert part_scores(both, cards) == {"accuracy": 0.5}
+    assert part_scores(both, board) == {"accuracy": pytest.approx(0.6)}
+    assert part_scores({"validation": both["validation"]}, board) == {}
+    assert part_scores({}, board) == {}

@@ -17,11 +17,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from statistics import fmean
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from yuyi.evaluate.results import Result
     from yuyi.evaluate.suites import Suite, Task
 
 # What pair classification may be judged by; cards say seldom which. First what the Chinese cards take.
@@ -76,6 +77,52 @@ def average(
         {kind: fmean(values) for kind, values in whole.items()},
         missing,
     )
+
+
+def suite_scores(results: Iterable[Result], suite: Suite) -> dict[str, dict[str, float]]:
+    """Metrics in percent by task of the suite, from those results alone that are of its tasks.
+
+    Args:
+        results: of one model under one setting.
+        suite: whose tasks count.
+    """
+    by_task: dict[str, list[Result]] = {}
+    for result in results:
+        by_task.setdefault(result.task, []).append(result)
+    return {
+        task.name: {name: 100 * value for name, value in part_scores(result.scores, task).items()}
+        for task in suite.tasks
+        for result in by_task.get(task.name, ())
+        if is_of(result, task)
+    }
+
+
+def is_of(result: Result, task: Task) -> bool:
+    """Whether a result counts as a task of a suite: of the data that it pins, its part and all its splits.
+
+    Local data under the task's name do not count, nor does another language of the same task.
+    """
+    return (result.task, result.data) == (task.name, task.revision) and bool(part_scores(result.scores, task))
+
+
+def part_scores(scores: Mapping[str, Mapping[str, Mapping[str, Any]]], task: Task) -> dict[str, float]:
+    """Metrics of a suite's task: those of its part of the data, the mean over its splits.
+
+    Args:
+        scores: metrics by split and part of the data.
+        task: which of them count.
+
+    Returns:
+        Metrics in the unit of the scores; none where a split or the part is not there.
+    """
+    parts = [scores.get(split, {}).get(task.subset, {}) for split in task.splits]
+    return mean_metrics(parts)
+
+
+def mean_metrics(parts: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """The mean of every metric that is a number in all of the parts."""
+    names = [name for name in parts[0] if all(isinstance(part.get(name), int | float) for part in parts)]
+    return {name: fmean(part[name] for part in parts) for name in names}
 
 
 def metric_of(metrics: Mapping[str, float], metric: str) -> float | None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from yuyi.artifacts import hash_json
 from yuyi.errors import InputError
+from yuyi.evaluate.averages import mean_metrics
 from yuyi.evaluate.results import Setting
 from yuyi.known import all_models, find
 from yuyi.known.published import runs
@@ -132,8 +132,7 @@ def _column(label: Mapping[str, str], results: Mapping[str, Result], files: Mapp
 def _metrics(result: Result) -> dict[str, float]:
     """Every metric that all splits and subsets have, in percent."""
     parts = [metrics for subsets in result.scores.values() for metrics in subsets.values()]
-    names = [name for name in parts[0] if all(isinstance(part.get(name), int | float) for part in parts)]
-    means = {name: 100 * fmean(part[name] for part in parts) for name in names}
+    means = {name: 100 * value for name, value in mean_metrics(parts).items()}
     return {**means, result.metric: 100 * result.main_score}
 
 

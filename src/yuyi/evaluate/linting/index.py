@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
-from statistics import fmean
 from typing import TYPE_CHECKING
 
-from yuyi.evaluate.averages import PAIR_METRICS, Averages, average, metric_of
+from yuyi.evaluate.averages import PAIR_METRICS, Averages, average, metric_of, part_scores
 from yuyi.evaluate.linting.card import Finding, as_number
 from yuyi.evaluate.suites import Suite, Task, all_suites
 
@@ -115,17 +114,15 @@ def _scores(entry: Entry, suite: Suite) -> dict[str, dict[str, float]]:
     scores: dict[str, dict[str, float]] = {}
     for task in suite.tasks:
         for name in filter(None, (task.name, task.older_name, task.part_of)):
-            fitting = [
-                result for result in entry.results if (result.task, result.subset) == (name, task.subset)
-            ]
-            of_splits = [result for result in fitting if result.split in task.splits] or fitting[:1]
-            numbers = [result.numbers() for result in of_splits]
-            if numbers:
-                scores[name] = {
-                    metric: fmean(values[metric] for values in numbers) * factor
-                    for metric in numbers[0]
-                    if all(metric in values for values in numbers)
-                }
+            found: dict[str, dict[str, dict[str, float]]] = {}
+            for result in entry.results:
+                if (result.task, result.subset) == (name, task.subset):
+                    found.setdefault(result.split, {})[task.subset] = result.numbers()
+            if found:
+                # Cards of older versions have fewer splits, or do not name them.
+                splits = tuple(split for split in task.splits if split in found) or tuple(found)[:1]
+                metrics = part_scores(found, replace(task, splits=splits))
+                scores[name] = {metric: value * factor for metric, value in metrics.items()}
     return scores
 
 
