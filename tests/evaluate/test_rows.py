@@ -166,6 +166,15 @@ def test_splits(tmp_path: Path) -> None:
     assert [len(parts[split]) for split in ("test", "train")] == [4, 1]
 
 
+def test_splits_need_the_column_that_tells_them_apart(tmp_path: Path) -> None:
+    lines(tmp_path, {**GOOD["STS"], "Split": "dev"}, {**GOOD["STS"], "Split": "test"})
+    found = task("STS", splits=("dev",))
+    for read in (count_rows, read_splits):
+        with pytest.raises(InputError, match=r"x\.jsonl: needs the columns .*split; it has .*Split\. Rename"):
+            read(found, tmp_path)
+    assert count_rows(task("STS", splits=("dev",), columns={"split": "Split"}), tmp_path) == 1
+
+
 def judged(folder: Path, **changes: list[dict[str, Any]]) -> dict[str, Any]:
     rows: dict[str, list[dict[str, Any]]] = {
         "queries": [{"id": "q", "text": "问"}, {"id": 7, "text": "seven"}],
@@ -218,6 +227,11 @@ Q, SEVEN = {"query_id": "q", "corpus_id": "d", "score": 1}, {"query_id": 7, "cor
         ("top_ranked", [{"query_id": "q", "corpus_ids": []}], "not a list of identifiers"),
         (
             "top_ranked",
+            [{"query_id": query, "corpus_ids": ["d"]} for query in ("q", 7, "r")],
+            r"top_ranked\.jsonl: line 3 has query_id 'r', which is not in x\.queries",
+        ),
+        (
+            "top_ranked",
             [{"query_id": "q", "corpus_ids": ["z"]}],
             "line 1 names document 'z', which is not in",
         ),
@@ -242,6 +256,11 @@ def test_titles_are_read_where_documents_have_them(tmp_path: Path) -> None:
     files = JudgedFiles(queries="x.queries.jsonl", corpus="x.corpus.jsonl", qrels="x.qrels.jsonl")
     found = LocalTask(name="x", type="Retrieval", files=files)
     assert read_parts(found, tmp_path)["corpus"].columns["title"] == ["题", ""]
+    judged(tmp_path, corpus=[{"id": "d", "text": "文"}, {"id": "e", "text": "e", "title": "late"}])
+    assert read_parts(found, tmp_path)["corpus"].columns["title"] == ["", "late"]
+    judged(tmp_path)
+    assert set(read_parts(found, tmp_path)["corpus"].columns) == {"id", "text"}
+    judged(tmp_path, corpus=rows)
     renamed = LocalTask(name="x", type="Retrieval", files=files, columns={"corpus.text": "title"})
     with pytest.raises(InputError, match="line 2 has title None, not text"):
         read_parts(renamed, tmp_path)
@@ -302,14 +321,9 @@ def test_repeated_identifiers_are_found_in_any_order(ids: list[int], random: Any
             check_unique(table(id=ids), "id")
 
 
-CELLS = (
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats()
-    | st.text()
-    | st.lists(st.text(max_size=2), max_size=2)
-)
+# A short line with the control character DEL is taken for binary data.
+TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\x7f"))
+CELLS = st.none() | st.booleans() | st.integers() | st.floats() | TEXTS | st.lists(TEXTS, max_size=2)
 
 
 @given(st.sampled_from([kind for kind in KINDS.values() if kind.columns]), st.data())

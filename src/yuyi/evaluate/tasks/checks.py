@@ -91,8 +91,12 @@ def read_ranked(top_ranked: Table, queries: Table, corpus: Table) -> dict[str, l
     Raises:
         InputError: a query or document is not there, or there twice, or a query has none.
     """
-    known = set(corpus.columns["id"])
-    check_unique(top_ranked, "query_id")
+    known, asked = set(corpus.columns["id"]), set(queries.columns["id"])
+    for row, query in enumerate(check_unique(top_ranked, "query_id")):
+        if query not in asked:
+            raise top_ranked.fault(
+                row, f"has {top_ranked.names['query_id']} {query!r}, which is not in {queries.file.name}"
+            )
     ranked = dict(zip(top_ranked.columns["query_id"], top_ranked.columns["corpus_ids"], strict=True))
     for row, documents in enumerate(ranked.values()):
         unknown = next((document for document in documents if document not in known), None)

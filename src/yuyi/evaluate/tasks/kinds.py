@@ -77,6 +77,7 @@ _TEXTS: dict[str, Content] = {"id": "id", "text": "text"}
 _RANKED = _crossed("ndcg map mrr recall precision", "at_1 at_3 at_5 at_10 at_20 at_100 at_1000")
 # Columns that a file may lack, by part: mteb puts the title of a document before its text.
 OPTIONAL: dict[str, Mapping[str, Content]] = {"corpus": {"title": "title"}}
+MAY_LACK: tuple[Content, ...] = ("title",)  # contents of these columns, by which they are known
 _JUDGED: dict[str, Mapping[str, Content]] = {
     "queries": _TEXTS,
     "corpus": _TEXTS,

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from yuyi.errors import InputError
-from yuyi.evaluate.tasks.kinds import CLASSIFICATION, OPTIONAL, SPLIT, TRAIN
+from yuyi.evaluate.tasks.kinds import CLASSIFICATION, MAY_LACK, OPTIONAL, SPLIT, TRAIN
 from yuyi.records import read_batches, read_columns
 from yuyi.text.rows import read_objects
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from yuyi.evaluate.tasks.kinds import Content
@@ -88,7 +88,7 @@ def count_rows(found: LocalTask, folder: Path) -> int:
         file = folder / found.files.queries
     else:
         file = folder / found.files
-        if _has_splits(found, file):
+        if _has_splits(found):
             names = {SPLIT: found.column(SPLIT)}
             parts = _by_split(found, read_table(file, {SPLIT: "text"}, names))
             return sum(len(parts[split]) for split in found.scored)
@@ -102,7 +102,7 @@ def read_splits(found: LocalTask, folder: Path) -> dict[str, Table]:
         InputError: as `read_table` says; or a split has no rows.
     """
     file, columns = folder / str(found.files), found.kind.columns
-    split: dict[str, Content] = {SPLIT: "text"} if _has_splits(found, file) else {}
+    split: dict[str, Content] = {SPLIT: "text"} if _has_splits(found) else {}
     names = {name: found.column(name) for name in (*columns, SPLIT)}
     table = read_table(file, {**columns, **split}, names, found.labels)
     parts = _by_split(found, table) if split else {found.scored[0]: table}
@@ -121,17 +121,16 @@ def read_parts(found: LocalTask, folder: Path) -> dict[str, Table]:
     for part, path in found.paths.items():
         columns, optional = found.kind.parts[part], OPTIONAL.get(part, {})
         names = {name: found.column(name, part) for name in (*columns, *optional)}
-        there = file_columns(folder / path) if optional else ()
-        contents = {**columns, **{name: optional[name] for name in optional if names[name] in there}}
-        tables[part] = read_table(folder / path, contents, names)
+        table = tables[part] = read_table(folder / path, {**columns, **optional}, names)
+        for name in optional:
+            if not any(table.columns[name]):
+                del table.columns[name]
     return tables
 
 
-def _has_splits(found: LocalTask, file: Path) -> bool:
+def _has_splits(found: LocalTask) -> bool:
     """Whether the rows of a file are told apart by its column `split`."""
-    if len(found.splits) > 1 or (found.kind is CLASSIFICATION and not found.train):
-        return True
-    return bool(found.splits) and found.column(SPLIT) in file_columns(file)
+    return bool(found.splits) or (found.kind is CLASSIFICATION and not found.train)
 
 
 def _by_split(found: LocalTask, table: Table) -> dict[str, Table]:
@@ -165,7 +164,7 @@ def read_table(
 
     Args:
         file: Parquet or JSONL.
-        contents: what the wanted columns hold, by mteb's name.
+        contents: what the wanted columns hold, by mteb's name; a file, or a line of it, may lack a title.
         names: what the file calls them.
         labels: what stands for labels that are neither 0 nor 1.
 
@@ -174,7 +173,7 @@ def read_table(
             something else; the message names its row.
     """
     found = file_columns(file)
-    wanted = [names[name] for name in contents]
+    wanted = [names[name] for name, content in contents.items() if content not in MAY_LACK]
     if not set(wanted) <= set(found):
         raise InputError(
             f"{file}: needs the columns {', '.join(wanted)}; it has {', '.join(found)}. "
@@ -187,23 +186,26 @@ def read_table(
     return table
 
 
-def _read_parquet(file: Path, names: Mapping[str, str], contents: Collection[str]) -> Table:
-    columns: dict[str, list[Any]] = {name: [] for name in contents}
-    for batch in read_batches(file, list(dict.fromkeys(names[name] for name in contents))):
+def _read_parquet(file: Path, names: Mapping[str, str], contents: Mapping[str, Content]) -> Table:
+    found = file_columns(file)
+    there = [name for name in contents if names[name] in found]
+    columns: dict[str, list[Any]] = {name: [] for name in there}
+    for batch in read_batches(file, list(dict.fromkeys(names[name] for name in there))):
         for name, values in columns.items():
             values += batch.column(names[name]).to_pylist()
-    return Table(file, columns, names, range(len(next(iter(columns.values())))))
+    rows = len(columns[there[0]])
+    return Table(file, {name: columns.get(name, [None] * rows) for name in contents}, names, range(rows))
 
 
-def _read_jsonl(file: Path, names: Mapping[str, str], contents: Collection[str]) -> Table:
+def _read_jsonl(file: Path, names: Mapping[str, str], contents: Mapping[str, Content]) -> Table:
     columns: dict[str, list[Any]] = {name: [] for name in contents}
     numbers = []
     for number, row in read_objects(file):
         numbers.append(number)
         for name, values in columns.items():
-            if names[name] not in row:
+            if names[name] not in row and contents[name] not in MAY_LACK:
                 raise _fault(file, number, f"has no {names[name]}; it has {', '.join(row) or 'nothing'}")
-            values.append(row[names[name]])
+            values.append(row.get(names[name]))
     return Table(file, columns, names, numbers)
 
 
