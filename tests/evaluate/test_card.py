@@ -274,7 +274,8 @@ def test_training_data_licences_and_domains(model: Path) -> None:
         "It followed the vectors of 老师 (licence: MIT).",
         "- first, words: 100 steps, learning rate 0.001\n",
         "- second, pairs: 12,000 steps, learning rate 2e-05: contrast 75 % (batches of 2,048), judged 25 %",
-        "Settings of the last run: longest 40, seed 0; yuyi 0.1.0.",
+        "Settings of the last run: longest 40, seed 0.",
+        "It was made with yuyi 0.1.0.",
         "35,490 rows.",
         "| AFQMC | qa, sts | not stated | Apache-2.0 | 34,400 |",
         "\n\n`yuyi run model.yaml` makes it again.\n",
@@ -292,6 +293,7 @@ def test_training_data_licences_and_domains(model: Path) -> None:
     chinese = card_of(model, language="zh")
     for line in (
         "从 gte-small-zh 开始训练。",
+        "以 老师 为教师模型（许可证：MIT），拟合其向量。",
         "- second, pairs：12,000 步，学习率 2e-05：contrast 75%（每批 2,048 条）、judged 25%",
         "| AFQMC | qa, sts | 未说明 | Apache-2.0 | 34,400 |",
         "- 域内（有训练数据与其数据集同名）：平均 36.69（1 个任务）",

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from yuyi.artifacts import is_sealed
-from yuyi.errors import InputError
-from yuyi.evaluate.training import Batches, read_training
-from yuyi.evaluate.training import Source as Told
+from yuyi.errors import ModelError
 from yuyi.train.reading.sources import Column, Source
-from yuyi.train.record import TRAINING, training_record
+from yuyi.train.record import joined, training_record, training_text
 from yuyi.train.settings import read_train_config
 from yuyi.train.starting.merge import merge_folders
+from yuyi.training_record import TRAINING, Batches, read_training
+from yuyi.training_record import Source as Told
 from yuyi.types import TokenBatch
 from yuyi.version import __version__
 
@@ -122,7 +122,7 @@ def test_a_record_of_the_first_model_need_not_say_everything(tmp_path: Path) -> 
     assert made is not None
     assert (made.start, [source.name for source in made.sources]) == ("gte-small-zh", ["AFQMC", "b"])
     (start / TRAINING).write_text('{"stages": [{"steps": 3}]}', "utf-8")
-    with pytest.raises(InputError, match=r"training\.json: no record of a training run"):
+    with pytest.raises(ModelError, match=r"training\.json: no record of a training run"):
         trained(tmp_path / "other", short("a", "b", folder=str(start)))
 
 
@@ -133,3 +133,36 @@ def test_a_manifest_that_cannot_be_read_ends_no_run(tmp_path: Path, manifest: st
     none = Column(TokenBatch(np.zeros(0, np.int32), np.zeros(1, np.int64)), np.zeros(0, np.uint64))
     (source,) = training_record(config, config, [Source.of("manual", "qa", none, none)], {})["sources"]
     assert (source["name"], source["rows"], source["origin"], source["licence"]) == ("manual", 0, "", "")
+
+
+def test_what_no_record_tells_stays_unknown(tmp_path: Path) -> None:
+    told = {"stages": [{"name": "一", "tasks": [{"objective": "contrast"}, {"objective": "align"}]}]}
+    (tmp_path / TRAINING).write_text(json.dumps(told), "utf-8")
+    made = read_training(tmp_path)
+    assert made is not None
+    assert made.start is None
+    assert (made.stages[0].steps, made.stages[0].learning_rate) == (None, None)
+    assert made.stages[0].percents == (None, None)
+    assert training_text({**told, "sources": [{"name": "法律"}]}).splitlines() == [
+        "- 一; contrast, align",
+        "",
+        "| source | kind | rows |",
+        "|---|---|---:|",
+        "| 法律 |  |  |",
+    ]
+    later = {"start": "between", "stages": []}
+    assert "start" not in joined([told, later])
+    assert joined([{"start": ""}, later])["start"] == ""
+
+
+def test_shares_of_nothing_are_no_error(tmp_path: Path) -> None:
+    for shares, percents in (((0, 0), (None, None)), ((0, 2), (0.0, 100.0)), ((3, 1), (75.0, 25.0))):
+        tasks = [{"objective": "contrast", "share": share} for share in shares]
+        (tmp_path / TRAINING).write_text(json.dumps({"stages": [{"name": "a", "tasks": tasks}]}), "utf-8")
+        made = read_training(tmp_path)
+        assert made is not None
+        assert made.stages[0].percents == percents
+    tasks = [{"objective": "contrast", "share": -1}]
+    (tmp_path / TRAINING).write_text(json.dumps({"stages": [{"name": "a", "tasks": tasks}]}), "utf-8")
+    with pytest.raises(ModelError, match="share -1"):
+        read_training(tmp_path)

@@ -1,16 +1,9 @@
 """What stays with a model of how it was made: `training.json` for programs, a section of its card for people.
 
-    {"yuyi": "0.1.0", "license": ..., "languages": [...], "start": ...,
-     "teacher": {"name": ..., "licence": ...},
-     "stages": [{"run": ..., "name": ..., "steps": ..., "learning_rate": ...,
-                 "tasks": [{"objective": ..., "share": ..., "batch": ...}]}],
-     "sources": [{"name": ..., "kind": ..., "rows": ..., "replayed": ..., "origin": ..., "licence": ...}],
-     "documents": [...], "settings": {...}}
-
-It tells of the whole way: a run that goes on from another's model, and models merged, have the stages and
-sources of those before, too. Origins and licences are those of the `manifest.json` that `yuyi data` puts
-beside a training set; they are empty where nobody said. No path and no date is in it, so that a resumed run
-ends with the same bytes.
+The record is as `yuyi.training_record` describes it, and tells of the whole way: a run that goes on from
+another's model, and models merged, have the stages and sources of those before, too. Origins and licences are
+those of the `manifest.json` that `yuyi data` puts beside a training set; they are empty where nobody said. No
+path and no date is in it, so that a resumed run ends with the same bytes.
 """
 
 from __future__ import annotations
@@ -20,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from yuyi.artifacts import hash_json
-from yuyi.errors import InputError
 from yuyi.pipeline import folder_name
 from yuyi.train.teaching.continual import REPLAYED
+from yuyi.training_record import TRAINING, training_of
 from yuyi.version import __version__
 
 if TYPE_CHECKING:
@@ -32,8 +25,7 @@ if TYPE_CHECKING:
     from yuyi.train.reading.sources import Source
     from yuyi.train.settings import TrainConfig
     from yuyi.train.teaching.teacher import TeacherConfig
-
-TRAINING = "training.json"
+    from yuyi.training_record import Stage as Told
 
 _MANIFEST = "manifest.json"
 _SETTINGS = {"exponent", "longest", "precision", "seed"}
@@ -82,9 +74,10 @@ def joined(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         for record in records
         for each in record.get("sources", ())
     }
+    last = {key: value for key, value in records[-1].items() if key != "start"}
     return {
-        **records[-1],
-        "start": records[0].get("start", ""),
+        **last,
+        **{key: value for key, value in records[0].items() if key == "start"},
         "teacher": next((record["teacher"] for record in reversed(records) if record.get("teacher")), {}),
         "stages": [stage for record in records for stage in record.get("stages", ())],
         "sources": list(sources.values()),
@@ -100,12 +93,13 @@ def merged(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def training_text(record: Mapping[str, Any]) -> str:
     """Stages, settings and data of a run's record, for the card that is saved with the model."""
-    lines = [_stage_line(stage) for stage in record.get("stages", ())]
+    training = training_of(record)
+    lines = [_stage_line(stage) for stage in training.stages]
     lines += ["", "| source | kind | rows |", "|---|---|---:|"]
-    for each in record.get("sources", ()):
-        name = f"{REPLAYED if each.get('replayed') else ''}{each['name']}"
-        lines.append(f"| {name} | {each.get('kind', '')} | {each.get('rows') or 0:,} |")
-    settings = record.get("settings", {})
+    for each in training.sources:
+        rows = "" if each.rows is None else f"{each.rows:,}"
+        lines.append(f"| {REPLAYED if each.replayed else ''}{each.name} | {each.kind} | {rows} |")
+    settings = training.settings
     if settings.keys() >= _SETTINGS:
         lines.append(
             f"\nSources are drawn in proportion to their size to the power {settings['exponent']:g}; texts "
@@ -114,33 +108,16 @@ def training_text(record: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _stage_line(stage: Mapping[str, Any]) -> str:
-    total = sum(task.get("share", 1) for task in stage.get("tasks", ()))
-    tasks = ", ".join(
-        f"{task['objective']} {100 * task.get('share', 1) / total:.0f} % "
-        f"(batches of up to {task.get('batch', 0):,})"
-        for task in stage.get("tasks", ())
-    )
-    return f"- {stage['name']}: {stage['steps']:,} steps at {stage.get('learning_rate', 0):g}; {tasks}"
-
-
-def read_record(folder: Path) -> dict[str, Any]:
-    """The record in a model folder; empty where there is none.
-
-    Raises:
-        InputError: the file is damaged.
-    """
-    path = folder / TRAINING
-    if not path.is_file():
-        return {}
-    try:
-        record = json.loads(path.read_text("utf-8"))
-        training_text(joined([record, record]))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError) as error:
-        raise InputError(
-            f"{path}: no record of a training run ({error}). Copy the model again, or remove the file."
-        ) from error
-    return dict(record)
+def _stage_line(stage: Told) -> str:
+    steps = "" if stage.steps is None else f": {stage.steps:,} steps"
+    rate = "" if stage.learning_rate is None else f" at {stage.learning_rate:g}"
+    tasks = [
+        task.objective
+        + ("" if percent is None else f" {percent:.0f} %")
+        + ("" if task.batch is None else f" (batches of up to {task.batch:,})")
+        for task, percent in zip(stage.tasks, stage.percents, strict=True)
+    ]
+    return f"- {stage.name}{steps}{rate}" + (f"; {', '.join(tasks)}" if tasks else "")
 
 
 def write_record(folder: Path, record: Mapping[str, Any]) -> None:

@@ -17,7 +17,7 @@ from yuyi.train.distributed import open_world
 from yuyi.train.loop import JOURNAL, Trainer
 from yuyi.train.materials import Materials
 from yuyi.train.mlm import MaskedRunner
-from yuyi.train.record import read_record, training_record
+from yuyi.train.record import training_record
 from yuyi.train.retromae import RetroRunner
 from yuyi.train.running.curves import draw_curves
 from yuyi.train.running.monitor import tell, tensorboard_log, trackio_log
@@ -26,6 +26,7 @@ from yuyi.train.tasks import EmbeddingRunner
 from yuyi.train.teaching.continual import Previous
 from yuyi.train.trainees import begin, open_trainee
 from yuyi.train.transformer import TransformerLearner
+from yuyi.training_record import read_record
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -180,7 +181,7 @@ class _Run:
             previous.merge_into(learner, self._config.continual.merge)
         if self._first:
             self._draw()
-            before = read_record(self._folder.start)
+            before = read_record(self._folder.start) or {}
             trainee.save(self._folder.model, training_record(course, self._config, opened, before))
         self._world.wait()
 

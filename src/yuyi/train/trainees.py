@@ -14,7 +14,7 @@ from yuyi.text.tokenizer_folder import load_tokenizer
 from yuyi.train.checks import check_model
 from yuyi.train.planning.survey import read_entries
 from yuyi.train.reading.passages import read_texts
-from yuyi.train.record import read_record, write_record
+from yuyi.train.record import write_record
 from yuyi.train.starting.model_config import ModelConfig
 from yuyi.train.starting.save import save_model
 from yuyi.train.starting.start import open_start
@@ -23,6 +23,7 @@ from yuyi.train.static import finished_table, first_table, pieces_of
 from yuyi.train.table import TokenTable
 from yuyi.train.teaching.teacher import teacher_folder, teacher_words
 from yuyi.train.transformer import TransformerLearner
+from yuyi.training_record import read_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -77,10 +78,10 @@ class TransformerTrainee:
             ModelError: the model's folder cannot be used.
         """
         assert config.model is not None
-        before = read_record(Path(config.model.folder)) if config.model.folder else {}
+        before = read_record(Path(config.model.folder)) if config.model.folder else None
         model = open_start(config.model, corpus_texts(config), seed=config.seed)
         check_model(config, model)
-        save_model(start, model, record=before or None)
+        save_model(start, model, record=before)
 
     def learner(self, materials: Materials) -> TransformerLearner:
         """The model in training."""

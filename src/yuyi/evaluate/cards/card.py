@@ -17,10 +17,10 @@ from yuyi.evaluate.cards.text import card_body
 from yuyi.evaluate.comparing.domain import read_trained
 from yuyi.evaluate.linting.card import read_front_matter
 from yuyi.evaluate.results import read_results
-from yuyi.training_record import Training, read_training
 from yuyi.extras import require
 from yuyi.known import find
 from yuyi.layout import find_layout
+from yuyi.training_record import Training, read_training
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

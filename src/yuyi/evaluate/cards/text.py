@@ -259,17 +259,16 @@ def _speed(speed: Speed | None, words: Mapping[str, str]) -> str:
 
 
 def _training(training: Training | None, words: Mapping[str, str]) -> str:
+    """How it was made, as far as that is known; what is unknown is not spoken of."""
     if training is None or not training.stages:
         return ""
-    began = words["started"].format(name=training.start) if training.start else words["fresh"]
-    lines = [f"## {words['training']}\n", began]
-    if training.teacher:
-        unstated = words["unstated"]
-        lines.append(
-            words["teacher"].format(
-                name=training.teacher.get("name", unstated), licence=training.teacher.get("licence", unstated)
-            )
-        )
+    lines = [f"## {words['training']}\n"]
+    if training.start is not None:
+        lines.append(words["started"].format(name=training.start) if training.start else words["fresh"])
+    if name := training.teacher.get("name"):
+        licence = training.teacher.get("licence")
+        told = words["licence of"].format(licence=licence) if licence else ""
+        lines.append(words["teacher"].format(name=name, licence=told))
     lines.append("")
     several = len({stage.run for stage in training.stages}) > 1
     for stage in training.stages:
@@ -278,20 +277,30 @@ def _training(training: Training | None, words: Mapping[str, str]) -> str:
     lines.append("")
     if "exponent" in training.settings:
         lines.append(words["drawn"].format(exponent=training.settings["exponent"]))
-    values = words["comma"].join(f"{key} {value}" for key, value in training.settings.items())
-    lines.append(words["settings"].format(values=values, yuyi=training.yuyi))
+    further = {key: value for key, value in training.settings.items() if key != "exponent"}
+    if further:
+        values = words["comma"].join(f"{key} {value}" for key, value in further.items())
+        lines.append(words["settings"].format(values=values))
+    if training.yuyi:
+        lines.append(words["trained with"].format(yuyi=training.yuyi))
     lines += [f"\n{note}" for note in training.notes]
     return "\n".join(lines) + "\n"
 
 
 def _stage(stage: Stage, words: Mapping[str, str]) -> str:
-    total = sum(task.share for task in stage.tasks)
-    batches = words["comma"].join(
-        words["batches"].format(objective=each.objective, share=100 * each.share / total, batch=each.batch)
-        for each in stage.tasks
-    )
-    told = words["stage"].format(name=stage.name, steps=stage.steps, rate=stage.learning_rate)
-    return f"{told}{words['colon']}{batches}" if batches else told
+    told = [
+        words["steps"].format(count=stage.steps) if stage.steps is not None else "",
+        words["rate"].format(rate=stage.learning_rate) if stage.learning_rate is not None else "",
+    ]
+    tasks = [
+        each.objective
+        + (words["share"].format(percent=percent) if percent is not None else "")
+        + (words["batch"].format(count=each.batch) if each.batch is not None else "")
+        for each, percent in zip(stage.tasks, stage.percents, strict=True)
+    ]
+    comma = words["comma"]
+    parts = [stage.name, comma.join(filter(None, told)), comma.join(tasks)]
+    return words["colon"].join(filter(None, parts))
 
 
 def _data(training: Training | None, words: Mapping[str, str]) -> str:

@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING, Any
 
 from yuyi.encode.load import EMBEDDED
 from yuyi.errors import InputError
-from yuyi.evaluate.training import read_training
 from yuyi.records import read_marks
+from yuyi.training_record import read_training
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence

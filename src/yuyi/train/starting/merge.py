@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from yuyi.errors import InputError
 from yuyi.pipeline import read_pipeline
-from yuyi.train.record import merged, read_record
+from yuyi.train.record import merged
 from yuyi.train.running.averaging import mean, put, slerp
 from yuyi.train.starting.model_config import ModelConfig
 from yuyi.train.starting.save import save_model
 from yuyi.train.starting.start import open_start
+from yuyi.training_record import read_record
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

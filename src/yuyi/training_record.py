@@ -1,4 +1,4 @@
-"""How a model was made, as `training.json` in its folder says; `yuyi train` writes it.
+"""How a model was made, as `training.json` in its folder says; `yuyi train` and `yuyi run` write it.
 
     {"yuyi": "0.1.0", "license": "mit", "languages": ["zh"], "start": "gte-small-zh",
      "teacher": {"name": ..., "licence": ...},
@@ -7,14 +7,16 @@
      "sources": [{"name": ..., "kind": ..., "rows": ..., "origin": ..., "licence": ...}],
      "documents": [...], "settings": {"seed": 0, ...}}
 
-Every key may be missing. "dropped" (rows by reason), "left_out" (of path and reason), "limits" and "notes"
-(sentences) are there where whoever made the model knows them.
+Every key may be missing, but for names; what is missing is unknown. An empty "start" says fresh weights.
+"replayed" of a source says that the model knew its rows before. "dropped" (rows by reason), "left_out" (of
+path and reason), "limits" and "notes" (sentences) are there where whoever made the model knows them.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from yuyi.errors import ModelError
 from yuyi.pipeline import read_json
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TRAINING = "training.json"
+
+_Number = TypeVar("_Number", int, float)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,11 +47,11 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batches:
-    """What the batches of a stage are made of: an objective, its share of the stage, rows in a batch."""
+    """What batches of a stage are made for: an objective, its share of the stage, rows in a batch."""
 
     objective: str
-    share: float = 1.0
-    batch: int = 0
+    share: float | None = None
+    batch: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,21 +59,29 @@ class Stage:
     """Steps with one mixture of batches, of one of the runs that made the model."""
 
     name: str
-    steps: int
-    learning_rate: float
+    steps: int | None = None
+    learning_rate: float | None = None
     tasks: tuple[Batches, ...] = ()
     run: str = ""
+
+    @property
+    def percents(self) -> tuple[float | None, ...]:
+        """Of the stage, for each task; None for all of them where nobody told all shares."""
+        shares = [each.share for each in self.tasks if each.share is not None]
+        if len(shares) < len(self.tasks) or not sum(shares):
+            return (None,) * len(self.tasks)
+        return tuple(100 * share / sum(shares) for share in shares)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Training:
-    """How a model was made; empty where nothing is known.
+    """How a model was made; None or empty where nothing is known.
 
     Attributes:
         yuyi: version that trained it.
         license: SPDX identifier that the model is given under.
         languages: codes of the languages that it was trained for.
-        start: name of the model that training began with; empty for fresh weights.
+        start: name of the model that training began with; empty for fresh weights, None if unknown.
         teacher: `name` and `licence` of the model whose vectors it followed.
         stages: in their order.
         sources: of pairs.
@@ -84,7 +96,7 @@ class Training:
     yuyi: str = ""
     license: str = ""
     languages: tuple[str, ...] = ()
-    start: str = ""
+    start: str | None = None
     teacher: Mapping[str, str] = field(default_factory=dict)
     stages: tuple[Stage, ...] = ()
     sources: tuple[Source, ...] = ()
@@ -102,15 +114,37 @@ def read_training(folder: Path) -> Training | None:
     Raises:
         ModelError: the file is damaged.
     """
+    record = read_record(folder)
+    return None if record is None else training_of(record)
+
+
+def read_record(folder: Path) -> dict[str, Any] | None:
+    """The same as it stands in the file, with keys that are not known here.
+
+    Raises:
+        ModelError: the file is damaged.
+    """
     path = folder / TRAINING
     if not path.is_file():
         return None
     record = read_json(path)
-    known = {each.name for each in fields(Training)}
     try:
-        return Training(**{key: _READERS[key](value) for key, value in record.items() if key in known})
-    except (TypeError, ValueError, KeyError, AttributeError) as error:
-        raise ModelError(f"{path}: no record of a training run ({error}). Copy the model again.") from error
+        training_of(record)
+    except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
+        raise ModelError(
+            f"{path}: no record of a training run ({error}). Copy the model again, or remove the file."
+        ) from error
+    return record
+
+
+def training_of(record: Mapping[str, Any]) -> Training:
+    """What a record says.
+
+    Raises:
+        TypeError, ValueError, KeyError, AttributeError, OverflowError: it is none.
+    """
+    known = {each.name for each in fields(Training)}
+    return Training(**{key: _READERS[key](value) for key, value in record.items() if key in known})
 
 
 def _text(value: Any) -> str:
@@ -126,31 +160,33 @@ def _texts(value: list[Any]) -> tuple[str, ...]:
 def _stage(value: Mapping[str, Any]) -> Stage:
     return Stage(
         name=_text(value["name"]),
-        steps=int(value["steps"]),
-        learning_rate=float(value.get("learning_rate", 0)),
+        steps=_told(int, value, "steps"),
+        learning_rate=_told(float, value, "learning_rate"),
         tasks=tuple(map(_batches, value.get("tasks", ()))),
         run=_text(value.get("run", "")),
     )
 
 
 def _batches(value: Mapping[str, Any]) -> Batches:
-    return Batches(
-        objective=_text(value["objective"]),
-        share=float(value.get("share", 1)),
-        batch=int(value.get("batch", 0)),
-    )
+    share = _told(float, value, "share")
+    if share is not None and not 0 <= share < math.inf:
+        raise ValueError(f"share {share:g}")
+    return Batches(objective=_text(value["objective"]), share=share, batch=_told(int, value, "batch"))
 
 
 def _source(value: Mapping[str, Any]) -> Source:
-    rows = value.get("rows")
     return Source(
         name=_text(value["name"]),
         kind=_text(value.get("kind", "")),
-        rows=None if rows is None else int(rows),
+        rows=_told(int, value, "rows"),
         replayed=bool(value.get("replayed", False)),
         origin=_text(value.get("origin", "")),
         licence=_text(value.get("licence", "")),
     )
+
+
+def _told(kind: Callable[[Any], _Number], value: Mapping[str, Any], key: str) -> _Number | None:
+    return None if value.get(key) is None else kind(value[key])
 
 
 def _texts_by_name(value: Mapping[str, Any]) -> dict[str, str]:
