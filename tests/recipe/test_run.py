@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 
 import yuyi
-from yuyi.artifacts import hash_file
+from yuyi.artifacts import hash_file, is_sealed
 from yuyi.errors import InputError, RecipeError
+from yuyi.evaluate.linting.lint import lint
 from yuyi.evaluate.results import from_json
 from yuyi.recipe.run import run_recipe
+from yuyi.training_record import read_training
 
 if TYPE_CHECKING:
     from .conftest import Workplace
@@ -42,15 +44,34 @@ def test_documents_and_pairs_become_a_model_with_its_card(workplace: Workplace) 
     assert provenance["inputs"]["pairs.parquet"] == hash_file(workplace.folder / "data" / "pairs.parquet")
     assert provenance["outputs"]["table"] == hash_file(workplace.out / "table.npy")
 
+    record = (model / "training.json").read_text("utf-8")
+    training, manifest = read_training(model), workplace.out / "data" / "mixture" / "manifest.json"
+    assert training is not None
+    assert sum(source.rows or 0 for source in training.sources) == json.loads(manifest.read_text())["rows"]
+    assert {(each.name, each.kind, each.origin) for each in training.sources} >= {
+        ("made", "qa", "made for the tests"),
+        ("parallel", "parallel", "made for the tests"),
+    }
     card = (model / "README.md").read_text("utf-8")
-    assert card.startswith("---\nlicense: apache-2.0\nlanguage:\n- zh\n- en\n")
-    assert f"{encoder.vocabulary_size:,} pieces" in card
-    assert "| documents | written for the tests | Apache-2.0 |" in card
-    assert "- secret.parquet: is nobody's business" in card
-    assert "- Knows five topics." in card
+    assert is_sealed(card)
+    assert lint(model) == []
+    assert card.startswith("---\nlanguage:\n- zh\n- en\nlicense: apache-2.0\n")
+    for line in (
+        "# tiny\n",
+        f"| vocabulary | {encoder.vocabulary_size:,} pieces |",
+        "- judged: 20 steps, learning rate 0.1: judged 67 % (batches of 32), contrast 33 % (batches of 32)\n",
+        "Sources are drawn in proportion to their size to the power 0.5, each batch from one.\n",
+        "`yuyi run tiny.yaml` makes this model again. `provenance.json` holds the hashes of what went in.\n",
+        "| documents | ",
+        " | written for the tests | Apache-2.0 | ",
+        "Dropped, by reason: ",
+        "- secret.parquet: is nobody's business\n",
+        "- Knows five topics.\n",
+    ):
+        assert line in card
     assert "Scores" not in card
     assert max(map(ord, card)) < 0x10000
-    assert str(workplace.folder) not in card + json.dumps(provenance)
+    assert str(workplace.folder) not in card + record + json.dumps(provenance)
 
     written = [json.loads(line) for line in (workplace.out / "training.jsonl").read_text().splitlines()]
     assert written == entries
@@ -97,7 +118,10 @@ def test_two_runs_give_one_fingerprint(workplace: Workplace) -> None:
     second = run_recipe(workplace.path, workplace.folder / "b")
     assert yuyi.load(first).fingerprint == yuyi.load(second).fingerprint
     names = sorted(path.name for path in first.iterdir())
-    assert names == ["README.md", "provenance.json", "table.safetensors", "tokenizer.json", "yuyi.json"]
+    assert names == [
+        *("README.md", "provenance.json", "table.safetensors"),
+        *("tokenizer.json", "training.json", "yuyi.json"),
+    ]
     assert [hash_file(first / name) for name in names] == [hash_file(second / name) for name in names]
 
 
@@ -119,7 +143,12 @@ def test_scores_of_an_evaluation_folder_go_into_the_card(workplace: Workplace) -
     scores = from_json((model / "scores.json").read_text("utf-8"))
     assert [(score.task, score.setting.dim) for score in scores] == [("STS_test", 16), ("STS_test", 8)]
     assert scores[0].model.fingerprint == yuyi.load(model).fingerprint
-    assert f" {100 * scores[0].main_score:.2f} " in (model / "README.md").read_text("utf-8")
+    card = (model / "README.md").read_text("utf-8")
+    figures = " | ".join(f"{100 * score.main_score:.2f}" for score in scores)
+    assert f"| STS_test | STS | cosine_spearman | – | {figures} |" in card
+    assert "`scores.json` every score." in card
+    assert "No set was held back from the choice of settings." in card
+    assert lint(model) == []
 
 
 @pytest.fixture
@@ -157,7 +186,8 @@ def test_a_teacher_is_learned_from(workplace: Workplace) -> None:
     losses = [json.loads(line)["loss"]["align"] for line in lines if '"align"' in line]
     assert losses[-1] < losses[0]
     card = (workplace.out / "tiny" / "README.md").read_text("utf-8")
-    assert "Teacher (en): the tests, licence CC0" in card
+    assert "It followed the vectors of the tests (licence: CC0)." in card
+    assert "The teacher was asked about texts in en; its vectors are rotated" in card
     assert "python" in yuyi.load(workplace.out / "tiny").tokens("Python")
     assert set(run(workplace).values()) == {"unchanged, kept"}
     workplace.recipe["table"]["dims"] = {8: 1.0}

@@ -1,4 +1,4 @@
-"""The model folder at the end of a run: table, scores, provenance and card, published together."""
+"""The model folder at the end of a run: table, records, scores and card, published together."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ from tokenizers import Tokenizer
 import yuyi
 from yuyi.artifacts import hash_file, publish_folder
 from yuyi.encode.static_folder import StaticCard, write_static
+from yuyi.evaluate.cards.card import CARD, make_card
 from yuyi.evaluate.results import to_json
-from yuyi.recipe.card import card_text
+from yuyi.recipe.record import recipe_record
+from yuyi.train.record import write_record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,7 +41,9 @@ _LIBRARIES = (
 
 
 def publish_model(run: Run, recipe_file: Path, inputs: Mapping[str, str], digests: Mapping[str, str]) -> None:
-    """Write the model folder of a run: the table as int8, its scores, where it came from, and its card.
+    """Write the model folder of a run: the table as int8, where it came from, how it was made, its card.
+
+    The card is written last, from the rest.
 
     Args:
         run: a run whose table is trained.
@@ -66,11 +70,11 @@ def publish_model(run: Run, recipe_file: Path, inputs: Mapping[str, str], digest
         }
         _write(folder / "provenance.json", json.dumps(provenance, ensure_ascii=False, indent=1) + "\n")
         pairs = json.loads(run.pairs.with_name("manifest.json").read_text("utf-8"))
-        scores = _evaluate(run, encoder) if recipe.evaluation else None
+        write_record(folder, recipe_record(recipe, recipe_file.name, pairs))
+        scores = _evaluate(run, encoder) if recipe.evaluation else []
         if scores:
             _write(folder / "scores.json", to_json(scores))
-        card = card_text(recipe, recipe_file.name, encoder.vocabulary_size, pairs, scores)
-        _write(folder / "README.md", card)
+        _write(folder / CARD, make_card(folder, scores, name=recipe.name))
 
 
 def _evaluate(run: Run, encoder: Encoder) -> list[Result]:
