@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import yuyi
-from yuyi.artifacts import hash_file
+from yuyi.artifacts import hash_file, is_sealed
 from yuyi.encode.load import EMBEDDED
+from yuyi.evaluate.linting.lint import lint
 from yuyi.evaluate.results import from_json
+from yuyi.training_record import read_training
 
 LIMIT = 16_000_000
+REPORT = Path(__file__).parent.parent / "docs" / "reports" / "static-zh-en.html"
 
 SCORES = from_json((EMBEDDED / "scores.json").read_text("utf-8"))
 
@@ -67,6 +71,43 @@ def test_the_recipe_in_the_repository_is_the_one_that_made_it() -> None:
     provenance = json.loads((EMBEDDED / "provenance.json").read_text("utf-8"))
     recipe = Path(__file__).parent.parent / "recipes" / provenance["recipe"]["file"]
     assert hash_file(recipe) == provenance["recipe"]["sha256"]
+
+
+def test_the_record_tells_where_every_row_is_from() -> None:
+    training = read_training(EMBEDDED)
+    assert training is not None
+    assert sum(source.rows or 0 for source in training.sources) == 1_163_347
+    assert all(source.rows and source.origin and source.licence for source in training.sources)
+    named = {name for result in SCORES for name in result.sources}
+    assert {"afqmc_train", "stsb_en_train_dev"} <= named & {source.name for source in training.sources}
+
+
+def test_the_card_is_made_of_the_record_and_the_scores() -> None:
+    card, training = (EMBEDDED / "README.md").read_text("utf-8"), read_training(EMBEDDED)
+    assert is_sealed(card)
+    assert lint(EMBEDDED) == []
+    whole = {result.task: result for result in SCORES if result.setting.dim == 256}
+    assert len(whole) == 17
+    for result in whole.values():
+        assert re.search(rf"^\| {result.task} \| .* \| {100 * result.main_score:.2f} \|", card, re.MULTILINE)
+    mean = 100 * sum(result.main_score for result in whole.values()) / len(whole)
+    assert f"| static-zh-en | 256 | {mean:.2f} |" in card
+    assert "| Waimai | 87.00 | 86.50 | 81.90 |" in card
+    assert training is not None
+    for line in (
+        *(f"- {limit}\n" for limit in training.limits),
+        *(f"- {each['path']}: {each['reason']}\n" for each in training.left_out),
+        *(f"\n{note}\n" for note in training.notes),
+        *(f" {reason} {count:,}" for reason, count in training.dropped.items()),
+        *(f"| {each.name} | {each.origin} | {each.licence} | {each.rows:,} |\n" for each in training.sources),
+    ):
+        assert line in card
+
+
+def test_what_is_committed_names_no_place_of_a_machine() -> None:
+    pages = [*EMBEDDED.glob("*.json"), EMBEDDED / "README.md", REPORT]
+    for page in pages:
+        assert re.search(r"(?<![\w.])/(?:home|opt|root|tmp|work)/", page.read_text("utf-8")) is None
 
 
 @pytest.mark.parametrize(("name", "floor"), FLOORS.items())
