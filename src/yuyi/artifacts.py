@@ -126,6 +126,24 @@ def publish_folder(path: Path) -> Iterator[Path]:
             shutil.rmtree(temporary)
 
 
+def make_folder(path: Path, what: str) -> None:
+    """Make a folder and those above it, where they are not there.
+
+    Args:
+        path: the folder.
+        what: what it is for, such as "results".
+
+    Raises:
+        InputError: it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be made ({error.strerror or error}). Choose another folder for {what}."
+        ) from error
+
+
 def _set_default_mode(path: Path) -> None:
     """Give a temporary file the permissions that an ordinary new file would have."""
     mask = os.umask(0)

@@ -329,6 +329,17 @@ def read_prompts(folder: Path) -> tuple[dict[str, str], str | None]:
     return prompts, default if default in prompts else None
 
 
+def read_similarity(folder: Path) -> str:
+    """What a sentence-transformers folder compares vectors by: "cosine" where it does not say, "dot", others.
+
+    Raises:
+        ModelError: the file that says so is damaged.
+    """
+    return str(
+        _first_json(folder, ("config_sentence_transformers.json",)).get("similarity_fn_name") or "cosine"
+    )
+
+
 def _choose_pooling(folder: Path, pooling: str | None, known: Known | None) -> Pooling:
     choice = pooling if pooling is not None else known.pooling if known is not None else None
     if choice in POOLINGS:

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
-import os
-import signal
-import subprocess
-import sys
+import shutil
 import weakref
 from dataclasses import replace
 from pathlib import Path
@@ -15,16 +12,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy.stats import spearmanr
 
 import yuyi
-from yuyi.errors import InputError, TaskError
+from yuyi.errors import InputError, TaskError, YuyiWarning
 from yuyi.evaluate import EvalTask, Result, Sweep, evaluate, local_tasks, settings
-from yuyi.evaluate.comparing.examples import examples_path, read_examples
 from yuyi.evaluate.offline import import_mteb
-from yuyi.evaluate.results import read_result, read_results, result_path
-from yuyi.evaluate.tasks.kinds import ALL_ROWS
-from yuyi.records import read_rows
+from yuyi.evaluate.results import read_results
 
 from .bigrams import BigramEncoder
 from .sets import THINGS, write
@@ -70,52 +63,6 @@ def test_every_task_is_scored_at_every_dimension(results: list[Result]) -> None:
         assert result.scores["test"]["default"][result.metric] == result.main_score
 
 
-def test_scores_follow_the_meaning_of_the_sets(results: list[Result]) -> None:
-    found = values(results)
-    assert found["found"] == pytest.approx(100, abs=0.01)
-    assert found["translated"] == pytest.approx(100, abs=0.01)
-    assert 50 < found["similar"] < 100
-    assert found["topic"] > 90
-
-
-def test_all_metrics_of_the_cards_are_there(results: list[Result]) -> None:
-    scores = {result.task: result.scores["test"]["default"] for result in results}
-    functions = ("cosine", "dot", "euclidean", "manhattan", "max")
-    pairs = {f"{function}_{metric}" for function in functions for metric in ("accuracy", "ap", "f1")}
-    assert pairs <= set(scores["same"])
-    assert {"cosine_pearson", "euclidean_spearman", "manhattan_spearman"} <= set(scores["similar"])
-    assert {"map_at_1", "ndcg_at_1000", "mrr_at_3", "precision_at_5", "recall_at_100"} <= set(scores["found"])
-    assert {"accuracy", "f1"} <= set(scores["topic"])
-
-
-def test_spearman_is_that_of_scipy(folder: Path, results: list[Result]) -> None:
-    rows = list(read_rows(folder / "similar.parquet", ("sentence1", "sentence2", "score")))
-    for dim in (64, 32):
-        left, right = (
-            BigramEncoder().encode([row[side] for row in rows])[:, :dim].astype(np.float64)
-            for side in ("sentence1", "sentence2")
-        )
-        cosines = (left * right).sum(1) / np.linalg.norm(left, axis=1) / np.linalg.norm(right, axis=1)
-        expected = spearmanr(cosines.round(6), [row["score"] for row in rows])[0]
-        (found,) = (one for one in results if one.task == "similar" and one.setting.dim == dim)
-        assert found.scores["test"]["default"]["spearman"] == pytest.approx(expected, abs=1e-4)
-
-
-def test_ndcg_is_the_formula(folder: Path) -> None:
-    encoder = BigramEncoder(3)  # small enough to make mistakes
-    queries, corpus = (
-        list(read_rows(folder / f"found.{part}.parquet", ("id", "text"))) for part in ("queries", "corpus")
-    )
-    scores = encoder.encode_query([row["text"] for row in queries]) @ (
-        encoder.encode_document([row["text"] for row in corpus]).T
-    )
-    ranks = (scores > np.diag(scores)[:, None] + 1e-6).sum(1)
-    expected = (1 / np.log2(ranks + 2)).mean()
-    assert 0 < expected < 1
-    value = values(evaluate(encoder, tasks_of(folder, "found")))["found"]
-    assert value == pytest.approx(100 * expected, abs=0.01)
-
-
 def test_two_runs_agree(folder: Path, results: list[Result]) -> None:
     again = evaluate(BigramEncoder(), tasks_of(folder), Sweep(dims=(64, 32)))
     assert [replace(result, made="", seconds=0) for result in again] == [
@@ -123,19 +70,15 @@ def test_two_runs_agree(folder: Path, results: list[Result]) -> None:
     ]
 
 
-def test_what_is_drawn_does_not_depend_on_the_settings_before(folder: Path) -> None:
+def test_what_is_drawn_does_not_depend_on_the_settings_before(tmp_path: Path) -> None:
     """mteb's clustering draws anew each time that it is asked."""
-    clustered = folder / "clusters.jsonl"
     rows = [
         {"text": f"{number} {thing}", "label": str(len(thing) % 3)} for number in range(8) for thing in THINGS
     ]
-    clustered.write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows), "utf-8")
-    try:
-        (task,) = tasks_of(folder, "clusters")
-        both = evaluate(BigramEncoder(), [task], Sweep(dims=(64, 16)))
-        alone = evaluate(BigramEncoder(), [task], Sweep(dims=(16,)))
-    finally:
-        clustered.unlink()
+    write(tmp_path / "clusters.parquet", rows)
+    (task,) = local_tasks(tmp_path)
+    both = evaluate(BigramEncoder(), [task], Sweep(dims=(64, 16)))
+    alone = evaluate(BigramEncoder(), [task], Sweep(dims=(16,)))
     assert both[1].scores == alone[0].scores
 
 
@@ -328,6 +271,57 @@ def test_models_that_give_no_vectors_are_refused(folder: Path, change: Any, mess
         evaluate(Broken(change), tasks_of(folder, "similar"))
 
 
+class Failing(BigramEncoder):
+    """Fails in place of giving vectors."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
+    def _encode(self, inputs: Any) -> Any:
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (
+            RuntimeError("CUDA error\nAdvice: none"),
+            r"\(RuntimeError: CUDA error\)\. Check",
+        ),
+        (
+            OSError(28, "No space left on device"),
+            r"refused \(OSError: \[Errno 28\] No space .*\)\. Make room",
+        ),
+        (MemoryError(), r"refused \(MemoryError\)\. Make room on its disk or in its memory"),
+    ],
+)
+def test_whatever_else_goes_wrong_is_one_line(folder: Path, error: Exception, message: str) -> None:
+    with pytest.raises(TaskError, match=f"^similar: could not be scored.*{message}") as caught:
+        evaluate(Failing(error), tasks_of(folder, "similar"))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_later_model_that_cannot_be_opened_keeps_what_is_finished(folder: Path) -> None:
+    tasks = tasks_of(folder, "similar")
+    with pytest.raises(TaskError, match="max_tokens=99999: bert-zh reads 48 tokens") as caught:
+        evaluate(TINY / "bert-zh", tasks, Sweep(max_lengths=(16, 99999), device="cpu"))
+    assert [one.setting.max_length for one in caught.value.finished] == [16]
+    with pytest.raises(InputError, match="max_tokens=99999") as first:
+        evaluate(TINY / "bert-zh", tasks, Sweep(max_lengths=(99999, 16), device="cpu"))
+    assert not isinstance(first.value, TaskError)
+
+
+def test_a_model_of_dot_products_is_told_of_once(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(TINY / "bert-zh", tmp_path / "dot")
+    path = tmp_path / "dot" / "config_sentence_transformers.json"
+    path.write_text(json.dumps({"similarity_fn_name": "dot"}), "utf-8")
+    sweep = Sweep(max_lengths=(16, 32), device="cpu", normalize=False)
+    with pytest.warns(YuyiWarning, match=r"dot: compares by dot, .* by the cosine.*--raw.* dot_\*") as told:
+        evaluate(tmp_path / "dot", tasks_of(folder, "same"), sweep)
+    assert len([each for each in told if each.category is YuyiWarning]) == 1
+
+
 def test_an_error_keeps_what_is_finished(folder: Path, tmp_path: Path) -> None:
     class Late(BigramEncoder):
         def _encode(self, inputs: Any) -> Any:
@@ -339,160 +333,3 @@ def test_an_error_keeps_what_is_finished(folder: Path, tmp_path: Path) -> None:
         evaluate(Late(), tasks_of(folder, "similar", "same"), results=tmp_path)
     assert [result.task for result in caught.value.finished] == ["similar"]
     assert list(caught.value.finished) == read_results(tmp_path)
-
-
-# Results on disk.
-
-
-def test_finished_tasks_are_read_and_nothing_else_is(folder: Path, tmp_path: Path) -> None:
-    tasks = tasks_of(folder, "similar", "found")
-    first = evaluate(BigramEncoder(), tasks, Sweep(dims=(64, 32)), results=tmp_path)
-
-    def refuse() -> Any:
-        raise AssertionError("opened")
-
-    encoder = BigramEncoder()
-    closed = [replace(task, open=refuse) for task in tasks]
-    assert evaluate(encoder, closed, Sweep(dims=(64, 32)), results=tmp_path) == first
-    assert encoder.calls == []
-    # A dimension more is scored alone.
-    more = evaluate(encoder, tasks, Sweep(dims=(64, 32, 16)), results=tmp_path)
-    assert [result for result in more if result.setting.dim > 16] == first
-    assert encoder.calls != []
-
-
-def test_results_are_of_this_model_and_these_data(folder: Path, tmp_path: Path) -> None:
-    (task,) = tasks_of(folder, "similar")
-    (first,) = evaluate(BigramEncoder(), [task], results=tmp_path)
-    path = result_path(tmp_path, first.model, first.setting, first.task)
-    for other in (replace(task, data="other"), replace(task, metric="pearson")):
-        encoder = BigramEncoder()
-        evaluate(encoder, [other], results=tmp_path)
-        assert encoder.calls != []
-    record = json.loads(path.read_text("utf-8"))
-    record["yuyi"]["versions"]["mteb"] = "1.0"
-    path.write_text(json.dumps(record), "utf-8")
-    encoder = BigramEncoder()
-    evaluate(encoder, [task], results=tmp_path)
-    assert encoder.calls != []
-    assert replace(read_result(path), made="", seconds=0) == replace(first, made="", seconds=0)
-
-
-def test_a_result_that_has_more_is_taken_and_one_that_has_less_is_not(folder: Path, tmp_path: Path) -> None:
-    (plain,), (more,) = (local_tasks(folder, ["topic"], all_rows=each) for each in (False, True))
-    encoder = BigramEncoder()
-    (less,) = evaluate(encoder, [plain], results=tmp_path)
-    assert ALL_ROWS not in less.scores["test"]["default"]
-    before = len(encoder.calls)
-    (richer,) = evaluate(encoder, [more], results=tmp_path)
-    assert len(encoder.calls) > before
-    assert richer.scores["test"]["default"][ALL_ROWS] > 0
-    before = len(encoder.calls)
-    assert evaluate(encoder, [plain], results=tmp_path) == [richer]
-    assert len(encoder.calls) == before
-
-
-def test_examples_are_kept_beside_the_result(folder: Path, tmp_path: Path) -> None:
-    for result in evaluate(BigramEncoder(), tasks_of(folder), results=tmp_path):
-        path = result_path(tmp_path, result.model, result.setting, result.task)
-        examples = read_examples(examples_path(path))
-        assert examples is not None
-        if examples.statistic == "mean":
-            assert examples.values.mean() == pytest.approx(result.main_score)
-
-
-def test_mteb_reads_the_results(folder: Path, tmp_path: Path) -> None:
-    from mteb.results import TaskResult
-
-    (result,) = evaluate(BigramEncoder(), tasks_of(folder, "same"), results=tmp_path)
-    path = result_path(tmp_path, result.model, result.setting, result.task)
-    loaded = TaskResult.from_disk(path)
-    assert loaded.task_name == "same"
-    assert loaded.scores["test"][0]["main_score"] == pytest.approx(result.main_score)
-
-
-def test_a_damaged_result_is_named(folder: Path, tmp_path: Path) -> None:
-    tasks = tasks_of(folder, "similar")
-    (result,) = evaluate(BigramEncoder(), tasks, results=tmp_path)
-    path = result_path(tmp_path, result.model, result.setting, result.task)
-    # One that was being written when its run was killed is none.
-    path.with_name(".similar.json.a1b2.json").write_bytes(path.read_bytes()[:40])
-    assert read_results(tmp_path) == [result]
-    path.write_bytes(path.read_bytes()[:40])
-    with pytest.raises(InputError, match=r"similar\.json: not a result that yuyi wrote .* Remove it"):
-        evaluate(BigramEncoder(), tasks, results=tmp_path)
-
-
-def test_a_folder_that_cannot_be_written(folder: Path, tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    for where in ("results", "vectors"):
-        with pytest.raises(InputError, match=r"file.*: cannot be made .* Choose another folder"):
-            evaluate(BigramEncoder(), tasks_of(folder, "similar"), **{where: tmp_path / "file"})
-
-
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-sys.path.insert(0, sys.argv[1])
-from evaluate.bigrams import BigramEncoder
-from yuyi.evaluate import evaluate, local_tasks
-
-class Killed(BigramEncoder):
-    def encode_document(self, inputs):
-        os.kill(os.getpid(), signal.SIGKILL)
-
-tasks = local_tasks(Path(sys.argv[2]), ["similar", "same", "found"])
-tasks.sort(key=lambda task: task.name == "found")
-evaluate(Killed(), tasks, results=Path(sys.argv[3]), vectors=Path(sys.argv[3]) / "vectors")
-"""
-
-
-def test_a_killed_run_repeats_no_finished_task(folder: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-c", KILLED, str(Path(__file__).parent.parent), str(folder), str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, check=False)
-    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
-    left = read_results(tmp_path)
-    tasks = tasks_of(folder, "similar", "same", "found")
-    finished = {result.task for result in left}
-    assert finished == {task.name for task in tasks if task.name != "found"}
-    encoder = BigramEncoder()
-    again = evaluate(encoder, tasks, results=tmp_path, vectors=tmp_path / "vectors")
-    # The queries were encoded and kept before the end.
-    assert encoder.calls == [("document", 10)]
-    assert [result for result in again if result.task in finished] == [
-        result for task in tasks for result in left if result.task == task.name
-    ]
-    hidden = [path for path in tmp_path.rglob(".*") if path.is_file()]
-    assert hidden == []
-
-
-OFFLINE = """
-import os, socket, sys
-from pathlib import Path
-
-def refuse(*where):
-    raise SystemExit(f"network touched: {where}")
-
-socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
-sys.path.insert(0, sys.argv[1])
-names = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE", "MTEB_CACHE")
-before = [os.environ.get(name) for name in names]
-from evaluate.bigrams import BigramEncoder
-from yuyi.evaluate import evaluate, local_tasks
-heavy = {"mteb", "torch", "pyarrow"} & set(sys.modules)
-assert not heavy, heavy
-results = evaluate(BigramEncoder(), local_tasks(Path(sys.argv[2])))
-assert [os.environ.get(name) for name in names] == before
-assert {result.task for result in results} >= {"found", "same", "similar", "topic", "translated"}
-"""
-
-
-def test_no_network_no_files_at_home_and_a_light_import(folder: Path, tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    home.mkdir()
-    names = ("MTEB_CACHE", "HF_HOME", "XDG_CACHE_HOME")
-    environment = {name: value for name, value in os.environ.items() if name not in names}
-    command = [sys.executable, "-c", OFFLINE, str(Path(__file__).parent.parent), str(folder)]
-    result = subprocess.run(command, env={**environment, "HOME": str(home)}, capture_output=True, text=True)
-    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
-    assert [path for path in home.rglob("*") if path.is_file()] == []

@@ -102,7 +102,6 @@ def test_long_texts_are_cut_or_pooled_as_the_setting_says() -> None:
     ("model", "sweep", "error", "message"),
     [
         ("bert-zh", {"max_lengths": (49,)}, InputError, "max_tokens=49: bert-zh reads 48 tokens"),
-        ("bert-zh", {"dtypes": ("float8",)}, InputError, "dtype='float8'"),
         ("bert-zh", {"pooling": "middle"}, ModelError, "pooling='middle'"),
         ("static", {"dtypes": ("float32",)}, InputError, "static is a token table"),
         ("nowhere", {}, ModelError, "nowhere"),
@@ -130,5 +129,9 @@ def test_what_an_open_encoder_cannot_do(sweep: dict[str, object], message: str) 
 def test_settings_that_no_model_has() -> None:
     with pytest.raises(InputError, match="overflow fold: no such choice"):
         Sweep(overflows=("fold",))
+    with pytest.raises(InputError, match="overflow: none is given"):
+        Sweep(overflows=())
+    with pytest.raises(InputError, match="dtype='float8': choose one of auto"):
+        Sweep(dtypes=("float32", "float8"))
     with pytest.raises(InputError, match="prompt for 'passage': no such role"):
         Sweep(prompts={"passage": "答："})

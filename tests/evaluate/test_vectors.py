@@ -100,18 +100,36 @@ def test_a_further_run_encodes_nothing(tmp_path: Path) -> None:
 
 
 def test_models_lengths_prompts_and_overflows_do_not_share(tmp_path: Path) -> None:
-    folder = TINY / "bert-zh"
-    sweeps = [
-        Sweep(device="cpu"),
-        Sweep(device="cpu", max_lengths=(5,)),
-        Sweep(device="cpu", overflows=("pool",), max_lengths=(5,)),
-        Sweep(device="cpu", prompts={"": "查询："}),
-        Sweep(device="cpu", dtypes=("bfloat16",)),
+    encoder = yuyi.load(TINY / "static")
+    found = [(encoder, Sweep())]
+    found += [
+        (TINY / model, Sweep(device="cpu", **sweep))  # type: ignore[arg-type, list-item]
+        for model, sweep in (
+            ("bert-zh", {}),
+            ("bert-dense", {}),
+            ("bert-zh", {"max_lengths": (5,)}),
+            ("bert-zh", {"overflows": ("pool",), "max_lengths": (5,)}),
+            ("bert-zh", {"prompts": {"": "查询："}}),
+            ("bert-zh", {"dtypes": ("bfloat16",)}),
+        )
     ]
-    for sweep in sweeps:
-        (reader,) = readers(folder, sweep)
-        found = VectorMemory(reader, "task", VectorFile(tmp_path, reader)).take(THINGS, "")
-        np.testing.assert_array_equal(found, VectorMemory(reader, "task").take(THINGS, ""))
+    for model, sweep in found:
+        (reader,) = readers(model, sweep)
+        kept = VectorMemory(reader, "task", VectorFile(tmp_path, reader)).take(THINGS, "")
+        np.testing.assert_array_equal(kept, VectorMemory(reader, "task").take(THINGS, ""))
+    # One for each but the prompt, which is in the keys.
+    assert len(list(tmp_path.glob("*.sqlite"))) == len(found) - 1
+
+
+def test_engines_and_devices_do_not_share(tmp_path: Path) -> None:
+    class Somewhere(BigramEncoder):
+        def __init__(self, backend: str, device: str) -> None:
+            super().__init__()
+            self.backend_name, self.device = backend, device
+
+    ways = [("torch", "cpu"), ("torch", "cuda:1"), ("onnx", "cpu")]
+    files = [VectorFile(tmp_path, reader_of(Somewhere(*way))).path.name for way in ways]
+    assert files == ["b16-torch-cpu.sqlite", "b16-torch-cuda1.sqlite", "b16-onnx-cpu.sqlite"]
 
 
 def test_damaged_files_are_named(tmp_path: Path) -> None:
@@ -132,5 +150,19 @@ def test_damaged_files_are_named(tmp_path: Path) -> None:
     for path in tmp_path.iterdir():
         path.unlink()
     file.path.mkdir()
-    with pytest.raises(InputError, match=r"b16\.sqlite: these kept vectors cannot be used"):
+    with pytest.raises(InputError, match=r"b16\.sqlite: cannot be used now \(unable to open"):
         VectorFile(tmp_path, reader)
+
+
+def test_a_file_that_is_held_or_a_full_disk_is_no_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = reader_of(BigramEncoder())
+    file = VectorFile(tmp_path, reader)
+    monkeypatch.setattr(vectors, "_PATIENCE", 0)
+    with closing(sqlite3.connect(file.path, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(InputError, match=r"now \(database is locked\)\. Wait for .*") as caught:
+            VectorMemory(reader, "task", file).take(THINGS, "")
+    assert "Remove" not in str(caught.value)
+    VectorMemory(reader, "task", file).take(THINGS, "")

@@ -17,20 +17,23 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from yuyi.errors import InputError, MissingExtra, TaskError, YuyiError
+from yuyi.artifacts import make_folder
+from yuyi.errors import InputError, MissingExtra, TaskError, YuyiError, YuyiWarning
 from yuyi.evaluate.adapter import MtebModel, write_at_once
 from yuyi.evaluate.comparing.examples import examples_path, write_examples
 from yuyi.evaluate.comparing.predictions import examples_of
 from yuyi.evaluate.results import Result, read_result, result_path, write_result
 from yuyi.evaluate.settings import Sweep, readers
+from yuyi.evaluate.tasks.fetch import first_line
 from yuyi.evaluate.vectors import VectorFile, VectorMemory
 from yuyi.extras import require
+from yuyi.pipeline import read_similarity
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterator, Sequence
 
-    from yuyi.evaluate.results import Setting
+    from yuyi.evaluate.results import Judged, Setting
     from yuyi.evaluate.settings import Reader
     from yuyi.evaluate.tasks.task import EvalTask
     from yuyi.types import Encoder
@@ -68,7 +71,8 @@ def evaluate(
             has a place for every time that its texts are encoded.
 
     Raises:
-        TaskError: a task could not be scored; the error holds the results of those before it.
+        TaskError: a task could not be scored, or the model not be opened under a later setting; the error
+            holds the results of those before it.
         InputError: an impossible setting, two tasks of one name, or a folder that cannot be used.
         ModelError: the model cannot be opened.
         MissingExtra: mteb or pyarrow is not installed.
@@ -76,22 +80,26 @@ def evaluate(
     require("eval")
     _check_names(tasks)
     if results is not None:
-        _make(results)
+        make_folder(results, "results")
     found: list[Result] = []
-    start, seen = 0, set()
-    for reader in readers(model, sweep):
-        # Two ways to ask for the same, as "auto" and the type that it chooses, are one setting.
-        way = (reader.judged, reader.overflow)
-        left = () if way in seen else tasks
-        seen.add(way)
-        judge = _Judge(reader, reader.checked(sweep.dims), results, vectors)
-        for place, task in enumerate(left, start):
-            if on_task:
-                on_task(task.name, place, len(tasks) * sweep.readers)
-            with _named(task, found):
-                found += judge.results(task)
-        start += len(tasks)
-        del reader, judge  # Before the next model is opened.
+    start = 0
+    seen: set[tuple[Judged, str]] = set()
+    with _finished_kept(found):
+        for reader in readers(model, sweep):
+            if not seen:
+                _warn_of_similarity(reader)
+            # Two ways to ask for the same, as "auto" and the type that it chooses, are one setting.
+            way = (reader.judged, reader.overflow)
+            left = () if way in seen else tasks
+            seen.add(way)
+            judge = _Judge(reader, reader.checked(sweep.dims), results, vectors)
+            for place, task in enumerate(left, start):
+                if on_task:
+                    on_task(task.name, place, len(tasks) * sweep.readers)
+                with _named(task, found):
+                    found += judge.results(task)
+            start += len(tasks)
+            del reader, judge  # Before the next model is opened.
     return found
 
 
@@ -104,13 +112,30 @@ def _check_names(tasks: Sequence[EvalTask]) -> None:
             raise InputError(f"{name}: two tasks have this name. Rename or leave out one of them.")
 
 
-def _make(folder: Path) -> None:
+def _warn_of_similarity(reader: Reader) -> None:
+    """Say so where a model's folder wants its vectors compared by something other than their cosine."""
+    folder = getattr(reader.encoder, "folder", None)
+    wanted = read_similarity(folder) if folder else "cosine"
+    if wanted != "cosine":
+        warnings.warn(
+            f"{folder}: compares by {wanted}, and scores are by the cosine. With vectors as they are (--raw) "
+            f"the metrics {wanted}_* of pairs and summaries are by {wanted}.",
+            YuyiWarning,
+            stacklevel=3,
+        )
+
+
+@contextlib.contextmanager
+def _finished_kept(found: list[Result]) -> Iterator[None]:
+    """What goes wrong with a later model holds what was finished before."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"{folder}: cannot be made ({error.strerror or error}). Choose another folder for results."
-        ) from error
+        yield
+    except TaskError:
+        raise
+    except YuyiError as error:
+        if not found:
+            raise
+        raise TaskError(str(error), found) from error
 
 
 @contextlib.contextmanager
@@ -122,12 +147,23 @@ def _named(task: EvalTask, found: list[Result]) -> Iterator[None]:
         raise
     except YuyiError as error:
         raise TaskError(f"{task.name}: {error}", found) from error
-    except Exception as error:
+    except (OSError, MemoryError) as error:
         raise TaskError(
-            f"{task.name}: mteb cannot score it ({type(error).__name__}: {error}). Check the task's rows, or "
-            "leave it out.",
+            f"{task.name}: could not be scored, for this machine refused ({_reason(error)}). Make room on "
+            "its disk or in its memory, and run again.",
             found,
         ) from error
+    except Exception as error:
+        raise TaskError(
+            f"{task.name}: could not be scored ({_reason(error)}). Check the task's rows and the model, or "
+            "leave the task out.",
+            found,
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    kind, line = type(error).__name__, first_line(error)
+    return kind if line == kind else f"{kind}: {line}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +243,9 @@ class _Judge:
             if self.folder and predictions:
                 examples = examples_of(opened, result, predictions)
                 path = result_path(self.folder, result.model, setting, task.name)
-                path.parent.mkdir(parents=True, exist_ok=True)
+                make_folder(path.parent, "results")
+                # Those of an older result would be taken for this one's.
+                examples_path(path).unlink(missing_ok=True)
                 if examples is not None:
                     write_examples(examples_path(path), examples)
                 # Last, because a result that is there counts as finished.

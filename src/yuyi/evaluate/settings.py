@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
 from yuyi.encode import Encoder as LoadedEncoder
 from yuyi.encode import load
+from yuyi.encode.load import Dtype
 from yuyi.errors import InputError
 from yuyi.evaluate.results import Judged, Setting
 from yuyi.text.overflow import OVERFLOWS
@@ -59,6 +60,11 @@ class Sweep:
         for overflow in self.overflows:
             if overflow not in OVERFLOWS:
                 raise InputError(f"overflow {overflow}: no such choice. Choose from {', '.join(OVERFLOWS)}.")
+        if not self.overflows:
+            raise InputError(f"overflow: none is given. Choose from {', '.join(OVERFLOWS)}.")
+        for dtype in self.dtypes:
+            if dtype not in get_args(Dtype):
+                raise InputError(f"dtype={dtype!r}: choose one of {', '.join(get_args(Dtype))}.")
         for role in self.prompts:
             if role not in ROLES:
                 raise InputError(f"prompt for {role!r}: no such role. Known are query and document.")

@@ -1,7 +1,7 @@
 """What was encoded already: in memory while a task runs, and on disk from run to run where a folder is given.
 
-The file on disk is an SQLite database, one for a fingerprint and what becomes of long texts. Its key is a
-digest of prompt and text, its value the whole vector, cut and scaled only when it is used.
+The file on disk is an SQLite database, one for a fingerprint, what becomes of long texts, engine and device.
+Its key is a digest of prompt and text, its value the whole vector, cut and scaled only when it is used.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from yuyi.artifacts import make_folder
 from yuyi.errors import InputError, ModelError
 
 if TYPE_CHECKING:
@@ -155,13 +156,11 @@ class VectorFile:
     def __init__(self, folder: Path, reader: Reader) -> None:
         judged = reader.judged
         self._dim = judged.dim
-        self.path = folder / ("-".join(filter(None, (judged.fingerprint[:24], reader.overflow))) + ".sqlite")
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(
-                f"{folder}: cannot be made ({error.strerror or error}). Choose another folder for vectors."
-            ) from error
+        setting = reader.setting(judged.dim)
+        # Engines and devices add up in other orders, so their vectors are not the same.
+        told = (judged.fingerprint[:24], reader.overflow, setting.backend, setting.device.replace(":", ""))
+        self.path = folder / ("-".join(filter(None, told)) + ".sqlite")
+        make_folder(folder, "vectors")
         with self._open() as database:
             # Readers and a writer get along, and a commit is one write to the disk.
             database.execute("PRAGMA journal_mode=WAL")
@@ -206,6 +205,12 @@ class VectorFile:
         try:
             with closing(sqlite3.connect(self.path, timeout=_PATIENCE)) as database, database:
                 yield database
+        # Locked, full, not to be written: what is in the file may be whole.
+        except sqlite3.OperationalError as error:
+            raise InputError(
+                f"{self.path}: cannot be used now ({error}). Wait for the run that holds it, make room on "
+                "the disk, or choose another folder for vectors."
+            ) from error
         except sqlite3.Error as error:
             raise self._damaged(str(error)) from error
 
