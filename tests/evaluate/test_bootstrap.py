@@ -14,7 +14,7 @@ from scipy.stats import bootstrap, spearmanr
 from sklearn.metrics import average_precision_score
 
 from yuyi.errors import InputError
-from yuyi.evaluate.comparing.bootstrap import Difference, draw, mean_difference, paired, score_of
+from yuyi.evaluate.comparing.bootstrap import DRAWS, SEED, Difference, Seed, draw, mean_difference, score_of
 from yuyi.evaluate.comparing.examples import Examples, Statistic
 
 if TYPE_CHECKING:
@@ -39,6 +39,11 @@ def _sides(statistic: Statistic, count: int = 60, seed: int = 0) -> tuple[Exampl
     noise = [random.normal(scale=scale, size=count) for scale in (1.0, 1.5)]
     first, second = (_examples(statistic, (signal + part).round(1), truth) for part in noise)
     return first, second
+
+
+def paired(a: Examples, b: Examples, draws: int = DRAWS, seed: Seed = SEED) -> Difference:
+    """The difference on one task alone."""
+    return mean_difference([draw(a, b, draws, seed)])
 
 
 def _plain(statistic: Statistic, values: NDArray[np.float64], truth: NDArray[np.float64]) -> float:
@@ -192,3 +197,11 @@ def test_many_pairs_are_done_soon() -> None:
     found = paired(a, b)
     assert time.perf_counter() - start < 10
     assert isinstance(found, Difference)
+
+
+def test_no_p_is_below_what_the_draws_can_tell() -> None:
+    a, _ = _sides("mean", seed=3)
+    for draws in (50, 400):
+        found = paired(replace(a, values=a.values + 9), a, draws=draws)
+        assert (found.draws, found.p, found.rarest) == (draws, 2 / (draws + 1), True)
+    assert not paired(a, a, draws=50).rarest

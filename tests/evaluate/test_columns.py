@@ -9,8 +9,9 @@ import pytest
 from yuyi.errors import InputError
 from yuyi.evaluate.comparing.columns import columns, published_column
 from yuyi.evaluate.results import Judged, Setting
+from yuyi.evaluate.suites import find_suite
 
-from .made import made
+from .made import made, made_of
 
 SIX = [
     Setting(1792, "float16", 512),
@@ -101,6 +102,23 @@ def test_other_data_are_refused() -> None:
         columns([made(model="a", data="111"), made(model="b", data="222")])
     with pytest.raises(InputError, match="no results"):
         columns([])
+    other = {split: {"default": {"cosine_spearman": 0.5}} for split in ("dev", "test")}
+    with pytest.raises(InputError, match="AFQMC: a was judged on the data test, and b on dev and test"):
+        columns([made(model="a"), made(model="b", scores=other)])
+
+
+def test_parts_of_the_data_are_tasks_of_their_own() -> None:
+    [zh, en] = [
+        made_of(task, score, part=task.subset)
+        for score, name in ((0.4, "C-MTEB (35)"), (0.6, "MTEB(eng, v1)"))
+        for task in find_suite(name).tasks
+        if task.name == "STS22"
+    ]
+    for results in ([zh, en], [en, zh]):
+        [column] = columns(results)
+        assert {name: column.scores[name]["cosine_spearman"] for name in column.results} == pytest.approx(
+            {"STS22 (zh)": 40, "STS22 (en)": 60}
+        )
 
 
 def test_published_figures() -> None:
@@ -108,6 +126,8 @@ def test_published_figures() -> None:
     assert found.name == "gte-small-zh · published"
     assert found.scores["STSB"] == {"cosine_spearman": 76.5142}
     assert "model-index" in found.source
+    assert found.scores["STS22 (zh)"] == found.scores["STS22"]
+    assert "STS22 (en)" not in found.scores
     assert published_column("acge_text_embedding").source.endswith("(A100, float16, 512 tokens)")
     printed = published_column("bge-small-zh-v1.5")
     assert not printed.scores

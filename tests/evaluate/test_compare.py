@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from yuyi.errors import InputError
-from yuyi.evaluate.comparing.bootstrap import SEED, paired, score_of
+from yuyi.evaluate.comparing.bootstrap import SEED, draw, mean_difference, score_of
 from yuyi.evaluate.comparing.columns import columns, published_column
 from yuyi.evaluate.comparing.compare import compare, open_columns
 from yuyi.evaluate.comparing.examples import Examples, examples_path, write_examples
 from yuyi.evaluate.results import Setting, find_results, read_results, write_result
 from yuyi.evaluate.suites import find_suite
 
-from .made import made
+from .made import made, made_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,7 +55,7 @@ def test_differences_are_those_of_the_bootstrap(tmp_path: Path) -> None:
     assert [change.name for change in found.tasks] == ["Waimai", "retrieval_docs_zh", "AFQMC", "文本"]
     for place, change in enumerate(found.tasks):
         sides = _examples(change.name, "bb", 2.0), _examples(change.name, "a")
-        assert change.interval == paired(*sides, seed=(SEED, place))
+        assert change.interval == mean_difference([draw(*sides, seed=(SEED, place))])
         assert change.value == pytest.approx(100 * change.interval.difference)
     assert [change.name for change in found.types] == ["STS"]
     assert found.overall.tasks == 4
@@ -126,6 +126,30 @@ def test_against_published_figures() -> None:
     assert [(change.name, change.pinned) for change in found.tasks] == [("AFQMC", False), ("STSB", True)]
     assert found.tasks[1].value == pytest.approx(80 - 76.5142)
     assert found.tasks[1].interval is None
+
+
+def test_only_the_published_part_is_as_the_suite_pins() -> None:
+    zh, en, sentiment, both = (
+        next(task for task in find_suite(suite).tasks if task.name == name)
+        for suite, name in (
+            ("C-MTEB (35)", "STS22"),
+            ("MTEB(eng, v1)", "STS22"),
+            ("C-MTEB (35)", "MultilingualSentiment"),
+            ("MTEB(cmn, v1)", "MultilingualSentiment"),
+        )
+    )
+    published = published_column("gte-small-zh")
+    own = [made_of(zh, part="zh"), made_of(en, part="en"), made_of(sentiment)]
+    [found] = compare([*columns(own), published])
+    assert {change.name: change.pinned for change in found.tasks} == {
+        "STS22 (zh)": True,
+        "MultilingualSentiment": True,
+    }
+    [found] = compare([*columns([made_of(both), made_of(en)]), published])
+    assert {change.name: change.pinned for change in found.tasks} == {
+        "STS22": False,
+        "MultilingualSentiment": False,
+    }
 
 
 def test_published_averages_alone_are_for_the_table() -> None:

@@ -44,6 +44,33 @@ def test_nothing_is_called_zero_shot_on_a_guess() -> None:
     assert trained.knows(made("AFQMC_validation", sources=("afqmc_train",))) is True
 
 
+@pytest.mark.parametrize(
+    ("task", "dataset"),
+    [("AFQMC", "C-MTEB/AFQMC"), ("LCQMC", "C-MTEB/LCQMC"), ("ATEC", "C-MTEB/ATEC"), ("BQ", "C-MTEB/BQ")],
+)
+def test_the_embedded_model_meets_no_task_of_its_sources_for_the_first_time(task: str, dataset: str) -> None:
+    trained = read_trained("static-zh-en")
+    assert trained.knows(made(task, sources=(dataset,))) is None
+    assert trained.knows(made("TNews", sources=("C-MTEB/TNews-classification",))) is False
+
+
+def test_a_name_that_only_looks_alike_is_another() -> None:
+    trained = Trained(frozenset({"afqmc_train", "蚂蚁 问答", "bqx_dev"}))
+    told = {name: trained.knows(made(name, sources=("x",))) for name in ("AFQMC", "蚂蚁", "BQ", "FQMC")}
+    assert told == {"AFQMC": None, "蚂蚁": None, "BQ": False, "FQMC": False}
+
+
+def test_kept_pairs_that_showed_a_task_make_it_in_domain() -> None:
+    overlaps = {"AFQMC": Overlap(found=9, kept=1), "zh/句子": Overlap(found=9, kept=1), "BQ": Overlap(9, 0)}
+    trained = Trained(frozenset({"forum"}), overlaps)
+    results = [made(name, sources=("x",)) for name in ("AFQMC", "句子", "BQ")]
+    assert [[each.task for each in part] for part in trained.parts(results)] == [
+        ["AFQMC", "句子"],
+        ["BQ"],
+        [],
+    ]
+
+
 def test_names_on_the_command_line() -> None:
     assert read_trained("afqmc_train, C-MTEB/BQ,中文").sources == {"afqmc_train", "C-MTEB/BQ", "中文"}
 

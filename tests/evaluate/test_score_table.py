@@ -13,10 +13,10 @@ from yuyi.evaluate.comparing.domain import Trained
 from yuyi.evaluate.comparing.sheet import lay_out
 from yuyi.evaluate.results import Setting
 from yuyi.evaluate.showing.report import cell, markdown, metric_name, table
-from yuyi.evaluate.suites import CMTEB_35, MTEB_CMN_V1, find_suite
+from yuyi.evaluate.suites import CMTEB_35, MTEB_CMN_V1, MTEB_ENG_V1, MTEB_ENG_V2, find_suite
 from yuyi.known.published import published, runs
 
-from .made import made
+from .made import made, made_of
 from .test_columns import SIX
 
 if TYPE_CHECKING:
@@ -53,11 +53,9 @@ def _suite(name: str, model: str = "gte-small-zh") -> list[Result]:
     """Results equal to the published scores, for every task of a suite."""
     known = published(model)
     return [
-        made(
-            task.name,
+        made_of(
+            task,
             known[task.name][task.metric] / 100,
-            task.type,
-            metric=task.metric,
             metrics={metric: value / 100 for metric, value in known[task.name].items()},
         )
         for task in find_suite(name).tasks
@@ -80,10 +78,11 @@ def test_six_settings_fit_into_80_columns() -> None:
 
 
 def test_more_settings_continue_below() -> None:
-    text = _printed(_results(*(Setting(dim) for dim in (512, 256, 128, 64, 32, 16, 8))))
+    text = _printed(_results(*(Setting(dim) for dim in range(13, 0, -1))))
     assert max(map(len, text.splitlines())) <= 80
     assert text.count("AFQMC") == 2
-    assert text.splitlines()[0].split() == ["dimension", "512", "256", "128", "64", "32", "16"]
+    headings = [line.split()[1:] for line in text.splitlines() if line.startswith("dimension")]
+    assert [int(dim) for dims in headings for dim in dims] == list(range(13, 0, -1))
 
 
 def test_types_have_means_and_so_has_everything() -> None:
@@ -103,30 +102,72 @@ def test_means_are_over_what_all_columns_have() -> None:
     assert row.split()[-1] == "–"
 
 
-@pytest.mark.parametrize(("suite", "average"), [(CMTEB_35, 60.08), (MTEB_CMN_V1, None)])
-def test_named_averages_where_all_tasks_are_there(suite: str, average: float | None) -> None:
+def _averages(*results: Result) -> dict[str, tuple[float | None, str]]:
+    """Value and note of each average of one column."""
+    return {line.name: (line.values[0], line.notes[0]) for line in lay_out(columns(results)).averages}
+
+
+def test_named_averages_where_all_tasks_are_there() -> None:
+    both = next(task for task in find_suite(MTEB_CMN_V1).tasks if task.name == "MultilingualSentiment")
     results = _suite(CMTEB_35)
-    sheet = lay_out(columns(results))
-    [line] = [line for line in sheet.averages if line.name == suite]
-    if average:
-        assert line.values[0] == pytest.approx(average, abs=0.02)
-    assert line.values[0] is not None
-    assert line.notes == ("",)
-    sheet = lay_out(columns(results[1:]))
-    [line] = [line for line in sheet.averages if line.name == suite]
-    assert line.values == (None,)
-    assert line.notes == (f"{find_suite(suite).size - 1} of {find_suite(suite).size}",)
+    sheet = _averages(*results)
+    assert sheet[CMTEB_35] == (pytest.approx(60.08, abs=0.02), "")
+    assert sheet[MTEB_CMN_V1] == (None, "30 of 31")  # It scores a further split.
+    score = published("gte-small-zh")[both.name][both.metric] / 100
+    sheet = _averages(*(each for each in results if each.task != both.name), made_of(both, score))
+    assert sheet[CMTEB_35] == (pytest.approx(60.08, abs=0.02), "")
+    assert sheet[MTEB_CMN_V1][0] is not None
+    assert _averages(*results[1:])[CMTEB_35] == (None, "34 of 35")
+
+
+@pytest.mark.parametrize("name", ["STS22", "MassiveIntentClassification", "AmazonReviewsClassification"])
+def test_english_texts_do_not_count_for_a_chinese_average(name: str) -> None:
+    english = next(task for task in find_suite(MTEB_ENG_V1).tasks if task.name == name)
+    results = [
+        made_of(english, 0.9, part=english.subset) if each.task == name else each for each in _suite(CMTEB_35)
+    ]
+    sheet = _averages(*results)
+    assert sheet[CMTEB_35] == (None, "34 of 35")
+    assert sheet[MTEB_ENG_V1] == (None, "1 of 56")
+    # Both parts in one folder count each for its own.
+    chinese = next(each for each in _suite(CMTEB_35) if each.task == name)
+    sheet = _averages(*results, replace(chinese, part=next(iter(chinese.languages))))
+    assert sheet[CMTEB_35] == (pytest.approx(60.08, abs=0.02), "")
+    assert sheet[MTEB_ENG_V1] == (None, "1 of 56")
+
+
+def test_chinese_figures_do_not_count_for_an_english_average() -> None:
+    names = {line.name for line in lay_out(columns(_suite(CMTEB_35))).averages}
+    assert names == {"mean of 35 tasks", CMTEB_35, MTEB_CMN_V1}
+    beside = lay_out(
+        [*columns([made_of(find_suite(MTEB_ENG_V1).tasks[0])]), published_column("gte-small-zh")]
+    )
+    [line] = [line for line in beside.averages if line.name == MTEB_ENG_V1]
+    assert line.notes == ("1 of 56", "0 of 56")
+
+
+def test_local_data_under_the_names_of_a_suite_are_no_suite() -> None:
+    local = [replace(result, data="6f1c9a20d5") for result in _suite(CMTEB_35)]
+    assert set(_averages(*local)) == {"mean of 35 tasks"}
+    assert _averages(*local[:3], *_suite(CMTEB_35)[3:])[CMTEB_35] == (None, "32 of 35")
+
+
+def test_published_figures_leave_ones_own_mean_whole() -> None:
+    alone = _averages(made("STSB", 0.8), made("mine", 0.7))
+    beside = lay_out([*columns([made("STSB", 0.8), made("mine", 0.7)]), published_column("gte-small-zh")])
+    assert alone["mean of 2 tasks"][0] == beside.averages[0].values[0]
+    assert beside.averages[0].name == "mean of 2 tasks"
+    assert beside.averages[0].values[1] is None
 
 
 def test_the_table_of_acge() -> None:
     """Its result files under several settings give the averages that its card prints."""
     told = [run for run in runs("acge_text_embedding") if run.scores and run.printed]
-    types = {task.name: (task.type, task.metric) for task in find_suite(CMTEB_35).tasks}
+    tasks = {task.name: task for task in find_suite(CMTEB_35).tasks}
     results = [
-        made(
-            task,
-            metrics[types[task][1]] / 100,
-            types[task][0],
+        made_of(
+            tasks[task],
+            metrics[tasks[task].metric] / 100,
             model="acge_text_embedding",
             setting=Setting(1792, device=run.setting),
         )
@@ -143,8 +184,9 @@ def test_the_table_of_acge() -> None:
 
 
 def test_suites_without_any_of_the_tasks_are_left_out() -> None:
-    names = {line.name for line in lay_out(columns([made("STS12")])).averages}
-    assert names == {"mean of 1 task", "MTEB(eng, v1)", "MTEB(eng, v2)"}
+    sts12 = next(task for task in find_suite(MTEB_ENG_V1).tasks if task.name == "STS12")
+    names = {line.name for line in lay_out(columns([made_of(sts12)])).averages}
+    assert names == {"1 task", MTEB_ENG_V1, MTEB_ENG_V2}
     assert len(lay_out(columns([made("mine")])).averages) == 1
 
 
@@ -156,7 +198,7 @@ def test_published_figures_stand_beside() -> None:
     assert lines["STSB"].values == pytest.approx((75.0, 76.5142))
     assert lines["mine"].values == (pytest.approx(70.0), None)
     assert "AFQMC" not in lines
-    assert sheet.sections[0].mean.name == "mean of 1 of 2 tasks"
+    assert sheet.sections[0].mean.name == "mean of 2 tasks"
 
 
 def test_printed_averages_stand_where_tasks_are_not_published() -> None:
@@ -170,9 +212,9 @@ def test_printed_averages_stand_where_tasks_are_not_published() -> None:
 def test_a_type_of_which_nothing_is_published_keeps_its_mean() -> None:
     results = [made("STSB", 0.8), made("mine", 0.6, "Retrieval"), made("ours", 0.7, "Retrieval")]
     sheet = lay_out([*columns(results), published_column("gte-small-zh")])
-    assert [section.mean.name for section in sheet.sections] == ["mean of 2 tasks", "mean of 1 task"]
+    assert [section.mean.name for section in sheet.sections] == ["mean of 2 tasks", "1 task"]
     assert sheet.sections[0].mean.values == (pytest.approx(65.0), None)
-    assert sheet.averages[0].name == "mean of 1 of 3 tasks"
+    assert sheet.averages[0].name == "mean of 3 tasks"
 
 
 def test_domains_stand_apart() -> None:

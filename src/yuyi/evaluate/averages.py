@@ -105,6 +105,11 @@ def is_of(result: Result, task: Task) -> bool:
     return (result.task, result.data) == (task.name, task.revision) and bool(part_scores(result.scores, task))
 
 
+def is_just(result: Result, task: Task) -> bool:
+    """Whether a result is of a suite's task and of nothing beside it: no further split or part."""
+    return is_of(result, task) and result.judged_parts == {split: [task.subset] for split in task.splits}
+
+
 def part_scores(scores: Mapping[str, Mapping[str, Mapping[str, Any]]], task: Task) -> dict[str, float]:
     """Metrics of a suite's task: those of its part of the data, the mean over its splits.
 

@@ -1,6 +1,7 @@
 """Results on disk: one JSON a task and setting, as mteb 2 writes and reads them, and what they depend on.
 
     RESULTS/<model>/<revision>/<task>.json
+    RESULTS/<model>/<revision>/<task>@<part>.json      of a part of the task's data, as STS22@zh.json
     RESULTS/<model>/<revision>/<task>.examples.npz     what a bootstrap needs; see `examples`
 
 A slash in the model's name becomes two underscores, as in mteb's own results; the revision names fingerprint
@@ -94,6 +95,7 @@ class Result:
         made: UTC time at the end, ISO 8601.
         seconds: how long the task took.
         sources: names of training sources made from the same data set, beside the task's own name.
+        part: which part of the task's data was judged, mostly a language; empty for all of it.
     """
 
     task: str
@@ -111,12 +113,24 @@ class Result:
     made: str
     seconds: float
     sources: Sequence[str] = ()
+    part: str = ""
+
+    @property
+    def label(self) -> str:
+        """The task, with the part of its data where that was not all: "STS22 (zh)"."""
+        return f"{self.task} ({self.part})" if self.part else self.task
+
+    @property
+    def judged_parts(self) -> dict[str, list[str]]:
+        """Which subsets of each split were judged."""
+        return {split: sorted(subsets) for split, subsets in sorted(self.scores.items())}
 
 
-def result_path(folder: Path, model: Judged, setting: Setting, task: str) -> Path:
-    """Where the result of a task belongs in a folder of results."""
+def result_path(folder: Path, model: Judged, setting: Setting, task: str, part: str = "") -> Path:
+    """Where the result of a task, or of a part of its data, belongs in a folder of results."""
     revision = f"{model.fingerprint[:12]}-{setting.label}"
-    return folder / model.name.replace("/", "__") / revision / f"{task}.json"
+    name = f"{task}@{part}" if part else task
+    return folder / model.name.replace("/", "__") / revision / f"{name}.json"
 
 
 def write_result(folder: Path, result: Result) -> Path:
@@ -125,7 +139,7 @@ def write_result(folder: Path, result: Result) -> Path:
     Raises:
         InputError: the folder cannot be written, or the disk is full.
     """
-    path = result_path(folder, result.model, result.setting, result.task)
+    path = result_path(folder, result.model, result.setting, result.task, result.part)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -47,6 +47,11 @@ class Task:
     older_name: str = ""
     part_of: str = ""
 
+    @property
+    def label(self) -> str:
+        """Its name, with the part of the data that is scored where there are several: "STS22 (zh)"."""
+        return self.name if self.subset == "default" else f"{self.name} ({self.subset})"
+
 
 @dataclass(frozen=True, slots=True)
 class Suite:

@@ -41,6 +41,7 @@ class Difference:
         high: its upper end.
         p: how likely draws fall on the other side of no difference, both sides counted: 0 to 1.
         n: number of examples.
+        draws: number of draws; so many can tell no p below 2 / (draws + 1).
     """
 
     difference: float
@@ -48,26 +49,17 @@ class Difference:
     high: float
     p: float
     n: int
+    draws: int
 
     @property
     def real(self) -> bool:
         """Whether the interval leaves out no difference at all."""
         return self.low > 0 or self.high < 0
 
-
-def paired(a: Examples, b: Examples, draws: int = DRAWS, seed: Seed = SEED) -> Difference:
-    """The score of `a` less that of `b`, on the same examples.
-
-    Args:
-        a: one side.
-        b: the other; its examples are the same, in the same order.
-        draws: how often examples are drawn.
-        seed: of the draws.
-
-    Raises:
-        InputError: the examples are not the same, or their score has no value.
-    """
-    return mean_difference([draw(a, b, draws, seed)])
+    @property
+    def rarest(self) -> bool:
+        """Whether no draw fell on the other side, so that `p` may be any number up to what it says."""
+        return self.p <= 2 / (self.draws + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +111,7 @@ def mean_difference(tasks: Sequence[Drawn]) -> Difference:
     # One is added to both, as the examples themselves are a draw, too; so no p is 0.
     rarer = min((drawn <= 0).sum(), (drawn >= 0).sum())
     p = min(1.0, 2 * (rarer + 1) / (len(drawn) + 1))
-    return Difference(whole, float(low), float(high), float(p), sum(task.n for task in tasks))
+    return Difference(whole, float(low), float(high), float(p), sum(task.n for task in tasks), len(drawn))
 
 
 def score_of(examples: Examples) -> float:

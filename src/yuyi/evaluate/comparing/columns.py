@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from yuyi.artifacts import hash_json
 from yuyi.errors import InputError
-from yuyi.evaluate.averages import mean_metrics
+from yuyi.evaluate.averages import mean_metrics, suite_scores
 from yuyi.evaluate.results import Setting
+from yuyi.evaluate.suites import all_suites
 from yuyi.known import all_models, find
 from yuyi.known.published import runs
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from yuyi.evaluate.results import Result
+    from yuyi.evaluate.suites import Suite
 
 _MODEL = "model"
 _UNITS = {"dimension": "dim", "longest text": "tokens"}
@@ -30,11 +32,12 @@ class Column:
         label: what sets it apart from the other columns, by heading: the model where they are of several,
             and the settings that differ.
         model: name of the model.
-        scores: in percent, by task and metric; the mean over splits and subsets.
-        results: by task; none where the figures are published.
+        scores: in percent, by task (as `Result.label` has it) and metric; the mean over splits and subsets.
+        results: by task, too; none where the figures are published.
         files: where the results lie, by task; empty where that does not matter.
         source: where published figures stand, and of which setting they are.
         printed: published averages in percent, by board and kind of task.
+        suite: whose data published scores are of.
     """
 
     label: Mapping[str, str]
@@ -44,6 +47,7 @@ class Column:
     files: Mapping[str, Path] = field(default_factory=dict)
     source: str = ""
     printed: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    suite: Suite | None = None
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -62,6 +66,16 @@ class Column:
     def first(self) -> Result:
         """One of the results, all of which have the same model and setting."""
         return next(iter(self.results.values()))
+
+    def of_suite(self, suite: Suite) -> Mapping[str, Mapping[str, float]]:
+        """The scores that count for a suite, as `average` takes them: of its own data, part and splits."""
+        if self.results:
+            return suite_scores(self.results.values(), suite)
+        # What is published of a task is of one part of its data, which another suite may not score.
+        others = {
+            task.name for task in suite.tasks if task.label not in self.scores and task.subset != "default"
+        }
+        return {task: scores for task, scores in self.scores.items() if task not in others}
 
 
 def columns(results: Sequence[Result], files: Sequence[Path] = ()) -> list[Column]:
@@ -82,9 +96,9 @@ def columns(results: Sequence[Result], files: Sequence[Path] = ()) -> list[Colum
     groups: dict[str, dict[str, int]] = {}
     for place, result in enumerate(results):
         group = groups.setdefault(_key(result), {})
-        other = group.get(result.task)
+        other = group.get(result.label)
         if other is None or results[other].made <= result.made:
-            group[result.task] = place
+            group[result.label] = place
     models = list(dict.fromkeys(result.model.name for result in results))
     sorted_groups = sorted(
         groups.values(), key=lambda group: _rank(results[next(iter(group.values()))], models)
@@ -119,9 +133,17 @@ def published_column(name: str) -> Column:
     source = "averages that its card or a board prints"
     if found:
         source = f"{found[0].source} ({found[0].setting})" if found[0].setting else found[0].source
-    scores = found[0].scores if found else {}
+    scores = dict(found[0].scores) if found else {}
+    suite = _suite_of(scores) if scores else None
+    if suite:
+        scores |= {task.label: scores[task.name] for task in suite.tasks if task.name in scores}
     label = {_MODEL: known.name, "figures": "published"}
-    return Column(label, known.name, scores, source=source, printed=known.scores)
+    return Column(label, known.name, scores, source=source, printed=known.scores, suite=suite)
+
+
+def _suite_of(scores: Mapping[str, Mapping[str, float]]) -> Suite:
+    """The suite of which most tasks are there."""
+    return max(all_suites(), key=lambda suite: sum(task.name in scores for task in suite.tasks))
 
 
 def _column(label: Mapping[str, str], results: Mapping[str, Result], files: Mapping[str, Path]) -> Column:
@@ -139,12 +161,24 @@ def _metrics(result: Result) -> dict[str, float]:
 def _check_data(results: Sequence[Result]) -> None:
     first: dict[str, Result] = {}
     for result in results:
-        other = first.setdefault(result.task, result)
+        other = first.setdefault(result.label, result)
         if (other.data, other.type) != (result.data, result.type):
-            raise InputError(
-                f"{result.task}: {other.model.name} was judged on the data {other.data[:12]}, and "
-                f"{result.model.name} on {result.data[:12]}. Evaluate both on the same, or leave out one."
-            )
+            was, now = other.data[:12], result.data[:12]
+        elif other.judged_parts != result.judged_parts:
+            was, now = _parts(other), _parts(result)
+        else:
+            continue
+        raise InputError(
+            f"{result.label}: {other.model.name} was judged on the data {was}, and {result.model.name} on "
+            f"{now}. Evaluate both on the same, or leave out one."
+        )
+
+
+def _parts(result: Result) -> str:
+    """Splits and subsets in words."""
+    parts = result.judged_parts
+    subsets = sorted({subset for each in parts.values() for subset in each})
+    return " and ".join(parts) + ("" if subsets == ["default"] else f" ({', '.join(subsets)})")
 
 
 def _key(result: Result) -> str:

@@ -11,6 +11,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from yuyi.errors import InputError
+from yuyi.evaluate.averages import is_just
 from yuyi.evaluate.comparing.bootstrap import SEED, draw, mean_difference
 from yuyi.evaluate.comparing.columns import columns, published_column
 from yuyi.evaluate.comparing.examples import examples_path, read_examples
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from yuyi.evaluate.comparing.bootstrap import Difference, Drawn
     from yuyi.evaluate.comparing.columns import Column
     from yuyi.evaluate.results import Result
+    from yuyi.evaluate.suites import Suite
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ class Change:
         by: the metric that the interval is of, where examples tell another one than `metric`.
         of: what was drawn for the interval: pairs, rows, queries, texts, or mteb's own "draws" of texts.
         tasks: how many tasks it is over.
-        pinned: for a task of the named suites, whether its data are those that the suite pins.
+        pinned: for a task of the named suites, whether its data, splits and part are as the suite pins them.
     """
 
     name: str
@@ -120,7 +122,7 @@ def _comparison(first: Column, other: Column) -> Comparison:
         before, after = (score_in(column, name, metric) for column in (first, other))
         if before is not None and after is not None:
             found = _drawn(first, other, name, len(changes))
-            changes[name] = _change(tasks[name], metric, after - before, found)
+            changes[name] = _change(tasks[name], first.suite, metric, after - before, found)
             if found and not changes[name].by:
                 drawn[name] = found
     if not changes:
@@ -146,21 +148,20 @@ def _drawn(first: Column, other: Column, task: str, place: int) -> Drawn | None:
         raise InputError(f"{task}: {error}") from error
 
 
-def _change(result: Result, metric: str, value: float, drawn: Drawn | None) -> Change:
+def _change(result: Result, suite: Suite | None, metric: str, value: float, drawn: Drawn | None) -> Change:
     by = drawn.metric if drawn and drawn.metric != metric else ""
     # mteb rounds scores of retrieval to five decimals.
     if drawn and not by and abs(100 * drawn.whole - value) > 0.01:
         raise InputError(
-            f"{result.task}: scores differ by {value:.2f}, and their examples by {100 * drawn.whole:.2f}; "
+            f"{result.label}: scores differ by {value:.2f}, and their examples by {100 * drawn.whole:.2f}; "
             "examples are of another run. Evaluate the task again."
         )
     interval = mean_difference([drawn]) if drawn else None
-    revision = next(
-        (task.revision for suite in all_suites() for task in suite.tasks if task.name == result.task), None
-    )
-    pinned = None if revision is None else result.data == revision
+    suites = [suite] if suite else all_suites()
+    known = [task for each in suites for task in each.tasks if task.name == result.task]
+    pinned = any(is_just(result, task) for task in known) if known else None
     of = drawn.of if drawn else ""
-    return Change(result.task, metric, value, interval, by, of, pinned=pinned)
+    return Change(result.label, metric, value, interval, by, of, pinned=pinned)
 
 
 def _mean(

@@ -1,8 +1,9 @@
 """What a model was trained on, and so which tasks are in its domain and which it meets for the first time.
 
 A task is in-domain where a training source of the model bears the task's name, or one of the names that the
-task lists as made of the same data set. It is zero-shot where it lists such names and the model has none of
-them. Of a task that lists none nobody can tell: a source called afqmc_train says nothing to AFQMC_validation.
+task lists as made of the same data set; and where training pairs that showed its texts were kept. It is
+zero-shot where it lists such names and no source of the model bears or begins with one of them. Of the others
+nobody can tell: a source called afqmc_train may hold what AFQMC is made of, or be split off it cleanly.
 
 What is read is what models and data leave behind them:
 
@@ -18,6 +19,7 @@ What is read is what models and data leave behind them:
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 
 _MANIFESTS = ("manifest.json", "mixture/manifest.json")
 _MARKS = "marks/evaluation"
+_BETWEEN_WORDS = re.compile(r"[\s_.-]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +64,21 @@ class Trained:
         return Trained(self.sources | other.sources, {**self.overlaps, **other.overlaps})
 
     def knows(self, result: Result) -> bool | None:
-        """Whether the task of a result is in-domain; None where the task does not tell whose data it has."""
-        if {_plain(name) for name in (result.task, *result.sources)} & set(map(_plain, self.sources)):
+        """Whether the task of a result is in-domain; None where that is not told."""
+        names = {_plain(name) for name in (result.task, *result.sources)}
+        declared = set(map(_plain, self.sources))
+        overlap = self.overlap(result.task)
+        if names & declared or (overlap and overlap.kept):
             return True
-        return False if result.sources else None
+        alike = names & {_first_word(name) for name in declared}
+        return False if result.sources and not alike else None
+
+    def parts(self, results: Iterable[Result]) -> tuple[list[Result], list[Result], list[Result]]:
+        """Results that are in-domain, zero-shot, and neither for certain."""
+        found: dict[bool | None, list[Result]] = {True: [], False: [], None: []}
+        for result in results:
+            found[self.knows(result)].append(result)
+        return found[True], found[False], found[None]
 
     def overlap(self, task: str) -> Overlap | None:
         """What the training data showed of a task; None where nothing was found."""
@@ -75,11 +89,7 @@ def by_domain(
     results: Iterable[Result], sources: Collection[str]
 ) -> tuple[list[Result], list[Result], list[Result]]:
     """Results that are in-domain for a model trained on these sources, zero-shot, and neither for certain."""
-    trained = Trained(frozenset(sources))
-    parts: dict[bool | None, list[Result]] = {True: [], False: [], None: []}
-    for result in results:
-        parts[trained.knows(result)].append(result)
-    return parts[True], parts[False], parts[None]
+    return Trained(frozenset(sources)).parts(results)
 
 
 def read_trained(place: str | Path) -> Trained:
@@ -177,3 +187,8 @@ def _read(path: Path) -> dict[str, Any]:
 def _plain(name: str) -> str:
     """A name as it is compared: the last part of a path or a hub name, in lower case."""
     return name.rpartition("/")[2].casefold()
+
+
+def _first_word(name: str) -> str:
+    """What a name begins with: the afqmc of afqmc_train."""
+    return _BETWEEN_WORDS.split(name, maxsplit=1)[0]

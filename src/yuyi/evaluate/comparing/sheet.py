@@ -1,7 +1,8 @@
 """Scores side by side: a line a task, a cell a column, and the averages that people compare.
 
-A mean is over tasks that every column has; where that is not all of them, its name says so. A column that
-has none of the tasks has no mean, and leaves those of the others alone.
+A mean is over tasks that every column of results has; where that is not all of them, its name says so. A
+column that has none of the tasks, and published figures that lack one of them, have no mean, and leave those
+of the others alone.
 """
 
 from __future__ import annotations
@@ -87,9 +88,9 @@ def lay_out(columns: Sequence[Column], trained: Mapping[str, Trained] | None = N
             for name, result in tasks.items()
             if result.type == kind
         )
-        sections.append(Section(kind, lines, _mean(lines)))
+        sections.append(Section(kind, lines, _mean(columns, lines)))
     everything = [line for section in sections for line in section.lines]
-    averages = [_mean(everything), *_suites(columns), *_domains(columns, everything, trained or {})]
+    averages = [_mean(columns, everything), *_suites(columns), *_domains(columns, everything, trained or {})]
     return Sheet(tuple(columns), tuple(sections), tuple(averages))
 
 
@@ -123,23 +124,34 @@ def _line(columns: Sequence[Column], task: str, metric: str) -> Line:
     )
 
 
-def _mean(lines: Sequence[Line]) -> Line:
-    """The mean over the lines on which every column has a score, but for columns that have none at all."""
-    width = len(lines[0].values)
-    there = [place for place in range(width) if any(line.values[place] is not None for line in lines)]
+def _mean(columns: Sequence[Column], lines: Sequence[Line]) -> Line:
+    """The mean over the lines on which every column of results has a score.
+
+    A column without any of these scores has no mean; nor have published figures that lack one of them.
+    """
+    width = len(columns)
+    there = [
+        place
+        for place, column in enumerate(columns)
+        if column.results and any(line.values[place] is not None for line in lines)
+    ]
     whole = [line for line in lines if all(line.values[place] is not None for place in there)]
     count = f"{len(whole)}" if len(whole) == len(lines) else f"{len(whole)} of {len(lines)}"
-    values = tuple(
-        fmean(line.values[place] or 0.0 for line in whole) if whole and place in there else None
-        for place in range(width)
-    )
-    return Line(f"mean of {count} task{'s' if len(lines) > 1 else ''}", "", values, ("",) * width)
+    name = "1 task" if len(lines) == 1 else f"mean of {count} tasks"
+    scores = [[line.values[place] for line in whole] for place in range(width)]
+    values = tuple(_mean_of(each) for each in scores)
+    return Line(name, "", values, ("",) * width)
+
+
+def _mean_of(scores: Sequence[float | None]) -> float | None:
+    known = [score for score in scores if score is not None]
+    return fmean(known) if known and len(known) == len(scores) else None
 
 
 def _suites(columns: Sequence[Column]) -> Iterator[Line]:
-    """The average over each suite, or how many of its tasks there are."""
+    """The average over each suite, or how many of its tasks were judged on the data that it pins."""
     for suite in all_suites():
-        found = [average(column.scores, suite) for column in columns]
+        found = [average(column.of_suite(suite), suite) for column in columns]
         if not any(
             column.results and len(each.missing) < suite.size
             for column, each in zip(columns, found, strict=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from yuyi.evaluate.comparing.domain import by_domain
 from yuyi.evaluate.comparing.sheet import tasks_of
 from yuyi.evaluate.suites import all_suites
 from yuyi.page import head, safe, table
@@ -64,17 +63,15 @@ def training(sheet: Sheet, trained: Mapping[str, Trained]) -> str:
         if model not in trained:
             continue
         told = trained[model]
-        parts = zip(
-            ("In-domain", "Zero-shot", "Not told"), by_domain(tasks.values(), told.sources), strict=True
-        )
+        parts = zip(("In-domain", "Zero-shot", "Not told"), told.parts(tasks.values()), strict=True)
         lines = "".join(
-            f"<br>{name}: {', '.join(safe(result.task) for result in part)}." for name, part in parts if part
+            f"<br>{name}: {', '.join(safe(result.label) for result in part)}." for name, part in parts if part
         )
         rows = [
             f'<tr><td class="name">{safe(name)}</td><td class="num">{overlap.found:,}</td>'
             f'<td class="num">{overlap.found - overlap.kept:,}</td><td class="num">{overlap.kept:,}</td></tr>'
-            for name in tasks
-            if (overlap := told.overlap(name))
+            for name, result in tasks.items()
+            if (overlap := told.overlap(result.task))
         ]
         first = head(
             ("pairs that showed a text of <i>出现评测文本的训练句对</i>", ""),
@@ -84,7 +81,9 @@ def training(sheet: Sheet, trained: Mapping[str, Trained]) -> str:
         )
         cards.append(
             f'<div class="card"><h3>{safe(model)}</h3><p>{len(told.sources):,} names of training sources are '
-            f"declared. A task that lists no sources made of its data tells nothing.{lines}</p>"
+            "declared. Not told: a task that lists no source of its data, or whose name a declared source "
+            'begins with. <span lang="zh">未列出数据来源，或名称是某个训练来源开头的任务，无法判断。</span>'
+            f"{lines}</p>"
             f"{table(first, rows) if rows else ''}</div>"
         )
     return "".join(cards)

@@ -11,6 +11,7 @@ from difflib import get_close_matches
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from yuyi.artifacts import hash_json
 from yuyi.errors import InputError
 from yuyi.evaluate.offline import import_mteb
 from yuyi.evaluate.suites import all_suites, find_suite
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 # mteb has Chinese under three codes: Mandarin, all of Chinese, and one that stands for Central Mnong.
 _CODES = {"zh": ("cmn", "zho", "cmo"), "en": ("eng",)}
+# Names of parts with more letters are too long for a file's name.
+_LONGEST_PART = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +199,17 @@ def _eval_task(named: _Named) -> EvalTask:
         rows=_rows(named.task),
         sources=tuple(dict.fromkeys(filter(None, made_of))),
         open=partial(_open, named),
+        part=_part(named.task),
     )
+
+
+def _part(task: Any) -> str:
+    """The subsets to score where they are not all that the task has; many of them as a digest."""
+    if set(task.hf_subsets) == set(task.metadata.hf_subsets):
+        return ""
+    names = sorted(task.hf_subsets)
+    told = "+".join(names)
+    return told if len(told) <= _LONGEST_PART else f"{len(names)} subsets {hash_json(names)[:6]}"
 
 
 def _rows(task: Any) -> int:

@@ -25,6 +25,7 @@ class EvalTask:
         sources: names of training sources made from the same data set, beside the task's own name.
         open: gives the mteb task with its data in it. It raises InputError where the data cannot be used.
         further: names of scores that are asked for beside those that mteb gives.
+        part: which part of the data is scored, mostly a language; empty for all of it.
     """
 
     name: str
@@ -37,3 +38,4 @@ class EvalTask:
     sources: Sequence[str]
     open: Callable[[], Any]
     further: Sequence[str] = ()
+    part: str = ""
