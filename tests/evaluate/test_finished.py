@@ -14,7 +14,7 @@ import pytest
 from yuyi.errors import InputError
 from yuyi.evaluate import Sweep, evaluate, local_tasks, run
 from yuyi.evaluate.comparing.examples import examples_path, read_examples
-from yuyi.evaluate.results import read_result, read_results, result_path, write_result
+from yuyi.evaluate.results import find_results, read_result, read_results, result_path, write_result
 from yuyi.evaluate.tasks.kinds import ALL_ROWS
 
 from .bigrams import BigramEncoder
@@ -184,3 +184,20 @@ def test_a_killed_run_repeats_no_finished_task(folder: Path, tmp_path: Path) -> 
     ]
     hidden = [path for path in tmp_path.rglob(".*") if path.is_file()]
     assert hidden == []
+
+
+def test_parts_of_the_data_have_files_of_their_own_that_mteb_reads(folder: Path, tmp_path: Path) -> None:
+    from mteb.results import TaskResult
+
+    (task,) = tasks_of(folder, "same")
+    encoder = BigramEncoder()
+    first = [evaluate(encoder, [replace(task, part=part)], results=tmp_path)[0] for part in ("zh", "en", "")]
+    paths = {path.name: path for path in find_results(tmp_path)}
+    assert set(paths) == {"same@zh.json", "same@en.json", "same.json"}
+    assert {TaskResult.from_disk(path).task_name for path in paths.values()} == {"same"}
+    assert {examples_path(path).exists() for path in paths.values()} == {True}
+    calls = len(encoder.calls)
+    assert [
+        evaluate(encoder, [replace(task, part=part)], results=tmp_path)[0] for part in ("zh", "en", "")
+    ] == first
+    assert len(encoder.calls) == calls

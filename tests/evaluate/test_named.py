@@ -32,6 +32,21 @@ def test_facts_of_a_task() -> None:
     assert "CMedQAv1" in named_tasks(["CMedQAv1"], suite=CMTEB_35)[0].sources
 
 
+def test_part_of_the_data_is_named_where_that_is_not_all() -> None:
+    parts = {task.name: task.part for task in named_tasks(suite=CMTEB_35)}
+    assert {name: part for name, part in parts.items() if part} == {
+        "AmazonReviewsClassification": "zh",
+        "MassiveIntentClassification": "zh-CN",
+        "MassiveScenarioClassification": "zh-CN",
+        "STS22": "zh",
+    }
+    names = ["STS22", "AFQMC", "MassiveIntentClassification"]
+    assert {task.part for task in named_tasks(names)} == {""}
+    assert [task.part for task in named_tasks(names[::2], languages=["zh"])] == ["zh+zh-en", "zh-CN+zh-TW"]
+    [many] = named_tasks(["STS17"], languages=["en"])
+    assert many.part.startswith("8 subsets ")
+
+
 def test_the_same_task_counts_otherwise_in_another_suite() -> None:
     metrics = [named_tasks(["Cmnli"], suite=suite)[0].metric for suite in (CMTEB_35, MTEB_CMN_V1)]
     assert metrics == ["cosine_ap", "max_accuracy"]

@@ -22,6 +22,7 @@ from yuyi.errors import InputError, MissingExtra, TaskError, YuyiError, YuyiWarn
 from yuyi.evaluate.adapter import MtebModel, write_at_once
 from yuyi.evaluate.comparing.examples import examples_path, write_examples
 from yuyi.evaluate.comparing.predictions import examples_of
+from yuyi.evaluate.offline import offline
 from yuyi.evaluate.results import Result, read_result, result_path, write_result
 from yuyi.evaluate.settings import Sweep, readers
 from yuyi.evaluate.tasks.fetch import first_line
@@ -181,6 +182,11 @@ class _Judge:
         done = [self._finished(task, setting) for setting in settings]
         if all(done):
             return [result for result in done if result]
+        with offline():
+            return self._scored(task, settings, done)
+
+    def _scored(self, task: EvalTask, settings: list[Setting], done: list[Result | None]) -> list[Result]:
+        """The task's results, with those that are missing scored."""
         opened = task.open()
         write_at_once(opened)
         seeds = deepcopy((opened.rng_state, opened.np_rng))
@@ -200,7 +206,7 @@ class _Judge:
         """
         if self.folder is None:
             return None
-        path = result_path(self.folder, self.reader.judged, setting, task.name)
+        path = result_path(self.folder, self.reader.judged, setting, task.name, task.part)
         if not path.exists():
             return None
         result = read_result(path)
@@ -239,10 +245,11 @@ class _Judge:
                 made=datetime.now(UTC).isoformat(timespec="seconds"),
                 seconds=round(time.perf_counter() - start, 3),
                 sources=tuple(task.sources),
+                part=task.part,
             )
             if self.folder and predictions:
                 examples = examples_of(opened, result, predictions)
-                path = result_path(self.folder, result.model, setting, task.name)
+                path = result_path(self.folder, result.model, setting, task.name, task.part)
                 make_folder(path.parent, "results")
                 # Those of an older result would be taken for this one's.
                 examples_path(path).unlink(missing_ok=True)
