@@ -28,26 +28,58 @@ from evaluate.bigrams import BigramEncoder
 from yuyi.errors import InputError
 from yuyi.evaluate.tasks.local import local_tasks
 from yuyi.evaluate.run import evaluate
+
+heavy = {"mteb", "torch", "datasets", "pyarrow", "huggingface_hub"} & set(sys.modules)
+assert not heavy, heavy
+# Whoever imported these before may have had them online, and has them so afterwards.
+import datasets
+import huggingface_hub
+from huggingface_hub import constants
+
+names = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE", "MTEB_CACHE")
+def state():
+    environment = [os.environ.get(name) for name in names]
+    libraries = (constants.HF_HUB_OFFLINE, datasets.config.HF_HUB_OFFLINE)
+    return environment, libraries, datasets.are_progress_bars_disabled()
+
+before = state()
+assert before == ([None] * 4, (False, False), False), before
+
+class Asking(BigramEncoder):
+    # Tries the hub while it works.
+    def _encode(self, inputs):
+        try:
+            huggingface_hub.HfApi().dataset_info("C-MTEB/AFQMC")
+        except huggingface_hub.errors.OfflineModeIsEnabled:
+            return super()._encode(inputs)
 """
 LOCAL = """
-names = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE", "MTEB_CACHE")
-before = [os.environ.get(name) for name in names]
-tasks = local_tasks(Path(sys.argv[2]))
-heavy = {"mteb", "torch", "datasets"} & set(sys.modules)
-assert not heavy, heavy
-results = evaluate(BigramEncoder(), tasks)
-assert [os.environ.get(name) for name in names] == before
+home, files = Path.home(), lambda: [path for path in Path.home().rglob("*") if path.is_file()]
+there = files()
+results = evaluate(Asking(), local_tasks(Path(sys.argv[2])))
 assert len({result.type for result in results}) == 8
 assert not touched, touched
+assert state() == before, state()
+assert files() == there, set(files()) - set(there)
 """
 NAMED = """
 from yuyi.evaluate.tasks.named import named_tasks
 tasks = {task.name: task for task in named_tasks(suite="C-MTEB (35)")}
 wanted = [tasks[name] for name in ("AFQMC", "STS22", "CmedqaRetrieval")]
-found = {result.task: result for result in evaluate(BigramEncoder(), wanted)}
+encoder = BigramEncoder(4)  # small enough to make mistakes
+found = {result.task: result for result in evaluate(encoder, wanted)}
 assert list(found["STS22"].scores["test"]) == ["zh"]
-assert found["CmedqaRetrieval"].main_score > 0.9
+# The same rows as a local set: what was built of them is what mteb builds.
+for mine in evaluate(encoder, local_tasks(Path(sys.argv[3]))):
+    theirs = found[mine.task]
+    (metrics,) = (subsets["default"] for subsets in theirs.scores.values())
+    ours = mine.scores["test"]["default"]
+    assert set(ours) == set(metrics) and len(ours) > 5, (ours, metrics)
+    assert all(abs(ours[name] - value) < 1e-9 for name, value in metrics.items()), (ours, metrics)
+    assert 0.1 < mine.main_score < 0.99, mine.main_score
+    assert (mine.type, mine.metric) == (theirs.type, theirs.metric)
 assert not touched, touched
+assert state() == before, state()
 for setting in ("", "1"):
     os.environ["YUYI_OFFLINE"] = setting
     try:
@@ -67,26 +99,10 @@ except InputError as error:
 else:
     raise SystemExit("opened what is not whole")
 """
-
-
-def run(script: str, *arguments: Path, **environment: str) -> None:
-    forget = ("MTEB_CACHE", "HF_HOME", "HF_HUB_CACHE", "HF_DATASETS_CACHE", "XDG_CACHE_HOME", "YUYI_OFFLINE")
-    kept = {name: value for name, value in os.environ.items() if name not in forget}
-    result = subprocess.run(
-        [sys.executable, "-c", BLOCKED + script, str(TESTS), *map(str, arguments)],
-        env={**kept, **environment},
-        capture_output=True,
-        text=True,
-    )
-    assert (result.returncode, result.stdout) == (0, ""), result.stderr
-
-
-def test_local_sets_of_every_type_touch_neither_network_nor_home(tmp_path: Path) -> None:
-    home, folder = tmp_path / "home", tmp_path / "sets"
-    home.mkdir()
-    folder.mkdir()
-    run(LOCAL, write_eight_kinds(folder), HOME=str(home))
-    assert [path for path in home.rglob("*") if path.is_file()] == []
+FORGET = (
+    *("MTEB_CACHE", "HF_HOME", "HF_HUB_CACHE", "HF_DATASETS_CACHE", "XDG_CACHE_HOME", "YUYI_OFFLINE"),
+    *("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE"),
+)
 
 
 def cached(home: Path, task: Task, configs: dict[str, list[dict[str, object]]]) -> None:
@@ -101,24 +117,37 @@ def cached(home: Path, task: Task, configs: dict[str, list[dict[str, object]]]) 
     (folder / "README.md").write_text(card + "---\n")
 
 
-def test_named_tasks_are_read_from_the_cache_at_their_commit(tmp_path: Path) -> None:
+def test_neither_network_nor_home_is_touched(tmp_path: Path) -> None:
+    """Local sets of every type, then named tasks, which are read from the cache at their commit."""
+    home, folder, same = (tmp_path / name for name in ("home", "sets", "same"))
+    for each in (home, folder, same):
+        each.mkdir()
+    write_eight_kinds(folder)
     tasks = {task.name: task for task in find_suite(CMTEB_35).tasks}
     pairs = [
-        {"sentence1": thing, "sentence2": thing[cut:], "score": cut} for thing in THINGS for cut in (0, 1, 5)
+        {"sentence1": thing, "sentence2": thing[cut:], "score": 5 - cut}
+        for thing in THINGS
+        for cut in (0, 1, 5)
     ]
-    cached(tmp_path, tasks["AFQMC"], {"default": pairs})
+    cached(home, tasks["AFQMC"], {"default": pairs})
+    write(same / "AFQMC.parquet", pairs)
     mixed = [{**pair, "lang": lang} for pair in pairs for lang in ("zh", "en")]
-    cached(tmp_path, tasks["STS22"], {"default": mixed})
-    cached(tmp_path, tasks["LCQMC"], {"default": pairs})
-    next(tmp_path.rglob("datasets--C-MTEB--LCQMC/**/rows.parquet")).unlink()
+    cached(home, tasks["STS22"], {"default": mixed})
+    cached(home, tasks["LCQMC"], {"default": pairs})
+    next(home.rglob("datasets--C-MTEB--LCQMC/**/rows.parquet")).unlink()
     places = range(len(THINGS))
-    cached(
-        tmp_path,
-        tasks["CmedqaRetrieval"],
-        {
-            "corpus": [{"_id": f"d{i}", "title": "", "text": THINGS[i]} for i in places],
-            "queries": [{"_id": f"q{i}", "text": THINGS[i][2:]} for i in places],
-            "qrels": [{"query-id": f"q{i}", "corpus-id": f"d{i}", "score": 1} for i in places],
-        },
+    corpus = [{"_id": f"d{i}", "title": "", "text": THINGS[i]} for i in places]
+    queries = [{"_id": f"q{i}", "text": THINGS[i][2:]} for i in places]
+    qrels = [{"query-id": f"q{i}", "corpus-id": f"d{i}", "score": 1} for i in places]
+    cached(home, tasks["CmedqaRetrieval"], {"corpus": corpus, "queries": queries, "qrels": qrels})
+    for part, rows in (("corpus", corpus), ("queries", queries), ("qrels", qrels)):
+        named = [{column.strip("_").replace("-", "_"): row[column] for column in row} for row in rows]
+        write(same / f"CmedqaRetrieval.{part}.parquet", named)
+    kept = {name: value for name, value in os.environ.items() if name not in FORGET}
+    result = subprocess.run(
+        [sys.executable, "-c", BLOCKED + LOCAL + NAMED, *map(str, (TESTS, folder, same))],
+        env={**kept, "HF_HOME": str(home), "HOME": str(home)},
+        capture_output=True,
+        text=True,
     )
-    run(NAMED, HF_HOME=str(tmp_path), HOME=str(tmp_path))
+    assert (result.returncode, result.stdout) == (0, ""), result.stderr

@@ -1,46 +1,65 @@
-"""Importing mteb without network and without leaving files in the home folder."""
+"""mteb without network and without files left in the home folder."""
 
 from __future__ import annotations
 
 import os
 import tempfile
-from typing import Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from yuyi.extras import require
 
-_OFFLINE = {
-    "HF_HUB_OFFLINE": "1",
-    "HF_DATASETS_OFFLINE": "1",
-    "TRANSFORMERS_OFFLINE": "1",
-    "HF_HUB_DISABLE_TELEMETRY": "1",
-}
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_CACHE = "MTEB_CACHE"
 
 
 def import_mteb() -> Any:
-    """The package `mteb`, its Hugging Face libraries told to stay offline.
+    """The package `mteb`.
 
-    They read these settings once, when they are imported, so the environment is as before when this returns.
-    mteb also makes a folder for its results while it is imported; it gets a temporary one.
+    It makes a folder for its results while it is imported; it gets a temporary one.
 
     Raises:
         MissingExtra: mteb or pyarrow is not installed.
     """
     require("eval")
-    before = dict(os.environ)
-    with tempfile.TemporaryDirectory(prefix="yuyi-mteb-") as folder:
-        os.environ.update(_OFFLINE, MTEB_CACHE=folder)
+    before = os.environ.get(_CACHE)
+    with offline(), tempfile.TemporaryDirectory(prefix="yuyi-mteb-") as folder:
+        os.environ[_CACHE] = folder
         try:
-            import datasets
             import mteb
         finally:
-            for name in (*_OFFLINE, "MTEB_CACHE"):
-                _restore(name, before.get(name))
-    datasets.disable_progress_bars()
+            del os.environ[_CACHE]
+            if before is not None:
+                os.environ[_CACHE] = before
     return mteb
 
 
-def _restore(name: str, value: str | None) -> None:
-    if value is None:
-        os.environ.pop(name, None)
-    else:
-        os.environ[name] = value
+@contextmanager
+def offline() -> Iterator[None]:
+    """A block in which the libraries of Hugging Face reach for no network and draw no progress bars.
+
+    They look at the environment only when they are imported, which may be long ago, so they are told in
+    their own settings; afterwards these are as before.
+    """
+    import datasets
+    from huggingface_hub import constants
+
+    settings = (
+        (constants, "HF_HUB_OFFLINE"),
+        (constants, "HF_HUB_DISABLE_TELEMETRY"),
+        (datasets.config, "HF_HUB_OFFLINE"),
+    )
+    before = [getattr(module, name) for module, name in settings]
+    bars = datasets.are_progress_bars_disabled()
+    try:
+        for module, name in settings:
+            setattr(module, name, True)
+        datasets.disable_progress_bars()
+        yield
+    finally:
+        for (module, name), value in zip(settings, before, strict=True):
+            setattr(module, name, value)
+        if not bars:
+            datasets.enable_progress_bars()

@@ -72,7 +72,7 @@ def _absent(repository: str, revision: str, reason: str) -> InputError:
 
 @contextlib.contextmanager
 def _online() -> Iterator[None]:
-    """Let huggingface_hub reach the hub, which `import_mteb` told it not to."""
+    """Let huggingface_hub reach the hub, which `offline` told it not to."""
     from huggingface_hub import constants
 
     before = constants.HF_HUB_OFFLINE

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from yuyi.artifacts import hash_json
 from yuyi.errors import InputError
-from yuyi.evaluate.offline import import_mteb
+from yuyi.evaluate.offline import import_mteb, offline
 from yuyi.evaluate.suites import all_suites, find_suite
 from yuyi.evaluate.tasks.build import SEED
 from yuyi.evaluate.tasks.fetch import fetch_dataset, first_line, how_to_get
@@ -80,11 +80,14 @@ def named_tasks(
     """
     if not (names or suite or types or languages):
         raise InputError("No task is named. Name a suite, tasks, types or languages.")
+    if "" in (names or ()):
+        raise InputError("A task's name is empty. Name the task, or leave it out.")
+    found_suite = find_suite(suite) if suite else None
     kinds = [_near(name, list(KINDS), "type of task") for name in types or ()]
     codes = [code for name in languages or () for code in _CODES.get(name, (name,))]
     mteb = import_mteb()
-    if suite:
-        found = _chosen([_of_suite(mteb, task) for task in find_suite(suite).tasks], names, suite)
+    if found_suite:
+        found = _chosen([_of_suite(mteb, task) for task in found_suite.tasks], names, found_suite.name)
     elif names:
         found = [one for name in names for one in _by_name(mteb, name)]
     else:
@@ -252,5 +255,6 @@ def _loaded(of_mteb: Any, folder: Path) -> Any:
     task.filter_eval_splits(of_mteb.eval_splits)
     dataset = {**task.metadata.dataset, "path": str(folder)}
     task.metadata = task.metadata.model_copy(update={"dataset": dataset})
-    task.load_data()
+    with offline():
+        task.load_data()
     return task
