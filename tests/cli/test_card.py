@@ -109,7 +109,7 @@ def test_what_is_wrong_with_the_results_is_told(yuyi: Run, tmp_path: Path) -> No
     write_all(tmp_path / "results", [replace(first, data=""), *others])
     done = yuyi("card", "static", "--results", "results")
     assert (done.code, done.err) == (1, "")
-    assert "1 of 35 results name no commit of their data (AFQMC)" in done.out.replace("\n", " ")
+    assert "1 of 36 results name no commit of their data (AFQMC)" in done.out.replace("\n", " ")
 
 
 def test_cards_that_cannot_be_written(yuyi: Run, tmp_path: Path) -> None:

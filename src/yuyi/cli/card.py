@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from yuyi.cli.options import JsonOption
+from yuyi.evaluate.cards import Language, Shape
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,10 +36,10 @@ def card(
         typer.Option("--out", "-o", metavar="FILE", help="Where it goes. Default: README.md in FOLDER"),
     ] = None,
     shape: Annotated[
-        Literal["mteb1", "mteb2"],
+        Shape,
         typer.Option(help="Of its model-index: every metric as mteb 1 had it, or mteb 2's main scores."),
     ] = "mteb1",
-    language: Annotated[Literal["en", "zh"], typer.Option(help="Of its prose.")] = "en",
+    language: Annotated[Language, typer.Option(help="Of its prose.")] = "en",
     speed: Annotated[
         bool, typer.Option("--speed", help="Measure texts a second on this machine, for the card.")
     ] = False,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from yuyi.artifacts import is_sealed, publish_file, sealed
 from yuyi.encode import load
-from yuyi.errors import InputError
+from yuyi.errors import InputError, YuyiWarning
 from yuyi.evaluate.cards.facts import check_results, read_facts
 from yuyi.evaluate.cards.index import model_index
 from yuyi.evaluate.cards.scores import sort_results
@@ -16,19 +17,19 @@ from yuyi.evaluate.cards.speed import measure_speed
 from yuyi.evaluate.cards.text import card_body
 from yuyi.evaluate.comparing.domain import read_trained
 from yuyi.evaluate.linting.card import read_front_matter
+from yuyi.evaluate.linting.index import some_names
 from yuyi.evaluate.results import read_results
 from yuyi.extras import require
 from yuyi.known import find
 from yuyi.layout import find_layout
-from yuyi.training_record import Training, read_training
+from yuyi.training_record import TRAINING, Training, read_training
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from yuyi.evaluate.cards import Language, Shape
     from yuyi.evaluate.cards.facts import Facts
-    from yuyi.evaluate.cards.index import Shape
-    from yuyi.evaluate.cards.words import Language
     from yuyi.evaluate.results import Result
 
 CARD = "README.md"
@@ -58,7 +59,8 @@ def write_card(
         name: of the model on the hub, OWNER/NAME; without it, that of the folder.
         out: where to write instead.
         force: replace a card that somebody wrote or edited, too. Of its front matter, licence, language, base
-            model and data sets stay where nothing else says them.
+            model and data sets stay where nothing else says them; what else it told of training data is lost
+            without a `training.json`, with a warning.
         shape: of the key `model-index`.
         language: of the prose.
         speed: measure how many texts the model encodes in a second here.
@@ -78,8 +80,16 @@ def write_card(
     text = make_card(
         folder, read_results(results), name=name, before=before, shape=shape, language=language, speed=speed
     )
+    told = _sources(folder)
     with publish_file(path) as temporary:
         temporary.write_text(text, "utf-8")
+    if lost := sorted(told - _sources(folder)):
+        warnings.warn(
+            f"{path}: the card before told of training on {some_names(lost)}, and nothing in the folder does "
+            f"now. Write them into {folder / TRAINING}, so that the next card tells in-domain tasks.",
+            YuyiWarning,
+            2,
+        )
     return path
 
 
@@ -121,7 +131,7 @@ def make_card(
     if scores:
         head["model-index"] = model_index(called, scores.main.results.values(), shape)
     measured = measure_speed(encoder) if speed else None
-    body = card_body(called, facts, scores, training, _sources(folder, training), measured, language)
+    body = card_body(called, facts, scores, training, _sources(folder), measured, language, shape)
     return sealed(f"---\n{_yaml(head)}---\n\n{body}")
 
 
@@ -153,10 +163,8 @@ def _head(path: Path) -> dict[str, Any]:
         return {}
 
 
-def _sources(folder: Path, training: Training | None) -> frozenset[str]:
+def _sources(folder: Path) -> frozenset[str]:
     """Names of what the model was trained on; none where nothing in the folder tells."""
-    if training is not None and training.sources:
-        return frozenset(source.name for source in training.sources)
     try:
         return read_trained(folder).sources
     except InputError:

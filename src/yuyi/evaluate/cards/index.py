@@ -1,7 +1,8 @@
 """Results as the model-index of a card: every metric as mteb 1 had it, or the main score as mteb 2 has it.
 
 `mteb1` is the shape of the cards people know: values in percent, one entry a task, part and split with all
-metrics that mteb 1 printed. `mteb2` is what mteb 2 makes of its results (`TaskResult.get_hf_eval_results`):
+metrics that mteb 1 printed, and once more the one that counts as `main_score`, as its last versions had it.
+`mteb2` is what mteb 2 makes of its results (`TaskResult.get_hf_eval_results`):
 the main score alone, from 0 to 1, under mteb 2's names.
 """
 
@@ -10,25 +11,22 @@ from __future__ import annotations
 import math
 import re
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 from yuyi.evaluate.averages import older_name
 from yuyi.evaluate.linting.card import Entry
 from yuyi.evaluate.linting.card import Result as Indexed
-from yuyi.evaluate.linting.index import METRICS
+from yuyi.evaluate.linting.index import MAIN_SCORE, is_commit
 from yuyi.evaluate.suites import all_suites
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from yuyi.evaluate.cards import Shape
     from yuyi.evaluate.results import Result
     from yuyi.evaluate.suites import Task
 
-Shape = Literal["mteb1", "mteb2"]
-SHAPES: tuple[Shape, ...] = get_args(Shape)
-
 _SIMILARITIES = "cos_sim|dot|euclidean|manhattan"
-_COMMIT = re.compile("[0-9a-f]{40}")
 _AT = re.compile(r"(?:map|mrr|ndcg|precision|recall)_at_\d+")
 _CORRELATIONS = re.compile(rf"(?:{_SIMILARITIES})_(?:pearson|spearman)")
 _OF_CLASSES = re.compile("accuracy|ap|f1")
@@ -90,11 +88,6 @@ def index_entry(model: str, results: Iterable[Result], shape: Shape) -> Entry:
     )
 
 
-def is_commit(data: str) -> bool:
-    """Whether a revision is a commit of a hub, and no digest of local files."""
-    return _COMMIT.fullmatch(data) is not None
-
-
 def _places(result: Result) -> Iterator[tuple[str, str]]:
     """Each split and part of the data that was scored."""
     for split, subsets in result.scores.items():
@@ -147,14 +140,12 @@ def _shown(result: Result, split: str, subset: str, shape: Shape) -> dict[str, f
     if shape == "mteb2":
         return {result.metric: round(scores[result.metric], 8)}
     main, printed = older_name(result.metric, result.type), _PRINTED.get(result.type)
-    if (result.task, subset) not in _tasks() and METRICS.get(result.type, result.metric) != result.metric:
-        # Whoever averages an index takes the usual metric of a type; alone, this one is taken.
-        return {main: round(100 * scores[result.metric], 6)}
     older = {older_name(name, result.type): value for name, value in scores.items()}
+    older[MAIN_SCORE] = scores[result.metric]
     return {
         name: round(100 * older[name], 6)
         for name in sorted(older)
-        if printed is None or printed.fullmatch(name) or name == main
+        if printed is None or printed.fullmatch(name) or name in (main, MAIN_SCORE)
     }
 
 

@@ -8,14 +8,16 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from yuyi.errors import InputError
+from yuyi.evaluate.averages import is_of
 from yuyi.evaluate.cards.index import index_entry
 from yuyi.evaluate.comparing.columns import columns
 from yuyi.evaluate.linting.index import conventions
+from yuyi.evaluate.suites import Suite, all_suites
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from yuyi.evaluate.cards.index import Shape
+    from yuyi.evaluate.cards import Shape
     from yuyi.evaluate.comparing.columns import Column
     from yuyi.evaluate.linting.index import Convention
     from yuyi.evaluate.results import Result, Setting
@@ -28,7 +30,8 @@ class Run:
     Attributes:
         setting: how texts became vectors.
         results: by name of the task, those of a type together.
-        averages: over each named suite that is there as a whole, over all tasks where none is; in percent.
+        averages: over each named suite that is there as a whole, on the data that it pins; over all tasks
+            where none is; in percent.
     """
 
     setting: Setting
@@ -94,9 +97,20 @@ def _run(column: Column, shape: Shape) -> Run:
     results = dict(sorted(column.results.items(), key=lambda item: (item[1].type, item[0].casefold())))
     # Of each suite, first with the metric that it takes for pairs itself.
     averages: dict[str, Convention] = {}
-    for convention in conventions(index_entry(column.model, results.values(), shape)):
-        averages.setdefault(convention.suite.name, convention)
+    named = _named(results)
+    for convention in conventions(index_entry(column.model, results.values(), shape), named):
+        if not named or convention.suite in named:
+            averages.setdefault(convention.suite.name, convention)
     return Run(column.first.setting, results, tuple(averages.values()))
+
+
+def _named(results: Mapping[str, Result]) -> list[Suite]:
+    """The suites of which every task was judged on the data that they pin."""
+    return [
+        suite
+        for suite in all_suites()
+        if all(any(is_of(result, task) for result in results.values()) for task in suite.tasks)
+    ]
 
 
 def _rank(run: Run) -> tuple[int, bool, bool, bool, float, str]:

@@ -24,24 +24,26 @@ class Speed:
     """A measurement.
 
     Attributes:
-        texts: encoded in a second.
+        texts: encoded in a second, in the best round.
+        rounds: that were measured.
         tokens: of a text on average, special ones included.
         dtype: what was computed in.
         backend: the engine.
-        processor: what the machine calls it.
-        cores: that this process may use.
+        machine: name of the processor, or of the accelerator that computes.
+        cores: of the processor that this process may use; None for an accelerator.
     """
 
     texts: float
+    rounds: int
     tokens: float
     dtype: str
     backend: str
-    processor: str
-    cores: int
+    machine: str
+    cores: int | None
 
 
 def measure_speed(encoder: Encoder, seconds: float = _SECONDS) -> Speed:
-    """The best of several rounds over a few Chinese and English texts, in about so many seconds."""
+    """The best of several rounds over ten short texts, repeated, in about so many seconds."""
     texts = list(SAMPLE) * _REPEATS
     _, info = encoder.encode(texts, return_info=True)
     rounds: list[float] = []
@@ -51,20 +53,23 @@ def measure_speed(encoder: Encoder, seconds: float = _SECONDS) -> Speed:
         rounds.append(time.perf_counter() - begin)
     return Speed(
         texts=len(texts) / min(rounds),
+        rounds=len(rounds),
         tokens=float(info.used.mean()),
         dtype=encoder.dtype,
         backend=encoder.backend_name,
-        processor=_device(encoder.device),
-        cores=available_cores(),
+        machine=_machine(encoder.device),
+        cores=available_cores() if encoder.device == "cpu" else None,
     )
 
 
-def _device(name: str) -> str:
+def _machine(device: str) -> str:
     """The name of the accelerator that computes, or else of the processor."""
-    if name.startswith("cuda"):
+    if device.startswith("cuda"):
         import torch
 
-        return torch.cuda.get_device_name(name)
+        return torch.cuda.get_device_name(device)
+    if device != "cpu":
+        return device
     lines = _PROCESSOR.read_text().splitlines() if _PROCESSOR.is_file() else []
     named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(named, "") or platform.processor() or platform.machine()

@@ -6,23 +6,24 @@ import json
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from yuyi.evaluate.cards.index import is_commit
 from yuyi.evaluate.cards.scores import mean_of, same_but_dim
 from yuyi.evaluate.cards.usage import usage
 from yuyi.evaluate.cards.words import WORDS
 from yuyi.evaluate.comparing.domain import by_domain
+from yuyi.evaluate.linting.index import is_commit
 from yuyi.evaluate.suites import all_suites
 from yuyi.evaluate.tasks.kinds import ALL_ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
+    from yuyi.evaluate.cards import Language, Shape
     from yuyi.evaluate.cards.facts import Facts
     from yuyi.evaluate.cards.scores import Run, Scores
     from yuyi.evaluate.cards.speed import Speed
-    from yuyi.evaluate.cards.words import Language
     from yuyi.evaluate.linting.index import Convention
     from yuyi.evaluate.results import Result, Setting
+    from yuyi.evaluate.suites import Suite
     from yuyi.training_record import Source, Stage, Training
 
 # So many digits of a fingerprint are enough to tell models apart.
@@ -37,6 +38,7 @@ def card_body(
     sources: Collection[str],
     speed: Speed | None,
     language: Language,
+    shape: Shape,
 ) -> str:
     """The card as Markdown, without its front matter.
 
@@ -48,13 +50,14 @@ def card_body(
         sources: names of what it was trained on; none where that is not known.
         speed: how fast it is; None where it was not measured.
         language: of the prose.
+        shape: of the index in its front matter.
     """
     words = WORDS[language]
     sections = [
         f"# {name.rpartition('/')[2]}\n\n{words['table' if facts.is_table else 'transformer']}\n",
         _facts(facts, words),
         f"## {words['usage']}\n\n{usage(facts, name, words)}",
-        _scores(name, facts, scores, sources, words) if scores else "",
+        _scores(name, facts, scores, sources, words, shape) if scores else "",
         _speed(speed, words),
         _training(training, words),
         _data(training, words),
@@ -95,13 +98,18 @@ def _facts(facts: Facts, words: Mapping[str, str]) -> str:
 
 
 def _scores(
-    name: str, facts: Facts, scores: Scores, sources: Collection[str], words: Mapping[str, str]
+    name: str,
+    facts: Facts,
+    scores: Scores,
+    sources: Collection[str],
+    words: Mapping[str, str],
+    shape: Shape,
 ) -> str:
     main = scores.main
     first = next(iter(main.results.values()))
     parts = [
         f"## {words['scores']}\n",
-        words["percent"].format(mteb=first.versions.get("mteb", "")) + "\n",
+        words["percent"].format(mteb=first.versions.get("mteb", ""), index=words[f"index {shape}"]) + "\n",
         words["setting"] + "\n",
         _setting(main, facts, words),
     ]
@@ -150,14 +158,14 @@ def _versions(results: Sequence[Any]) -> str:
 
 
 def _averages(name: str, convention: Convention, scores: Scores, words: Mapping[str, str]) -> str:
-    """A row for each setting that has a figure for the whole suite."""
+    """A row for each setting that has a figure for the same tasks."""
     suite = convention.suite
     counts = {kind: len(tasks) for kind, tasks in suite.by_type().items()}
     whole = [
         (run.setting, found.averages)
         for run in scores.runs
         for found in run.averages
-        if (found.suite.name, found.pair_metric) == (suite.name, convention.pair_metric)
+        if found.pair_metric == convention.pair_metric and _tasks(found.suite) == _tasks(suite)
     ]
     settings = _columns([setting for setting, _ in whole], words)
     rows = [
@@ -176,6 +184,11 @@ def _averages(name: str, convention: Convention, scores: Scores, words: Mapping[
     if "PairClassification" in counts and suite in all_suites():
         by = words["pairs by"].format(metric=f"`{convention.pair_metric}`") + "\n\n"
     return f"### {title}\n\n{by}{table(heading, rows)}"
+
+
+def _tasks(suite: Suite) -> tuple[str, set[tuple[str, str]]]:
+    """What has to be the same for averages to be compared: whose tasks they are, names and types."""
+    return suite.name, {(task.name, task.type) for task in suite.tasks}
 
 
 def _columns(settings: Sequence[Setting], words: Mapping[str, str]) -> dict[str, Callable[[Setting], str]]:
@@ -251,9 +264,16 @@ def _fitted(result: Result) -> str:
 def _speed(speed: Speed | None, words: Mapping[str, str]) -> str:
     if speed is None:
         return ""
-    machine = words["cores"].format(processor=speed.processor, count=speed.cores)
+    machine = speed.machine
+    if speed.cores is not None:
+        machine = words["cores"].format(machine=machine, count=speed.cores)
     told = words["measured"].format(
-        texts=speed.texts, tokens=speed.tokens, dtype=speed.dtype, backend=speed.backend, machine=machine
+        texts=speed.texts,
+        tokens=speed.tokens,
+        rounds=speed.rounds,
+        dtype=speed.dtype,
+        backend=speed.backend,
+        machine=machine,
     )
     return f"## {words['speed']}\n\n{told}\n"
 
@@ -298,8 +318,7 @@ def _stage(stage: Stage, words: Mapping[str, str]) -> str:
         + (words["batch"].format(count=each.batch) if each.batch is not None else "")
         for each, percent in zip(stage.tasks, stage.percents, strict=True)
     ]
-    comma = words["comma"]
-    parts = [stage.name, comma.join(filter(None, told)), comma.join(tasks)]
+    parts = [stage.name, words["clause"].join(filter(None, told)), words["comma"].join(tasks)]
     return words["colon"].join(filter(None, parts))
 
 
@@ -308,8 +327,9 @@ def _data(training: Training | None, words: Mapping[str, str]) -> str:
         return ""
     lines = [f"## {words['data']}\n"]
     if training.sources:
-        rows = sum(source.rows or 0 for source in training.sources)
-        lines += [words["licences"].format(rows=rows) + "\n", _sources(training, words)]
+        counted = _count(source.rows for source in training.sources)
+        total = words["total"].format(rows=counted) if counted else ""
+        lines += [total + words["licences"] + "\n", _sources(training, words)]
     comma = words["comma"]
     if training.documents:
         lines.append(words["documents"].format(names=comma.join(training.documents)) + "\n")
@@ -330,23 +350,27 @@ def _sources(training: Training, words: Mapping[str, str]) -> str:
     grouped: dict[tuple[str, str, str], list[Source]] = {}
     for each in training.sources:
         grouped.setdefault((each.name, each.origin, each.licence), []).append(each)
-    kinds = any(each.kind for each in training.sources)
-    rows = [
-        (
-            name,
-            *([", ".join(sorted({each.kind for each in group} - {""}))] if kinds else []),
-            origin or words["unstated"],
-            licence or words["unstated"],
-            _count([each.rows for each in group if each.rows is not None]),
-        )
-        for (name, origin, licence), group in grouped.items()
-    ]
-    heading = [words[key] for key in ("source", *(["kind"] if kinds else []), "origin", "licence", "rows")]
-    return table(heading, rows, left=len(heading) - 1)
+    columns: dict[str, Callable[[list[Source]], str]] = {
+        "source": lambda group: group[0].name,
+        "kind": lambda group: ", ".join(sorted({each.kind for each in group} - {""})),
+        "origin": lambda group: group[0].origin or words["unstated"],
+        "licence": lambda group: group[0].licence or words["unstated"],
+        "rows": lambda group: _count(each.rows for each in group),
+    }
+    told = {
+        words[key]: cells
+        for key, cell in columns.items()
+        if any(cells := [cell(group) for group in grouped.values()])
+    }
+    left = len(told) - (words["rows"] in told)
+    return table(list(told), zip(*told.values(), strict=True), left=left)
 
 
-def _count(rows: Sequence[int]) -> str:
-    return f"{sum(rows):,}" if rows else ""
+def _count(rows: Iterable[int | None]) -> str:
+    """The sum; empty where it is unknown of one."""
+    every = list(rows)
+    known = [count for count in every if count is not None]
+    return f"{sum(known):,}" if known and len(known) == len(every) else ""
 
 
 def _limits(facts: Facts, training: Training | None, words: Mapping[str, str]) -> str:
@@ -356,10 +380,10 @@ def _limits(facts: Facts, training: Training | None, words: Mapping[str, str]) -
     longest = training.settings.get("longest") if training else None
     if facts.max_tokens and isinstance(longest, int) and longest < facts.max_tokens:
         told.append(words["limit trained"].format(count=longest))
-    if facts.is_table and not (training and training.limits):
+    if facts.is_table:
         told.append(words["limit order"])
     if facts.languages:
-        told.append(words["limit languages"].format(languages=_languages(facts.languages, words)))
+        told.append(words["limit languages"].format(languages=_in_words(facts.languages, words)))
     if len(facts.dims) == 1:
         told.append(words["limit dims"].format(dims=facts.dims[0]))
     told += training.limits if training else ()
@@ -372,6 +396,12 @@ def _tokens(count: int | None, words: Mapping[str, str]) -> str:
 
 def _languages(codes: Iterable[str], words: Mapping[str, str]) -> str:
     return words["comma"].join(words.get(code, code) for code in codes)
+
+
+def _in_words(codes: Sequence[str], words: Mapping[str, str]) -> str:
+    """The languages as a sentence has them: "Chinese, English and French"."""
+    some, last = _languages(codes[:-1], words), _languages(codes[-1:], words)
+    return some + words["and"] + last if some else last
 
 
 def _quoted(text: str, words: Mapping[str, str]) -> str:

@@ -5,13 +5,17 @@ Names of averages and types of task are such as the checks of a card know, so th
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import get_args
 
-Language = Literal["en", "zh"]
+from yuyi.evaluate.cards import Language
+from yuyi.evaluate.type_names import CHINESE
+
 LANGUAGES: tuple[Language, ...] = get_args(Language)
 
 _ENGLISH = {
     "comma": ", ",
+    "clause": ", ",
+    "and": " and ",
     "colon": ": ",
     "table": (
         "A token table for text embeddings: a text is the mean of the vectors of its pieces. It needs numpy "
@@ -47,9 +51,11 @@ _ENGLISH = {
     "other": "The weather is nice today.",
     "scores": "Scores",
     "percent": (
-        "Main scores × 100, by the tasks and metrics of mteb {mteb}; further ones are in the front matter. "
-        "An average counts each task once, and a type's average each task of that type."
+        "Main scores × 100, by the tasks and metrics of mteb {mteb}. {index} An average counts each task "
+        "once, and a type's average each task of that type."
     ),
+    "index mteb1": "The front matter has them in percent, with the other metrics that mteb 1 printed.",
+    "index mteb2": "The front matter has these scores alone, from 0 to 1, as mteb 2 writes them.",
     "setting": "They were made under this setting:",
     "fingerprint": "fingerprint of the model",
     "arithmetic": "computed in",
@@ -104,17 +110,16 @@ _ENGLISH = {
         "- in-domain, as a training source bears the name of the data set: mean {mean:.2f} (tasks: {count})"
     ),
     "zero-shot": "- zero-shot, as far as names tell: mean {mean:.2f} (tasks: {count})",
-    "untold": (
-        "- neither for certain, as the task does not tell whose data it has: mean {mean:.2f} (tasks: {count})"
-    ),
+    "untold": ("- unknown: the task does not name its data; mean {mean:.2f} (tasks: {count})"),
     "not told": "–",
     "no domain": "What it was trained on is not recorded, so nobody can tell which tasks are in-domain.",
     "local": "Revisions of other than 40 digits are digests of local files, not commits of a hub.",
     "speed": "Speed",
     "measured": (
-        "{texts:,.0f} texts a second of {tokens:.0f} tokens on average, {dtype} with {backend} on {machine}."
+        "{texts:,.0f} texts a second of {tokens:.0f} tokens on average, the best of {rounds} rounds over ten "
+        "short texts, repeated; {dtype} with {backend} on {machine}."
     ),
-    "cores": "{processor}, {count} cores",
+    "cores": "{machine}, cores: {count}",
     "training": "Training",
     "started": "It began with {name}.",
     "fresh": "It began with fresh weights.",
@@ -128,10 +133,8 @@ _ENGLISH = {
     "settings": "Settings of the last run: {values}.",
     "trained with": "It was made with yuyi {yuyi}.",
     "data": "Data",
-    "licences": (
-        "{rows:,} rows. Licences are as each origin states them; the texts themselves are not part of this "
-        "model."
-    ),
+    "total": "{rows} rows. ",
+    "licences": ("Licences are as each origin states them; the texts themselves are not part of this model."),
     "source": "source",
     "kind": "kind",
     "rows": "rows",
@@ -147,13 +150,15 @@ _ENGLISH = {
     "limit order": "A mean of pieces does not see word order, and a negation is one piece among many.",
     "limit languages": "It is for texts in {languages}; others are not what it was made for.",
     "limit cosines": "Cosines are relative. Choose a threshold on your own data.",
-    "limit dims": "Dimensions other than {dims} were not trained for.",
+    "limit dims": "The folder declares no other dimension than {dims}.",
     "zh": "Chinese",
     "en": "English",
 }
 
 _CHINESE = {
     "comma": "、",
+    "clause": "，",
+    "and": "和",
     "colon": "：",
     "table": "一个文本向量词表：文本的向量是其各词元向量的平均。只需 numpy 和分词器，不需要网络和加速卡。",
     "transformer": "一个文本向量模型（Transformer）：意思相近的文本，向量的余弦值大。",
@@ -172,7 +177,7 @@ _CHINESE = {
     "any": "不限",
     "pooling": "池化",
     "heads": "池化之后",
-    "prompt": "前缀 `{name}`",
+    "prompt": "提示词 `{name}`",
     "no prompt": "无",
     "languages": "语言",
     "license": "许可证",
@@ -186,9 +191,11 @@ _CHINESE = {
     "other": "今天天气很好。",
     "scores": "成绩",
     "percent": (
-        "主要指标 × 100，任务和指标用 mteb {mteb} 的实现；其他指标见文件开头的 model-index。"
+        "主要指标 × 100，任务和指标用 mteb {mteb} 的实现。{index}"
         "总平均中每个任务算一次，各类平均是该类任务的平均。"
     ),
+    "index mteb1": "文件开头的 model-index 以百分数给出这些成绩，以及 mteb 1 所列的其他指标。",
+    "index mteb2": "文件开头的 model-index 只有这些成绩，取值 0 到 1，写法同 mteb 2。",
     "setting": "测试时的设置：",
     "fingerprint": "模型指纹",
     "arithmetic": "计算",
@@ -197,7 +204,7 @@ _CHINESE = {
     "overflow cut": "超出部分截掉",
     "overflow error": "更长的文本报错",
     "overflow pool": "更长的文本分段读，再取各段向量的平均",
-    "prompts": "前缀",
+    "prompts": "提示词",
     "prompt of role": "每个{role}之前：{text}",
     "role ": "文本",
     "role query": "查询",
@@ -212,21 +219,14 @@ _CHINESE = {
     "dim": "维度",
     "dtype": "数值类型",
     "read to": "最多读",
-    "prompted": "前缀",
-    "longer": "更长的文本",
+    "prompted": "提示词",
+    "longer": "超长处理",
     "unit": "归一化",
     "engine": "引擎",
     "device": "设备",
     "average": "平均 ({count})",
     "type": "{type} ({count})",
-    "Classification": "分类",
-    "Clustering": "聚类",
-    "PairClassification": "句对分类",
-    "Reranking": "重排序",
-    "Retrieval": "检索",
-    "STS": "语义相似度",
-    "Summarization": "摘要",
-    "BitextMining": "双语句对挖掘",
+    **CHINESE,
     "by task": "各任务",
     "task": "任务",
     "kind of task": "类型",
@@ -238,13 +238,16 @@ _CHINESE = {
     "no": "否",
     "in-domain": "- 域内（有训练数据与其数据集同名）：平均 {mean:.2f}（{count} 个任务）",
     "zero-shot": "- 零样本（就名称而言）：平均 {mean:.2f}（{count} 个任务）",
-    "untold": "- 无法确定（任务没有说明数据的来源）：平均 {mean:.2f}（{count} 个任务）",
+    "untold": "- 未知（任务没有注明数据）：平均 {mean:.2f}（{count} 个任务）",
     "not told": "–",
     "no domain": "没有训练数据的记录，因此无法区分域内任务与零样本任务。",
     "local": "不是 40 位的 revision 是本地文件的摘要，不是 hub 上的提交。",
     "speed": "速度",
-    "measured": "每秒 {texts:,.0f} 条文本，平均每条 {tokens:.0f} 个词元；{dtype}，{backend}，{machine}。",
-    "cores": "{processor}，{count} 核",
+    "measured": (
+        "每秒 {texts:,.0f} 条文本，平均每条 {tokens:.0f} 个词元（十条短文本反复编码，"
+        "{rounds} 轮中最快的一轮）；{dtype}，{backend}，{machine}。"
+    ),
+    "cores": "{machine}，{count} 核",
     "training": "训练",
     "started": "从 {name} 开始训练。",
     "fresh": "从随机权重开始训练。",
@@ -258,7 +261,8 @@ _CHINESE = {
     "settings": "最后一次训练的设置：{values}。",
     "trained with": "用 yuyi {yuyi} 训练。",
     "data": "数据",
-    "licences": "共 {rows:,} 条。许可证以各来源的声明为准；模型不含这些文本。",
+    "total": "共 {rows} 条。",
+    "licences": "许可证以各来源的声明为准；模型不含这些文本。",
     "source": "来源",
     "kind": "类型",
     "rows": "条数",
@@ -274,7 +278,7 @@ _CHINESE = {
     "limit order": "词元向量的平均看不到词序；否定词也只是众多词元之一。",
     "limit languages": "适用于{languages}文本；其他语言不在考虑之内。",
     "limit cosines": "余弦值是相对的，阈值请在自己的数据上选。",
-    "limit dims": "除 {dims} 以外的维度没有训练过。",
+    "limit dims": "模型文件中没有声明 {dims} 以外的维度。",
     "zh": "中文",
     "en": "英文",
 }

@@ -17,14 +17,16 @@ if TYPE_CHECKING:
 
     from yuyi.evaluate.linting.card import Entry, Result
 
-_COMMIT = re.compile(r"[0-9a-f]{7,64}")
+# What an index calls the metric that counts, beside the metric under its own name.
+MAIN_SCORE = "main_score"
+_COMMIT = re.compile("[0-9a-f]{40}")
+# A commit, whole or shortened, or a digest of local files.
+_REVISION = re.compile("[0-9a-f]{7,64}")
 # Metrics that lie between 0 and 1, or 0 and 100 percent; those of correlation may be negative.
-_SHARE = re.compile(
-    r"(?:.*_)?(?:accuracy|ap|f1|precision|recall|map|mrr|ndcg|v_measure|main_score)(?:_at_\d+)?"
-)
-_CORRELATION = re.compile(r"(?:.*_)?(?:pearson|spearman)")
-# By the type of task, the metric that counts where no suite says it.
-METRICS = {
+_SHARE = re.compile(r"(?:.*_)?(?:accuracy|ap|f1|precision|recall|map|mrr|ndcg|v_measure)(?:_at_\d+)?")
+_CORRELATION = re.compile(rf"(?:.*_)?(?:pearson|spearman)|{MAIN_SCORE}")
+# By the type of task, the metric that counts where neither the index nor a suite says it.
+_METRICS = {
     "STS": "cosine_spearman",
     "Classification": "accuracy",
     "Clustering": "v_measure",
@@ -71,12 +73,25 @@ def check_index(entries: Sequence[Entry]) -> Iterator[Finding]:
         yield from _check_repeats(where, entry.results)
 
 
-def conventions(entry: Entry) -> list[Convention]:
+def conventions(entry: Entry, suites: Sequence[Suite] | None = None) -> list[Convention]:
     """Every known way to average the results, the customary ones first.
 
-    Over each named suite that is there as a whole; over all tasks of the index where none is.
+    Over each named suite that is there as a whole; over all tasks of the index where none is, or where the
+    index itself tells which metric of each counts.
+
+    Args:
+        entry: the index of one model.
+        suites: those that may count; by default each whose tasks are there by name, as published indexes
+            seldom are of the data that a suite pins.
     """
-    return _complete(entry, all_suites()) or _complete(entry, (_own_suite(entry),))
+    named = _complete(entry, all_suites() if suites is None else suites)
+    told = all(MAIN_SCORE in result.metrics or len(result.metrics) == 1 for result in entry.results)
+    return named + (_complete(entry, (_own_suite(entry),)) if told or not named else [])
+
+
+def is_commit(revision: str) -> bool:
+    """Whether a revision is a commit of a hub, and no digest of local files."""
+    return _COMMIT.fullmatch(revision) is not None
 
 
 def percent_factor(entry: Entry) -> float:
@@ -135,7 +150,7 @@ def _own_suite(entry: Entry) -> Suite:
     types = {name: task.type for suite in all_suites() for task in suite.tasks for name in _names(task)}
     tasks: dict[str, Task] = {}
     for result in entry.results:
-        kind = types.get(result.task) or _type_of(result.kind)
+        kind = _type_of(result.kind) or types.get(result.task, "")
         metric = _metric(result, kind)
         if not kind or not metric or result.task in tasks:
             return Suite("", ())
@@ -150,14 +165,15 @@ def _names(task: Task) -> Iterator[str]:
 
 def _type_of(kind: str) -> str:
     words = kind.replace("-", "").casefold().split()
-    return next((name for name in METRICS if name.casefold() in words), "")
+    return next((name for name in _METRICS if name.casefold() in words), "")
 
 
 def _metric(result: Result, kind: str) -> str:
-    """The metric that counts: the usual one of the type, or the only one there is."""
+    """The metric that counts: what the index calls so, the usual one of the type, or the only one."""
     numbers = result.numbers()
-    if kind in METRICS and metric_of(numbers, METRICS[kind]) is not None:
-        return METRICS[kind]
+    for metric in (MAIN_SCORE, _METRICS.get(kind, "")):
+        if metric_of(numbers, metric) is not None:
+            return metric
     return next(iter(numbers)) if len(numbers) == 1 else ""
 
 
@@ -175,7 +191,7 @@ def _value_faults(result: Result, factor: float) -> Iterator[str]:
 
 
 def _check_revisions(where: str, results: Sequence[Result]) -> Iterator[Finding]:
-    without = [result.label for result in results if not _COMMIT.fullmatch(result.revision)]
+    without = [result.label for result in results if not _REVISION.fullmatch(result.revision)]
     if without:
         yield Finding(
             "revision",
@@ -185,7 +201,7 @@ def _check_revisions(where: str, results: Sequence[Result]) -> Iterator[Finding]
         )
     datasets: dict[str, set[str]] = {}
     for result in results:
-        if _COMMIT.fullmatch(result.revision) and result.dataset:
+        if is_commit(result.revision) and result.dataset:
             datasets.setdefault(result.revision, set()).add(result.dataset)
     for revision, names in datasets.items():
         if len(names) > 1:

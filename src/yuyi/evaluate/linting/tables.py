@@ -27,7 +27,7 @@ _HEADINGS = {
     "Retrieval": ("retrieval", "retr", "检索"),
     "STS": ("sts", "semantictextualsimilarity", "语义相似度", "文本相似度", "相似度"),
     "Summarization": ("summarization", "summ", "摘要"),
-    "BitextMining": ("bitextmining", "bitext"),
+    "BitextMining": ("bitextmining", "bitext", "双语匹配"),
 }
 _KINDS = {heading: kind for kind, headings in _HEADINGS.items() for heading in headings}
 _BRACKETS = re.compile(r"[（(\[].{0,100}?[)）\]]")

@@ -13,6 +13,7 @@ from yuyi.evaluate.showing import charts
 from yuyi.evaluate.showing.page_differences import difference
 from yuyi.evaluate.showing.page_facts import data, reproduce, settings, training, versions
 from yuyi.evaluate.showing.report import cell, metric_name
+from yuyi.evaluate.type_names import CHINESE
 from yuyi.page import Section, head, safe
 from yuyi.page import page as whole
 from yuyi.version import __version__
@@ -27,16 +28,6 @@ if TYPE_CHECKING:
     from yuyi.evaluate.comparing.sheet import Section as Tasks
     from yuyi.evaluate.results import Result
 
-_CHINESE = {
-    "BitextMining": "双语匹配",
-    "Classification": "分类",
-    "Clustering": "聚类",
-    "PairClassification": "句对分类",
-    "Reranking": "重排序",
-    "Retrieval": "检索",
-    "STS": "语义相似度",
-    "Summarization": "摘要",
-}
 # So many columns have a tile of their own at the top.
 _TILES = 6
 
@@ -140,7 +131,7 @@ def _types(sheet: Sheet) -> str:
 
 
 def _type_name(section: Tasks) -> str:
-    chinese = _CHINESE.get(section.type, "")
+    chinese = CHINESE.get(section.type, "")
     return f'{safe(section.type)} <span class="dim" lang="zh">{chinese}</span>'
 
 
