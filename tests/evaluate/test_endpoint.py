@@ -31,6 +31,7 @@ class Embedder(ThreadingHTTPServer):
     """Speaks the protocol with a model of 32 dimensions.
 
     Attributes:
+        noise: by how much values differ from answer to answer, as a share of the value.
         faults: what happens to the first requests instead, in order.
         always: what happens to every request.
         requests: body and headers of each request.
@@ -40,6 +41,8 @@ class Embedder(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         self.model = yuyi.load(TINY)
+        self.noise = 0.0
+        self.random = np.random.default_rng(0)
         self.faults: list[str] = []
         self.always = ""
         self.requests: list[tuple[dict[str, Any], dict[str, str]]] = []
@@ -68,6 +71,7 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(200, "<html>gateway</html>")
         else:
             vectors = 3 * self.server.model.encode(texts, truncate_dim=body.get("dimensions"))
+            vectors *= 1 + self.server.noise * self.server.random.standard_normal(vectors.shape)
             if fault == "nan":
                 vectors[-1, 0] = np.nan
             if fault == "narrow":
@@ -122,10 +126,15 @@ def test_the_key_and_dimensions_are_sent_when_there_are_any(
 
 
 def test_the_fingerprint_is_of_address_name_and_model(embedder: Embedder) -> None:
-    first, second = (Endpoint(server_at(embedder)) for _ in range(2))
-    assert first.fingerprint == second.fingerprint
-    embedder.model = yuyi.load(TINY, truncate_dim=8)
-    assert Endpoint(server_at(embedder)).fingerprint != first.fingerprint
+    embedder.noise = 0.002  # as much as bfloat16 rounds
+    prints = {Endpoint(server_at(embedder)).fingerprint for _ in range(20)}
+    assert len(prints) == 1
+    others = [yuyi.load(TINY, truncate_dim=8), yuyi.load(TINY.parent / "bert-zh", device="cpu")]
+    assert others[1].dim == yuyi.load(TINY).dim
+    for other in others:
+        embedder.model = other
+        prints.add(Endpoint(server_at(embedder)).fingerprint)
+    assert len(prints) == 3
 
 
 def test_scores_are_those_of_the_model_itself(embedder: Embedder, folder: Path, tmp_path: Path) -> None:
