@@ -11,6 +11,7 @@ from evaluate.made import made
 
 from yuyi.evaluate.comparing.examples import Examples, examples_path, write_examples
 from yuyi.evaluate.results import Setting, write_result
+from yuyi.evaluate.suites import find_suite
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from .conftest import Run
 
 TASKS = {"STSB": "STS", "问答": "Retrieval"}
+STSB = next(task for task in find_suite("C-MTEB (35)").tasks if task.name == "STSB")
 
 
 def _write(folder: Path, model: str, shift: float = 0.0, dims: tuple[int, ...] = (256,)) -> Path:
@@ -26,7 +28,13 @@ def _write(folder: Path, model: str, shift: float = 0.0, dims: tuple[int, ...] =
             noise = np.random.default_rng(dim).normal(scale=0.01, size=50)
             values = np.linspace(0, 1, 50) + shift + noise - noise.mean()
             result = made(
-                task, float(values.mean()), kind, model=model, setting=Setting(dim), sources=("train",)
+                task,
+                float(values.mean()),
+                kind,
+                model=model,
+                setting=Setting(dim),
+                sources=("train",),
+                data=STSB.revision,
             )
             examples = Examples("mean", result.metric, values, np.empty(0), "rows")
             write_examples(examples_path(write_result(folder, result)), examples)
@@ -46,7 +54,7 @@ def test_two_models(yuyi: Run, folders: tuple[Path, Path]) -> None:
     assert "新 less 旧" in lines
     assert "Of 2 tasks with examples, 2 higher and 0 lower beyond chance" in done.out
     [row] = [line for line in lines if line.startswith("问答, nDCG@10")]
-    assert row.split()[2:] == ["+10.00", "+10.00", "to", "+10.00", "0.002"]
+    assert row.split()[2:] == ["+10.00", "+10.00", "to", "+10.00", "≤", "0.002"]
     assert max(map(len, lines)) <= 80
     assert done.err == ""
 
@@ -87,7 +95,9 @@ def test_reports(yuyi: Run, folders: tuple[Path, Path], tmp_path: Path) -> None:
     [found] = record["comparisons"]
     assert [change["name"] for change in found["tasks"]] == ["问答", "STSB"]
     assert found["overall"]["value"] == pytest.approx(10)
-    assert found["overall"]["interval"]["low"] == pytest.approx(0.1)
+    interval = found["overall"]["interval"]
+    assert [interval[name] for name in ("difference", "low", "high")] == pytest.approx([10, 10, 10])
+    assert interval["p"] == pytest.approx(2 / (interval["draws"] + 1))
     assert record["trained"] == {"旧": {"sources": ["STSB"], "overlaps": {}}}
     printed = yuyi("compare", *folders, "--json", "--trained-on", "旧=STSB")
     assert json.loads(printed.out) == record
@@ -101,7 +111,7 @@ def test_what_cannot_be_compared(yuyi: Run, folders: tuple[Path, Path], tmp_path
     assert "no results are of x. They are of 旧, 新" in yuyi("compare", *folders, "--trained-on", "x=a").error
     write_result(tmp_path / "data", made("STSB", model="别的", data="0" * 40))
     assert (
-        "STSB: 旧 was judged on the data b44c3b011063, and 别的"
+        f"STSB: 旧 was judged on the data {STSB.revision[:12]}, and 别的"
         in yuyi("compare", before, tmp_path / "data").error
     )
 

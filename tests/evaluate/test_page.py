@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from html import unescape
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 
@@ -17,11 +18,11 @@ from yuyi.evaluate.comparing.examples import Examples, examples_path, write_exam
 from yuyi.evaluate.comparing.sheet import lay_out
 from yuyi.evaluate.results import Setting, write_result
 from yuyi.evaluate.showing.charts import bar, interval, over_dimensions
-from yuyi.evaluate.showing.differences import signed
+from yuyi.evaluate.showing.differences import signed, verdict, verdict_in_chinese
 from yuyi.evaluate.showing.page import page, sheet_page
 from yuyi.evaluate.suites import find_suite
 
-from .made import made
+from .made import made, made_of
 from .test_columns import SIX
 from .test_score_table import TASKS
 
@@ -149,8 +150,31 @@ def test_differences_with_intervals(tmp_path: Path) -> None:
     better = "1 higher and 0 lower" if found.first.name == "甲" else "0 higher and 1 lower"
     assert f"Of 2 tasks with examples, {better} beyond chance" in text
     assert "all tasks, mean of 2" in text
+    assert "2 个任务有逐例结果" in text
+    assert "≤ 0.002" in text
     assert html.count('class="unsure"') >= 2
     assert 'class="above"' in html or 'class="below"' in html
+
+
+def test_an_interval_of_another_metric_is_no_difference_beyond_chance(tmp_path: Path) -> None:
+    for model, shift in (("甲", 0.0), ("乙", 0.3)):
+        metrics = {"cosine_ap": 0.5 + shift}
+        result = made("Ocnli", 0.6, "PairClassification", metric="max_accuracy", model=model, metrics=metrics)
+        truth = np.arange(40) % 2.0
+        values = truth * shift + np.random.default_rng(1).random(40)
+        examples = Examples("average_precision", "cosine_ap", values, truth, "pairs")
+        write_examples(examples_path(write_result(tmp_path, result)), examples)
+    [found] = compare(open_columns([tmp_path]))
+    assert found.tasks[0].interval
+    assert found.tasks[0].interval.real
+    assert verdict(found).startswith("Without examples of both sides by the score shown")
+    assert verdict_in_chinese(found).startswith("双方没有所示指标的逐例结果")
+
+
+def test_a_dash_is_explained_where_there_is_one() -> None:
+    whole = [made("AFQMC", model="a"), made("AFQMC", model="b")]
+    assert "–: no score" not in _text(page(whole))
+    assert "–: no score" in _text(page([*whole, made("BQ", model="b")]))
 
 
 def test_published_figures_stand_beside() -> None:
@@ -178,29 +202,62 @@ def test_training_data() -> None:
     assert "训练句对" not in _text(page(_results(SIX[0])))
 
 
+def _commands(*results: Result) -> list[str]:
+    """What the page says about how to make the results again, one command a line."""
+    return unescape(re.findall(r"<pre>(.*?)</pre>", page(results), re.DOTALL)[0]).splitlines()
+
+
 def test_commands_that_give_the_scores_again() -> None:
-    tasks = find_suite("MTEB(cmn, v1)").tasks
     suite = [
-        made(
-            task.name,
-            0.5,
-            task.type,
-            metric=task.metric,
-            data=task.revision,
-            setting=Setting(dim, "float32", 512),
-        )
-        for task in tasks
+        made_of(task, setting=Setting(dim, "float32", 512))
+        for task in find_suite("MTEB(cmn, v1)").tasks
         for dim in (512, 256)
     ]
-    text = page([*suite, made("mine", setting=Setting(512, "float16", 512, prompts={"query": "问 题："}))])
-    assert (
-        "yuyi evaluate gte-small-zh --dtype float32 --max-length 512 --suite &#x27;MTEB(cmn, v1)&#x27; "
-        "--dim 512,256 --results RESULTS" in text
+    mine = made("mine", data="6f1c9a", setting=Setting(512, "float16", 512, prompts={"query": "问 题："}))
+    assert _commands(*suite, mine) == [
+        "yuyi evaluate gte-small-zh --dtype float16 --max-length 512 --query-prompt '问 题：' "
+        "--data FOLDER --results RESULTS",
+        "yuyi evaluate gte-small-zh --dtype float32 --max-length 512 --suite 'MTEB(cmn, v1)' "
+        "--dim 512,256 --results RESULTS",
+    ]
+    once = made("mine", data="6f1c9a", setting=Setting(256, "float32", 512))
+    assert _commands(*suite, once)[1].endswith("--data FOLDER --dim 256 --results RESULTS")
+
+
+def test_commands_name_the_suite_that_scored_a_task() -> None:
+    zh, en, pairs = (
+        next(task for task in find_suite(suite).tasks if task.name == name)
+        for suite, name in (("C-MTEB (35)", "STS22"), ("MTEB(eng, v1)", "STS22"), ("MTEB(cmn, v1)", "Ocnli"))
     )
-    assert (
-        "yuyi evaluate gte-small-zh --dtype float16 --max-length 512 --query-prompt &#x27;问 题：&#x27; "
-        "--data FOLDER --results RESULTS" in text
-    )
+    results = [made_of(zh, part="zh"), made_of(en, part="en"), made_of(pairs), made("SICK-R", data="0" * 40)]
+    start = "yuyi evaluate gte-small-zh --dtype float32 --max-length 512"
+    assert _commands(*results) == [
+        f"{start} --suite 'C-MTEB (35)' --task STS22 --results RESULTS",
+        f"{start} --suite 'MTEB(cmn, v1)' --task Ocnli --results RESULTS",
+        f"{start} --suite 'MTEB(eng, v1)' --task STS22 --results RESULTS",
+        f"{start} --task SICK-R --results RESULTS",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("setting", "options"),
+    [
+        (Setting(512, overflow="", backend="endpoint"), "--endpoint URL --model gte-small-zh"),
+        (
+            Setting(512, "bfloat16", 128, pooling="cls", backend="torch", device="cuda:1"),
+            "gte-small-zh --dtype bfloat16 --pooling cls --device cuda:1 --max-length 128",
+        ),
+        (
+            Setting(512, "float32", pooling="mean+max", backend="torch", device="cpu", normalize=False),
+            "gte-small-zh --dtype float32 --raw",
+        ),
+        (Setting(512, "int8", pooling="mean", backend="static", device="cpu"), "gte-small-zh"),
+        (Setting(512, prompts={"query": "问：", "STS": "比较："}), "gte-small-zh"),
+    ],
+)
+def test_commands_ask_for_the_same_setting(setting: Setting, options: str) -> None:
+    result = made("问答", data="6f1c9a", setting=setting)
+    assert _commands(result) == [f"yuyi evaluate {options} --data FOLDER --results RESULTS"]
 
 
 def test_libraries_of_several_versions() -> None:

@@ -52,17 +52,36 @@ def differences_markdown(found: Comparison) -> str:
 
 def verdict(found: Comparison) -> str:
     """How many differences are beyond chance, in words."""
-    known = [each.interval for each in found.tasks if each.interval]
     if found.first.source:
         return f"Published: {found.first.source}. Without its examples no difference has an interval."
+    known, better, worse = beyond_chance(found)
     if not known:
-        return "Without the examples of both sides no difference has an interval."
-    better = sum(each.real and each.difference > 0 for each in known)
-    worse = sum(each.real and each.difference < 0 for each in known)
+        return "Without examples of both sides by the score shown, no difference has an interval."
     return (
-        f"Of {len(known)} tasks with examples, {better} higher and {worse} lower beyond chance: the interval "
-        "of a paired bootstrap over examples leaves out 0. One in twenty that are no difference looks real."
+        f"Of {known} task{'' if known == 1 else 's'} with examples, {better} higher and {worse} lower beyond "
+        "chance: the interval of a paired bootstrap over examples leaves out 0. One in twenty that are no "
+        "difference looks real."
     )
+
+
+def verdict_in_chinese(found: Comparison) -> str:
+    """The same in Chinese."""
+    if found.first.source:
+        return f"已发表的分数，出自 {found.first.source}。没有逐例结果，差异不带区间。"
+    known, better, worse = beyond_chance(found)
+    if not known:
+        return "双方没有所示指标的逐例结果，差异不带区间。"
+    return (
+        f"{known} 个任务有逐例结果，其中 {better} 个显著更高、{worse} 个显著更低："
+        "对样例做成对自助抽样，区间不含 0。实际无差异的任务，平均二十个里也会有一个看似显著。"
+    )
+
+
+def beyond_chance(found: Comparison) -> tuple[int, int, int]:
+    """How many tasks have an interval of the score shown, and how many of them are higher and lower."""
+    known = [each.interval for each in found.tasks if each.interval and not each.by]
+    better = sum(each.real and each.difference > 0 for each in known)
+    return len(known), better, sum(each.real for each in known) - better
 
 
 def signed(value: float) -> str:
@@ -83,13 +102,13 @@ def last_cells(each: Change, *, published: bool) -> list[str]:
         return ["–", "–"]
     low, high = (signed(100 * end) for end in (each.interval.low, each.interval.high))
     by = f" by {metric_name(each.by)}" if each.by else ""
-    return [f"{low} to {high}{by}", f"{each.interval.p:.3f}"]
+    return [f"{low} to {high}{by}", f"{'≤ ' if each.interval.rarest else ''}{each.interval.p:.3f}"]
 
 
 def comparison_json(
     sheet: Sheet, comparisons: Sequence[Comparison], trained: Mapping[str, Trained] | None = None
 ) -> str:
-    """Columns, averages and differences as JSON; scores and differences in percent, intervals from 0 to 1."""
+    """Columns, averages and differences as JSON; scores, differences and their intervals in percent."""
     record = {
         "columns": [_column(column) for column in sheet.columns],
         "averages": [_average(line) for line in sheet.averages],
@@ -97,9 +116,9 @@ def comparison_json(
             {
                 "first": each.first.name,
                 "other": each.other.name,
-                "tasks": [asdict(change) for change in each.tasks],
-                "types": [asdict(change) for change in each.types],
-                "overall": asdict(each.overall),
+                "tasks": list(map(_change, each.tasks)),
+                "types": list(map(_change, each.types)),
+                "overall": _change(each.overall),
             }
             for each in comparisons
         ],
@@ -124,6 +143,15 @@ def _lines(found: Comparison) -> Iterator[tuple[Change, list[str]]]:
         metric = f", {metric_name(each.metric)}" if each.metric else ""
         cells = last_cells(each, published=bool(found.first.source))
         yield each, [row_name(each) + metric, signed(each.value), *cells]
+
+
+def _change(change: Change) -> dict[str, Any]:
+    """A change with its interval in percent, as its value is."""
+    record = asdict(change)
+    if change.interval:
+        ends = {name: 100 * getattr(change.interval, name) for name in ("difference", "low", "high")}
+        record["interval"] = {**record["interval"], **ends}
+    return record
 
 
 def _column(column: Column) -> dict[str, Any]:

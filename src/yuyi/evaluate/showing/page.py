@@ -59,7 +59,7 @@ def sheet_page(
     sections = [
         Section("types", "By type", "分类型得分", _types(sheet)),
         Section("dimensions", "Dimensions", "向量维度", _dimensions(sheet)),
-        Section("differences", "Differences", "差异", "".join(map(difference, comparisons))),
+        Section("differences", "Differences", "差异", _differences(comparisons)),
         Section("tasks", "Tasks", "各任务得分", _tasks(sheet)),
         Section("training", "Training data", "训练数据", training(sheet, trained or {})),
         Section("settings", "Settings", "设置", settings(sheet.columns)),
@@ -161,7 +161,11 @@ def _dimensions(sheet: Sheet) -> str:
         f'<span class="c{place % charts.COLOURS}">{safe(name)}</span>' for place, name in enumerate(groups)
     )
     key = f'<div class="key">{names}</div>' if len(groups) > 1 else ""
-    return f'<div class="card">{key}<div class="panels">{"".join(figures)}</div></div>'
+    note = (
+        "<p>Each chart has an axis of its own, from just below its lowest score to just above its highest. "
+        '<span lang="zh">各图纵轴不同，范围随各自的得分而定。</span></p>'
+    )
+    return f'<div class="card">{note}{key}<div class="panels">{"".join(figures)}</div></div>'
 
 
 def _cut(shown: Sequence[Column]) -> dict[str, list[int]]:
@@ -185,10 +189,24 @@ def _cut(shown: Sequence[Column]) -> dict[str, list[int]]:
     return named
 
 
+def _differences(comparisons: Sequence[Comparison]) -> str:
+    """All comparisons, below what they are."""
+    about = (
+        "<p>Score of the one less that of the other, in percent points. "
+        '<span lang="zh">前者得分减后者得分，单位为百分点。</span></p>'
+    )
+    return about + "".join(map(difference, comparisons)) if comparisons else ""
+
+
 def _tasks(sheet: Sheet) -> str:
     """The table of all scores; the best of a line is bold."""
     rows = "".join(_rows(sheet))
-    return f'<div class="card"><table class="tasks">{_heading(sheet.columns)}{rows}</table></div>'
+    dash = (
+        "<p>–: no score, or no mean because a score is missing. "
+        '<span lang="zh">– 表示没有得分，或因缺少得分而没有平均值。</span></p>'
+    )
+    table = f'<table class="tasks">{_heading(sheet.columns)}{rows}</table>'
+    return f'<div class="card">{dash if ">–<" in rows else ""}{table}</div>'
 
 
 def _heading(shown: Sequence[Column]) -> str:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import shlex
+from functools import partial
 from typing import TYPE_CHECKING
 
+from yuyi.evaluate.averages import is_just
 from yuyi.evaluate.comparing.sheet import tasks_of
+from yuyi.evaluate.results import is_commit
 from yuyi.evaluate.suites import all_suites
 from yuyi.page import head, safe, table
 
@@ -16,7 +19,9 @@ if TYPE_CHECKING:
     from yuyi.evaluate.comparing.domain import Trained
     from yuyi.evaluate.comparing.sheet import Sheet
     from yuyi.evaluate.results import Result, Setting
+    from yuyi.evaluate.suites import Task
 
+_PROMPTS = {"query": "--query-prompt", "document": "--document-prompt", "": "--prompt"}
 _SETTINGS: Mapping[str, tuple[str, Callable[[Column], str]]] = {
     "model": ("模型", lambda column: column.model),
     "fingerprint": ("指纹", lambda column: column.first.model.fingerprint[:16]),
@@ -122,51 +127,63 @@ def versions(shown: Sequence[Column]) -> str:
 
 def reproduce(shown: Sequence[Column]) -> str:
     """The commands that give these results again, one for settings that differ in the dimension alone."""
-    groups: dict[str, tuple[Column, list[int]]] = {}
+    groups: dict[str, tuple[int, list[int]]] = {}
     for column in shown:
-        if column.results:
-            options = _options(column.first)
-            groups.setdefault(options, (column, []))[1].append(column.first.setting.dim)
-    lines = []
-    for options, (column, dims) in groups.items():
-        whole = dims == [column.first.model.dim]
-        cut = "" if whole else f" --dim {','.join(map(str, sorted(dims, reverse=True)))}"
         for tasks in _tasks(column.results.values()):
-            lines.append(f"yuyi evaluate {options} {tasks}{cut} --results RESULTS")
+            model, dim = column.first.model, column.first.setting.dim
+            asked = f"yuyi evaluate {_options(column.first)} {tasks}"
+            groups.setdefault(asked, (model.dim, []))[1].append(dim)
+    lines = []
+    for asked, (whole, dims) in groups.items():
+        cut = "" if dims == [whole] else f" --dim {','.join(map(str, sorted(dims, reverse=True)))}"
+        lines.append(f"{asked}{cut} --results RESULTS")
     return f'<div class="card"><pre>{safe(chr(10).join(lines), 20_000)}</pre></div>'
 
 
 def _options(result: Result) -> str:
     """Model and settings as options, without the dimension."""
-    setting, parts = result.setting, [shlex.quote(result.model.name)]
-    if setting.dtype and setting.backend != "static":
-        parts.append(f"--dtype {setting.dtype}")
+    setting, name = result.setting, shlex.quote(result.model.name)
+    parts = [f"--endpoint URL --model {name}" if setting.backend == "endpoint" else name]
+    if setting.backend != "static":
+        parts += [f"--dtype {setting.dtype}"] if setting.dtype else []
+        # Poolings that are put together are the folder's own.
+        parts += [f"--pooling {setting.pooling}"] if setting.pooling and "+" not in setting.pooling else []
+        parts += [f"--device {setting.device}"] if setting.device not in ("", "cpu") else []
     if setting.max_length:
         parts.append(f"--max-length {setting.max_length}")
-    if setting.overflow != "cut":
+    if setting.overflow not in ("", "cut"):
         parts.append(f"--overflow {setting.overflow}")
-    names = {"query": "--query-prompt", "document": "--document-prompt", "": "--prompt"}
-    parts += [f"{names[role]} {shlex.quote(text)}" for role, text in setting.prompts.items() if text]
+    if setting.prompts.keys() <= _PROMPTS.keys():  # Others are the model's own, which it uses anyway.
+        parts += [f"{_PROMPTS[role]} {shlex.quote(text)}" for role, text in setting.prompts.items() if text]
     if not setting.normalize:
         parts.append("--raw")
     return " ".join(parts)
 
 
 def _tasks(results: Collection[Result]) -> list[str]:
-    """How tasks are asked for: suites by name, others by data set or folder."""
-    pinned = {(task.name, task.revision) for suite in all_suites() for task in suite.tasks}
-    known = {result.task for result in results if (result.task, result.data) in pinned}
-    asked = []
-    for suite in all_suites():
-        names = {task.name for task in suite.tasks}
-        if names <= known:
-            asked.append(f"--suite {shlex.quote(suite.name)}")
-            known -= names
-    if known:
-        asked.append(" ".join(f"--task {shlex.quote(name)}" for name in sorted(known)))
-    if any((result.task, result.data) not in pinned for result in results):
-        asked.append("--data FOLDER")
-    return asked
+    """How tasks are asked for: by suite, by mteb's name, or by folder."""
+    asked, left = [], list(results)
+    # Whole suites first: a task may be the same in several.
+    for whole in (True, False):
+        for suite in all_suites():
+            found = [result for result in left if any(map(partial(_counts, result), suite.tasks))]
+            if found and whole is (len(found) == len(suite.tasks)):
+                names = "" if whole else _named(found)
+                asked.append(f"--suite {shlex.quote(suite.name)}{names}")
+                left = [result for result in left if result not in found]
+    named = [result for result in left if is_commit(result.data)]
+    if named:
+        asked.append(_named(named).lstrip())
+    return [*asked, "--data FOLDER"] if len(named) < len(left) else asked
+
+
+def _counts(result: Result, task: Task) -> bool:
+    """Whether the suite of a task scores just what this result did."""
+    return result.metric == task.metric and is_just(result, task)
+
+
+def _named(results: Sequence[Result]) -> str:
+    return "".join(f" --task {shlex.quote(name)}" for name in sorted({result.task for result in results}))
 
 
 def _languages(result: Result) -> list[str]:
