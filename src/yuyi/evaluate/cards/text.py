@@ -214,7 +214,7 @@ def _by_task(scores: Scores, sources: Collection[str], words: Mapping[str, str])
     runs = same_but_dim(scores)
     domains = by_domain(scores.main.results.values(), sources)
     answers = dict(zip(("yes", "no", "not told"), domains, strict=True))
-    said = {result.task: words[answer] for answer, results in answers.items() for result in results}
+    said = {result.label: words[answer] for answer, results in answers.items() for result in results}
     domain = [words["domain"]] if sources else []
     rows = []
     for task, result in scores.main.results.items():

@@ -115,9 +115,11 @@ def some_names(names: Iterable[str]) -> str:
 def _complete(entry: Entry, suites: Iterable[Suite]) -> list[Convention]:
     found = []
     for suite in suites:
-        usual = [task.metric for task in suite.tasks if task.type == "PairClassification"]
-        for pair_metric in dict.fromkeys((*usual, *PAIR_METRICS)):
-            averages = average(_scores(entry, suite), suite, pair_metric)
+        pairs = dict.fromkeys(task.metric for task in suite.tasks if task.type == "PairClassification")
+        usual = ", ".join(pairs) or PAIR_METRICS[0]
+        scores = _scores(entry, suite)
+        for pair_metric in dict.fromkeys((usual, *PAIR_METRICS)):
+            averages = average(scores, suite, None if pair_metric == usual else pair_metric)
             if averages.overall is not None:
                 found.append(Convention(suite, pair_metric, averages))
     return found
@@ -142,19 +144,21 @@ def _scores(entry: Entry, suite: Suite) -> dict[str, dict[str, float]]:
 
 
 def _own_suite(entry: Entry) -> Suite:
-    """All results of an index, each with the metric that counts for its type.
+    """All results of an index, each with the metric that counts.
 
-    Without any task where one is of no known type, or is there for several parts of its data: what such an
-    index averages to is not for us to guess.
+    Without any task where one is of no known type, or is there for several parts of its data, or twice: what
+    such an index averages to is not for us to guess.
     """
     types = {name: task.type for suite in all_suites() for task in suite.tasks for name in _names(task)}
     tasks: dict[str, Task] = {}
     for result in entry.results:
         kind = _type_of(result.kind) or types.get(result.task, "")
         metric = _metric(result, kind)
-        if not kind or not metric or result.task in tasks:
+        other = tasks.get(result.task)
+        splits = (*(other.splits if other else ()), result.split)
+        repeated = other and (other.subset != result.subset or result.split in other.splits)
+        if not kind or not metric or repeated:
             return Suite("", ())
-        splits = (result.split,)
         tasks[result.task] = Task(result.task, kind, metric, result.dataset, "", splits, result.subset)
     return Suite(f"the {len(tasks)} tasks of the index", tuple(tasks.values()))
 
