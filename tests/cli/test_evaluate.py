@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
+
+from yuyi.cli.app import app
+from yuyi.errors import YuyiError
 
 from .conftest import TINY
 
@@ -13,6 +17,25 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from .conftest import Run
+
+
+class Inside(Protocol):
+    def __call__(self, *arguments: str | Path) -> Any: ...
+
+
+@pytest.fixture
+def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Inside:
+    """Runs the command line in the folder `tmp_path` and in this process, which imports mteb once."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    return lambda *arguments: CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def refused(done: Any) -> str:
+    """The message of a refusal, after checking that nothing else is said."""
+    assert isinstance(done.exception, YuyiError), done.exception
+    assert done.output == "" and "\n" not in str(done.exception)
+    return str(done.exception)
 
 
 @pytest.fixture
@@ -30,10 +53,10 @@ def data(tmp_path: Path) -> Path:
     return folder
 
 
-def test_table_fits_and_the_report_is_written(yuyi: Run, data: Path, tmp_path: Path) -> None:
-    done = yuyi("evaluate", TINY, "--data", data, "--dim", "32,16,8", "--type", "STS", "-o", "scores.md")
-    assert (done.code, done.err) == (0, "")
-    lines = done.out.splitlines()
+def test_table_fits_and_the_report_is_written(inside: Inside, data: Path, tmp_path: Path) -> None:
+    done = inside("evaluate", TINY, "--data", data, "--dim", "32,16,8", "--type", "sts", "-o", "scores.md")
+    assert (done.exit_code, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
     assert max(map(len, lines)) <= 80
     assert lines[0].split() == ["dimension", "32", "16", "8"]
     assert "tiny-static · " in lines[-1]
@@ -43,7 +66,7 @@ def test_table_fits_and_the_report_is_written(yuyi: Run, data: Path, tmp_path: P
     assert f"| greetings | Spearman | {' | '.join(shown)} |" in report
 
 
-def test_a_sweep_is_one_command_and_is_resumed(yuyi: Run, data: Path, tmp_path: Path) -> None:
+def test_a_sweep_is_one_command_and_is_resumed(yuyi: Run, inside: Inside, data: Path, tmp_path: Path) -> None:
     options = ("evaluate", TINY.parent / "bert-zh", "--data", data, "--device", "cpu", "--results", "results")
     more = ("--max-length", "8,16", "--dim", "32,16", "--query-prompt", "问：", "--vectors", "vectors")
     first = yuyi(*options, *more, "--json", "-o", "scores.html")
@@ -56,25 +79,35 @@ def test_a_sweep_is_one_command_and_is_resumed(yuyi: Run, data: Path, tmp_path: 
     assert len(list((tmp_path / "results").rglob("greetings.json"))) == 4
     assert len(list((tmp_path / "vectors").glob("*.sqlite"))) == 2
     assert f"{100 * results[0]['main_score']:.2f}" in (tmp_path / "scores.html").read_text("utf-8")
-    again = yuyi(*options, *more, "--json", "-o", "scores.json")
-    assert again.out == first.out == (tmp_path / "scores.json").read_text("utf-8")
+    again = inside(*options, *more, "--json", "-o", "scores.json")
+    assert again.stdout == first.out == (tmp_path / "scores.json").read_text("utf-8")
 
 
-def test_types_and_languages_choose_among_the_sets_of_a_folder(yuyi: Run, data: Path) -> None:
-    options = ("evaluate", TINY, "--data", data)
-    assert "eval: has no set of Retrieval" in yuyi(*options, "--type", "Retrieval").error
-    assert "has no set of STS and deu-Latn" in yuyi(*options, "--type", "STS", "--language", "deu-Latn").error
+def test_types_and_languages_choose_among_the_sets_of_a_folder(inside: Inside, data: Path) -> None:
+    options = ("evaluate", TINY, "--data", data, "--json")
+    for language in ("zh", "ZHO", "cmn", "zho-hans", "en"):
+        assert inside(*options, "--language", language).exit_code == 0, language
+    assert "eval: has no set of retrieval" in refused(inside(*options, "--type", "retrieval"))
+    other = refused(inside(*options, "--type", "STS", "--language", "deu-Latn"))
+    assert "has no set of STS and deu-Latn" in other
+    near = "Clasification: no type of task of this name. Did you mean Classification or "
+    for where in (options, ("evaluate", TINY)):
+        assert refused(inside(*where, "--type", "Clasification")).startswith(near)
 
 
-def test_what_is_finished_is_shown_when_a_later_task_fails(yuyi: Run, data: Path, tmp_path: Path) -> None:
+def test_what_is_finished_is_shown_when_a_later_task_fails(
+    inside: Inside, data: Path, tmp_path: Path
+) -> None:
     rows = [{"sentence1": "a", "sentence2": "b", "score": 1.0}] * 3
     pq.write_table(pa.Table.from_pylist(rows), data / "later.parquet")
-    done = yuyi("evaluate", TINY, "--data", data, "--results", "results", "-o", "scores.json")
-    assert done.code == 2
-    assert "greetings" in done.out
-    assert done.err.startswith("error: later: ") and done.err.count("\n") == 1
+    done = inside("evaluate", TINY, "--data", data, "--results", "results", "-o", "scores.json")
+    assert "greetings" in done.stdout
+    assert isinstance(done.exception, YuyiError) and str(done.exception).startswith("later: ")
     assert len(list((tmp_path / "results").rglob("greetings.json"))) == 1
     assert not (tmp_path / "scores.json").exists()
+
+
+EMPTY = ("--task", "--suite", "--type", "--language", "--dim", "--dtype", "--overflow")
 
 
 @pytest.mark.parametrize(
@@ -86,6 +119,7 @@ def test_what_is_finished_is_shown_when_a_later_task_fails(yuyi: Run, data: Path
         (["--dtype", "float32"], "dtype='float32': static is a token table"),
         (["--overflow", "fold"], "overflow fold: no such choice"),
         (["--task", "STS99"], "STS99: no such set"),
+        *(([option, " "], f"{option}: nothing is given") for option in EMPTY),
         (["-o", "scores.txt"], "scores.txt: a report ends in .json, .md or .html"),
         (["-o", "nowhere/scores.json"], "nowhere/scores.json: cannot be written"),
         (["--suite", "MTEB(eng, v2)"], "--suite MTEB(eng, v2) and --data "),
@@ -93,26 +127,28 @@ def test_what_is_finished_is_shown_when_a_later_task_fails(yuyi: Run, data: Path
     ],
 )
 def test_misuse_is_one_line_and_leaves_nothing(
-    yuyi: Run, data: Path, tmp_path: Path, options: list[str], message: str
+    inside: Inside, data: Path, tmp_path: Path, options: list[str], message: str
 ) -> None:
-    done = yuyi("evaluate", TINY, "--data", data, *options)
-    assert done.error.startswith(message)
+    assert refused(inside("evaluate", TINY, "--data", data, *options)).startswith(message)
     assert list(tmp_path.iterdir()) == [data]
 
 
-def test_nothing_to_score_and_nothing_to_ask(yuyi: Run, data: Path) -> None:
-    assert yuyi("evaluate", TINY).error.startswith("No tasks: give --data FOLDER")
-    assert "--all-rows: for test sets" in yuyi("evaluate", TINY, "--task", "STS13", "--all-rows").error
-    assert yuyi("evaluate", TINY, "--suite", "MTEB(xyz)").error.startswith("MTEB(xyz): no such suite")
-    server = ("evaluate", "--data", data, "--endpoint", "http://127.0.0.1:9/v1")
-    assert "which model? Name it with --model" in yuyi(*server).error
-    assert yuyi("evaluate", "--data", data, "--endpoint", "nowhere", "--model", "m").error.startswith(
-        "nowhere: no web address"
-    )
+def test_nothing_to_score_and_nothing_to_ask(inside: Inside, data: Path) -> None:
+    server = ("--data", data, "--endpoint")
+    for options, message in (
+        ((TINY,), "No tasks: give --data FOLDER"),
+        ((TINY, "--task", ""), "--task: nothing is given"),
+        ((TINY, "--task", "STS13", "--all-rows"), "--all-rows: for test sets"),
+        ((TINY, "--suite", "MTEB(xyz)"), "MTEB(xyz): no such suite"),
+        ((*server, "http://127.0.0.1:9/v1"), "--endpoint http://127.0.0.1:9/v1: which model? Name it"),
+        ((*server, "nowhere", "--model", "m"), "nowhere: no web address"),
+    ):
+        assert refused(inside("evaluate", *options)).startswith(message)
 
 
-def test_a_folder_that_is_missing_or_damaged(yuyi: Run, data: Path) -> None:
-    assert "nowhere: no such folder" in yuyi("evaluate", TINY, "--data", "nowhere").error
+def test_a_folder_that_is_missing_or_damaged(inside: Inside, data: Path) -> None:
+    assert "nowhere: no such folder" in refused(inside("evaluate", TINY, "--data", "nowhere"))
     whole = (data / "greetings.parquet").read_bytes()
     (data / "greetings.parquet").write_bytes(whole[:-30])
-    assert "greetings.parquet: not a whole Parquet file" in yuyi("evaluate", TINY, "--data", data).error
+    damaged = refused(inside("evaluate", TINY, "--data", data))
+    assert "greetings.parquet: not a whole Parquet file" in damaged

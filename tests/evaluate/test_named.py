@@ -8,6 +8,7 @@ import pytest
 
 from yuyi.errors import InputError
 from yuyi.evaluate.suites import CMTEB_35, MTEB_CMN_V1, MTEB_ENG_V1, all_suites
+from yuyi.evaluate.tasks import named
 from yuyi.evaluate.tasks.named import named_tasks
 
 
@@ -65,19 +66,31 @@ def test_choice_by_type_and_language() -> None:
     chinese = named_tasks(types=["sts"], languages=["zh"])
     assert {"AFQMC", "LCQMC", "STSB"} <= {task.name for task in chinese}
     assert "STS12" not in {task.name for task in chinese}
-    assert len(named_tasks(suite=CMTEB_35, languages=["zh"])) == 35
+    for language in ("zh", "ZHO", "cmn"):
+        assert len(named_tasks(suite=CMTEB_35, languages=[language])) == 35
     assert {task.type for task in named_tasks(suite=CMTEB_35, types=["Reranking", "STS"])} == {
         "STS",
         "Reranking",
     }
     [task] = named_tasks(["STS22"], languages=["deu"])
     assert set(task.languages) == {"de", "de-en", "de-fr", "de-pl"}
+    assert named_tasks(["STS22"], languages=["DEU-latn"])[0].languages == task.languages
+
+
+def test_a_suite_is_looked_up_before_mteb_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> Any:
+        raise AssertionError("imported")
+
+    monkeypatch.setattr(named, "import_mteb", refuse)
+    with pytest.raises(InputError, match="MTEB: no such suite"):
+        named_tasks(suite="MTEB")
 
 
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
         ({}, "No task is named"),
+        ({"names": [""]}, "^: no task of mteb of this name"),
         ({"names": ["AFQMCC"]}, r"AFQMCC: no task of mteb of this name\. Did you mean AFQMC\?"),
         (
             {"names": ["STS12"], "suite": CMTEB_35},

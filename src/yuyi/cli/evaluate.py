@@ -136,9 +136,9 @@ def evaluate(
     prompts = {"query": query_prompt, "document": document_prompt, "": prompt}
     sweep = Sweep(
         dims=_numbers("--dim", dim),
-        dtypes=_parts(dtype),
+        dtypes=_parts("--dtype", dtype),
         max_lengths=_numbers("--max-length", max_length),
-        overflows=_parts(overflow),
+        overflows=_parts("--overflow", overflow),
         prompts={role: text for role, text in prompts.items() if text is not None},
         normalize=not raw,
         pooling=pooling,
@@ -163,15 +163,24 @@ def evaluate(
         _print_table(found)
 
 
-def _parts(text: str | None) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",")) if text else ()
+def _parts(option: str, text: str | None) -> tuple[str, ...]:
+    if text is None:
+        return ()
+    _check_given(option, text)
+    return tuple(part.strip() for part in text.split(","))
 
 
 def _numbers(option: str, text: str | None) -> tuple[int, ...]:
+    parts = _parts(option, text)
     try:
-        return tuple(int(part) for part in _parts(text))
+        return tuple(map(int, parts))
     except ValueError as error:
         raise InputError(f"{option} {text}: not a list of whole numbers. Write it as 256,128,64.") from error
+
+
+def _check_given(option: str, *values: str | None) -> None:
+    if any(value is not None and not value.strip() for value in values):
+        raise InputError(f"{option}: nothing is given. Give a value, or leave the option out.")
 
 
 def _tasks(
@@ -184,6 +193,13 @@ def _tasks(
     all_rows: bool,
 ) -> list[EvalTask]:
     """The tasks of a folder, or mteb's own."""
+    for option, given in (
+        ("--suite", [suite]),
+        ("--task", names),
+        ("--type", types),
+        ("--language", languages),
+    ):
+        _check_given(option, *given)
     if data is None:
         if not (suite or names or types or languages):
             raise InputError(
@@ -197,15 +213,15 @@ def _tasks(
         return named_tasks(names or None, suite=suite, types=types or None, languages=languages or None)
     if suite:
         raise InputError(f"--suite {suite} and --data {data}: give one of the two.")
+    from yuyi.evaluate.tasks.choose import language_codes, speaks, task_types
     from yuyi.evaluate.tasks.local import local_tasks
-    from yuyi.evaluate.tasks.manifest import LANGUAGES
 
-    codes = {LANGUAGES.get(language, language) for language in languages}
+    kinds, codes = task_types(types), language_codes(languages)
     tasks = [
         task
         for task in local_tasks(data, names or None, all_rows=all_rows)
-        if (not types or task.type in types)
-        and (not codes or codes & {code for subset in task.languages.values() for code in subset})
+        if (not kinds or task.type in kinds)
+        and (not codes or any(speaks(subset, codes) for subset in task.languages.values()))
     ]
     if not tasks:
         wanted = " and ".join(filter(None, (", ".join(types), ", ".join(languages))))

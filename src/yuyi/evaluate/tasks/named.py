@@ -7,7 +7,6 @@ metric. A task named without a suite counts as mteb has it.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,18 +15,17 @@ from yuyi.errors import InputError
 from yuyi.evaluate.offline import import_mteb, offline
 from yuyi.evaluate.suites import all_suites, find_suite
 from yuyi.evaluate.tasks.build import SEED
+from yuyi.evaluate.tasks.choose import language_codes, near, speaks, task_types
 from yuyi.evaluate.tasks.fetch import fetch_dataset, first_line, how_to_get
 from yuyi.evaluate.tasks.kinds import KINDS
 from yuyi.evaluate.tasks.task import EvalTask
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from yuyi.evaluate.suites import Task
 
-# mteb has Chinese under three codes: Mandarin, all of Chinese, and one that stands for Central Mnong.
-_CODES = {"zh": ("cmn", "zho", "cmo"), "en": ("eng",)}
 # Names of parts with more letters are too long for a file's name.
 _LONGEST_PART = 40
 
@@ -72,7 +70,8 @@ def named_tasks(
         names: which to take, by mteb's names or older ones; None for all that the rest leaves.
         suite: take a suite's tasks, as the suite scores them.
         types: take these types only, as "STS" or "Retrieval".
-        languages: take texts in these only: "zh", "en", or codes as mteb has them ("deu", "deu-Latn").
+        languages: take texts in these only: "zh", "en", or codes as mteb has them ("deu", "deu-Latn"); all of
+            mteb's codes of Chinese are one.
 
     Raises:
         InputError: nothing is named, a name is not known (the message has near ones), or nothing is left.
@@ -80,11 +79,8 @@ def named_tasks(
     """
     if not (names or suite or types or languages):
         raise InputError("No task is named. Name a suite, tasks, types or languages.")
-    if "" in (names or ()):
-        raise InputError("A task's name is empty. Name the task, or leave it out.")
     found_suite = find_suite(suite) if suite else None
-    kinds = [_near(name, list(KINDS), "type of task") for name in types or ()]
-    codes = [code for name in languages or () for code in _CODES.get(name, (name,))]
+    kinds, codes = task_types(types or ()), language_codes(languages or ())
     mteb = import_mteb()
     if found_suite:
         found = _chosen([_of_suite(mteb, task) for task in found_suite.tasks], names, found_suite.name)
@@ -92,11 +88,11 @@ def named_tasks(
         found = [one for name in names for one in _by_name(mteb, name)]
     else:
         found = _by_kind(mteb, kinds or list(KINDS), codes)
-    wanted = [
-        one
-        for one in found
-        if (not kinds or one.task.metadata.type in kinds) and (not codes or _narrow(one.task, codes))
-    ]
+    wanted = [one for one in found if not kinds or one.task.metadata.type in kinds]
+    if codes:
+        for one in wanted:
+            one.task.hf_subsets = _spoken(one.task, codes)
+        wanted = [one for one in wanted if one.task.hf_subsets]
     if not wanted:
         asked = [*(names or ()), *([suite] if suite else []), *(types or ()), *(languages or ())]
         raise InputError(f"{', '.join(asked)}: no task is all of this. Leave one of them out.")
@@ -105,7 +101,7 @@ def named_tasks(
 
 def _chosen(found: list[_Named], names: Sequence[str] | None, suite: str) -> list[_Named]:
     known = set().union(*(one.names for one in found))
-    wanted = {_near(name, known, f"task of {suite}") for name in names or ()}
+    wanted = {near(name, known, f"task of {suite}") for name in names or ()}
     return [one for one in found if not names or one.names & wanted]
 
 
@@ -121,12 +117,12 @@ def _of_suite(mteb: Any, task: Task) -> _Named:
 
 
 def _by_name(mteb: Any, name: str) -> list[_Named]:
-    newer = {task.older_name: task.name for suite in all_suites() for task in suite.tasks}
+    newer = {task.older_name: task.name for suite in all_suites() for task in suite.tasks if task.older_name}
     try:
         task = mteb.get_task(newer.get(name, name))
     except KeyError:
         known = mteb.get_tasks(modalities=["text"], exclusive_modality_filter=True, exclude_superseded=False)
-        task = mteb.get_task(_near(name, [each.metadata.name for each in known], "task of mteb"))
+        task = mteb.get_task(near(name, [each.metadata.name for each in known], "task of mteb"))
     found = _as_mteb_scores(task)
     for one in found:
         kind = one.task.metadata.type
@@ -149,7 +145,10 @@ def _as_mteb_scores(task: Any) -> list[_Named]:
 def _by_kind(mteb: Any, kinds: Sequence[str], codes: Sequence[str]) -> list[_Named]:
     try:
         found = mteb.get_tasks(
-            task_types=kinds, languages=codes or None, modalities=["text"], exclusive_modality_filter=True
+            task_types=kinds,
+            languages=[code.split("-")[0] for code in codes] or None,
+            modalities=["text"],
+            exclusive_modality_filter=True,
         )
     except ValueError as error:
         raise InputError(
@@ -158,35 +157,14 @@ def _by_kind(mteb: Any, kinds: Sequence[str], codes: Sequence[str]) -> list[_Nam
     return [one for task in found for one in _as_mteb_scores(task)]
 
 
-def _narrow(task: Any, codes: Sequence[str]) -> bool:
-    """Whether any part of a task has texts in one of the languages; the others it loses."""
-    spoken = [
-        subset
-        for subset, names in _languages(task).items()
-        if any(code in (name, name.split("-")[0]) for name in names for code in codes)
-    ]
-    task.hf_subsets = spoken
-    return bool(spoken)
+def _spoken(task: Any, codes: Sequence[str]) -> list[str]:
+    """The subsets of a task with texts in one of the languages."""
+    return [subset for subset, names in _languages(task).items() if speaks(names, codes)]
 
 
 def _languages(task: Any) -> dict[str, tuple[str, ...]]:
     of_subsets = task.metadata.hf_subsets_to_langscripts
     return {subset: tuple(of_subsets[subset]) for subset in task.hf_subsets}
-
-
-def _near(name: str, known: Iterable[str], what: str) -> str:
-    """The known name that is the same but for upper and lower case.
-
-    Raises:
-        InputError: there is none; the message has those that are near.
-    """
-    folded = {each.casefold(): each for each in known}
-    if name.casefold() in folded:
-        return folded[name.casefold()]
-    near = [folded[each] for each in get_close_matches(name.casefold(), folded, n=3)]
-    few = sorted(folded.values()) if len(folded) < 10 else []
-    hint = f" Did you mean {' or '.join(near)}?" if near else f" Known: {', '.join(few)}." if few else ""
-    raise InputError(f"{name}: no {what} of this name.{hint or ' Check its spelling.'}")
 
 
 def _eval_task(named: _Named) -> EvalTask:
