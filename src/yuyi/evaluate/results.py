@@ -11,7 +11,6 @@ and setting. mteb ignores the key "yuyi", which holds what its format has no pla
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _OURS = "yuyi"
-_COMMIT = re.compile("[0-9a-f]{40}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,11 +124,6 @@ class Result:
     def judged_parts(self) -> dict[str, list[str]]:
         """Which subsets of each split were judged."""
         return {split: sorted(subsets) for split, subsets in sorted(self.scores.items())}
-
-
-def is_commit(data: str) -> bool:
-    """Whether a version of data is a commit of a hub, and no digest of local files."""
-    return _COMMIT.fullmatch(data) is not None
 
 
 def result_path(folder: Path, model: Judged, setting: Setting, task: str, part: str = "") -> Path:

@@ -192,8 +192,8 @@ def _cut(shown: Sequence[Column]) -> dict[str, list[int]]:
 def _differences(comparisons: Sequence[Comparison]) -> str:
     """All comparisons, below what they are."""
     about = (
-        "<p>Score of the one less that of the other, in percent points. "
-        '<span lang="zh">前者得分减后者得分，单位为百分点。</span></p>'
+        "<p>Score of the one less that of the other, in percent points. –: no examples, so no interval. "
+        '<span lang="zh">前者得分减后者得分，单位为百分点；– 表示缺少逐例结果，没有区间。</span></p>'
     )
     return about + "".join(map(difference, comparisons)) if comparisons else ""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from yuyi.evaluate.averages import is_just
 from yuyi.evaluate.comparing.sheet import tasks_of
-from yuyi.evaluate.results import is_commit
+from yuyi.evaluate.linting.index import is_commit
 from yuyi.evaluate.suites import all_suites
 from yuyi.page import head, safe, table
 
