@@ -14,8 +14,11 @@ from huggingface_hub import ModelCard
 
 import yuyi
 from yuyi.artifacts import is_sealed
-from yuyi.errors import InputError, ModelError
+from yuyi.errors import InputError, ModelError, YuyiWarning
 from yuyi.evaluate.cards.card import make_card, write_card
+from yuyi.evaluate.cards.facts import read_facts
+from yuyi.evaluate.cards.speed import Speed
+from yuyi.evaluate.cards.text import card_body
 from yuyi.evaluate.cards.words import LANGUAGES, WORDS
 from yuyi.evaluate.linting.lint import lint
 from yuyi.evaluate.results import write_result
@@ -342,6 +345,66 @@ def test_how_sources_are_drawn(model: Path) -> None:
     assert "各来源按其大小的 0.5 次幂抽取" in make_card(model, [], language="zh")
 
 
+def test_origins_and_documents_are_training_data_too(model: Path) -> None:
+    made = {
+        "sources": [{"name": "同义句", "origin": "https://huggingface.co/datasets/C-MTEB/AFQMC", "rows": 3}],
+        "documents": ["BQ"],
+    }
+    (model / TRAINING).write_text(json.dumps(made), "utf-8")
+    card = card_of(model)
+    assert "| AFQMC | STS | cosine_spearman | yes | 36.69 |" in card
+    assert "| BQ | STS | cosine_spearman | yes | 49.64 |" in card
+    assert "| LCQMC | STS | cosine_spearman | no |" in card
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_what_is_unknown_is_not_spoken_of(model: Path, language: Any) -> None:
+    made = {
+        "teacher": {"name": "老师"},
+        "stages": [{"name": "一", "tasks": [{"objective": "contrast"}, {"objective": "align", "share": 0}]}],
+        "sources": [{"name": "法律", "rows": 7}, {"name": "法律", "kind": "", "rows": None}],
+    }
+    (model / TRAINING).write_text(json.dumps(made), "utf-8")
+    words, card = WORDS[language], body(make_card(model, [], language=language))
+    made_of = card[card.index(f"## {words['training']}\n") : card.index(f"## {words['limits']}\n")]
+    assert re.findall(r"\d", made_of) == []
+    assert words["fresh"] not in made_of
+    for word in ("yuyi", "%", words["licence of"][:3], words["kind"], f"| {words['rows']} |"):
+        assert word not in made_of
+    assert f"- 一{words['colon']}contrast{words['comma']}align\n" in made_of
+    assert f"| 法律 | {words['unstated']} | {words['unstated']} |\n" in made_of
+    (model / TRAINING).write_text(json.dumps({**made, "start": "", "yuyi": "0.1.0"}), "utf-8")
+    card = make_card(model, [], language=language)
+    assert words["fresh"] in card
+    assert words["trained with"].format(yuyi="0.1.0") in card
+
+
+def test_the_exponent_is_told_once(model: Path) -> None:
+    made = {"stages": MADE["stages"], "settings": {"exponent": 0.5, "seed": 3}}
+    (model / TRAINING).write_text(json.dumps(made), "utf-8")
+    card = make_card(model, [])
+    assert "Settings of the last run: seed 3.\n" in card
+    assert card.count("0.5") == 1
+
+
+@pytest.mark.parametrize(
+    ("shape", "said", "count"),
+    [
+        ("mteb1", "The front matter has them in percent, with", 3),
+        ("mteb2", "has these scores alone, from 0 to 1", 1),
+    ],
+)
+def test_what_the_front_matter_has_is_said_by_its_shape(
+    model: Path, shape: Any, said: str, count: int
+) -> None:
+    first = whole_suite(model)[0]
+    (split,) = first.scores
+    metrics = {"cosine_spearman": 0.5, "cosine_pearson": 0.4, "further": 0.3}
+    card = card_of(model, replace(first, main_score=0.5, scores={split: {"default": metrics}}), shape=shape)
+    assert said in card
+    assert len(ModelCard(card).data.eval_results) == count
+
+
 def test_a_task_that_does_not_tell_whose_data_it_has_is_neither(model: Path) -> None:
     (model / TRAINING).write_text(json.dumps(MADE), "utf-8")
     first, second, *others = whole_suite(model)
@@ -388,6 +451,19 @@ def test_speed_is_measured_here(model: Path) -> None:
     assert 20 < int(found[2]) < 48
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_cores_are_a_processors(model: Path, language: Any) -> None:
+    speed = Speed(
+        texts=9_000.4, rounds=7, tokens=24.6, dtype="bfloat16", backend="torch", machine="H200", cores=None
+    )
+    facts = read_facts(model, yuyi.load(model))
+    show = partial(card_body, "a", facts, None, None, frozenset(), language=language, shape="mteb1")
+    on_gpu, on_cpu = show(speed=speed), show(speed=replace(speed, machine="Xeon", cores=16))
+    end = {"en": "bfloat16 with torch on H200.", "zh": "bfloat16，torch，H200。"}[language]
+    assert f"{end}\n" in on_gpu
+    assert {"en": "on Xeon, cores: 16.", "zh": "Xeon，16 核。"}[language] in on_cpu
+
+
 def test_without_results_there_are_no_scores(model: Path) -> None:
     (model / TRAINING).write_text(json.dumps(MADE), "utf-8")
     card = make_card(model, [], name="模型")
@@ -428,6 +504,20 @@ def test_what_only_the_card_said_stays(model: Path) -> None:
     assert "| licence | mit |" in card
     (model / "README.md").write_text("no front matter", "utf-8")
     assert ModelCard(card_of(model, force=True)).data.license is None
+
+
+def test_a_table_of_sources_that_is_replaced_is_warned_of(model: Path) -> None:
+    written = "---\ndatasets: [a/kept]\n---\n| source | rows |\n|---|---|\n| 法律 | 3 |\n| AFQMC | 4 |\n"
+    (model / "README.md").write_text(written, "utf-8")
+    with pytest.warns(
+        YuyiWarning, match="told of training on AFQMC, 法律, and nothing in the folder does now"
+    ):
+        card = card_of(model, force=True)
+    assert ModelCard(card).data.datasets == ["a/kept"]
+    assert "| AFQMC | STS | cosine_spearman | yes | 36.69 |" in card
+    (model / "README.md").write_text(written, "utf-8")
+    (model / TRAINING).write_text(json.dumps({"sources": [{"name": "AFQMC"}]}), "utf-8")
+    card_of(model, force=True)
 
 
 # What is refused.
