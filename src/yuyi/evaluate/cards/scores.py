@@ -98,9 +98,9 @@ def _run(column: Column, shape: Shape) -> Run:
     # Of each suite, first with the metric that it takes for pairs itself.
     averages: dict[str, Convention] = {}
     named = _named(results)
-    for convention in conventions(index_entry(column.model, results.values(), shape), named):
-        if not named or convention.suite in named:
-            averages.setdefault(convention.suite.name, convention)
+    every = conventions(index_entry(column.model, results.values(), shape), named)
+    for convention in [each for each in every if each.suite in named] or every:
+        averages.setdefault(convention.suite.name, convention)
     return Run(column.first.setting, results, tuple(averages.values()))
 
 
