@@ -41,7 +41,7 @@ SUMMARIES = {
     "run": "Make a token table from raw text as a recipe says.",
     "evaluate": "Score a model on labelled files.",
     "compare": "Results side by side, and which differences are real.",
-    "card": "Write a model card from results, or check one against its own figures.",
+    "card": "Write a model card from results, or check one.",
 }
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

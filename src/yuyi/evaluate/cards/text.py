@@ -128,11 +128,8 @@ def _setting(run: Run, facts: Facts, words: Mapping[str, str]) -> str:
     rows = {
         "fingerprint": f"`{results[0].model.fingerprint[:_SHORT]}`",
         "arithmetic": words["on"].format(dtype=setting.dtype, backend=setting.backend, device=setting.device),
-        "read": words["clause"].join(
-            (_tokens(setting.max_length, words), words[f"overflow {setting.overflow}"])
-        )
-        if setting.max_length
-        else words["any"],
+        "read": _tokens(setting.max_length, words)
+        + (words["clause"] + words[f"overflow {setting.overflow}"] if setting.max_length else ""),
         "pooling": setting.pooling or " + ".join(facts.pooling),
         "prompts": comma.join(prompts) or words["no prompt"],
         "scaled": words["yes" if setting.normalize else "no"],
