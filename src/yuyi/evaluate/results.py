@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from yuyi.artifacts import hash_json, publish_file
+from yuyi.artifacts import hash_json, make_folder, publish_file
 from yuyi.errors import InputError
 
 if TYPE_CHECKING:
@@ -140,12 +140,7 @@ def write_result(folder: Path, result: Result) -> Path:
         InputError: the folder cannot be written, or the disk is full.
     """
     path = result_path(folder, result.model, result.setting, result.task, result.part)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"{path.parent}: cannot be made ({error.strerror or error}). Choose another folder for results."
-        ) from error
+    make_folder(path.parent, "results")
     with publish_file(path) as temporary:
         text = json.dumps(to_mteb(result), ensure_ascii=False, indent=2, allow_nan=False)
         temporary.write_text(text + "\n", "utf-8")
