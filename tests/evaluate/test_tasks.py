@@ -153,11 +153,18 @@ def test_bitext(results: dict[str, Result]) -> None:
     assert results["translated"].main_score == pytest.approx(expected)
 
 
-def test_columns_of_other_names_change_no_score(tmp_path: Path, results: dict[str, Result]) -> None:
+def plain(data: Any) -> Any:
+    """What is in the data of a task, without classes of libraries."""
+    if isinstance(data, dict):
+        return {name: plain(part) for name, part in data.items()}
+    return data.to_list() if hasattr(data, "to_list") else getattr(data, "_columns", data)
+
+
+def test_columns_of_other_names_change_nothing(tmp_path: Path, tasks: dict[str, EvalTask]) -> None:
     write_eight_kinds(tmp_path)
     described: list[dict[str, Any]] = []
-    for name, result in results.items():
-        kind = KINDS[result.type]
+    for name, known in tasks.items():
+        kind = KINDS[known.type]
         files = sorted(tmp_path.glob(f"{name}.*parquet"))
         for file in files:
             rows = pq.read_table(file)
@@ -176,12 +183,10 @@ def test_columns_of_other_names_change_no_score(tmp_path: Path, results: dict[st
             }
         )
     (tmp_path / "tasks.yaml").write_text(yaml.safe_dump({"tasks": described}, allow_unicode=True), "utf-8")
-    again = {
-        result.task: result for result in evaluate(BigramEncoder(DIM), local_tasks(tmp_path, all_rows=True))
-    }
-    assert {name: result.scores for name, result in again.items()} == {
-        name: result.scores for name, result in results.items()
-    }
+    again = local_tasks(tmp_path)
+    assert {task.name for task in again} == set(tasks)
+    for task in again:
+        assert plain(task.open().dataset) == plain(tasks[task.name].open().dataset), task.name
 
 
 def test_order_of_rows_changes_no_score(tmp_path: Path, tasks: dict[str, EvalTask]) -> None:
