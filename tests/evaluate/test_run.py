@@ -226,6 +226,15 @@ def test_subsets_that_are_not_asked_for_are_left_out(mocks: list[EvalTask]) -> N
         evaluate(encoder, [replace(task, metric="ndcg_at_10")])
 
 
+def test_a_finished_result_takes_the_sources_that_its_task_has_now(folder: Path, tmp_path: Path) -> None:
+    (task,) = tasks_of(folder, "similar")
+    (before,) = evaluate(BigramEncoder(), [task], results=tmp_path)
+    encoder = BigramEncoder()
+    (after,) = evaluate(encoder, [replace(task, sources=("mine",))], results=tmp_path)
+    assert encoder.calls == []
+    assert (after, read_results(tmp_path)) == (replace(before, sources=("mine",)), [after])
+
+
 # What is refused.
 
 

@@ -217,6 +217,10 @@ class _Judge:
             and result.metric == task.metric
             and all(result.versions.get(name) == version(name) for name in _DECIDING)
         )
+        if same and tuple(result.sources) != tuple(task.sources):
+            # No score depends on what the task says of its data's origin, and it may say more than it did.
+            result = replace(result, sources=tuple(task.sources))
+            write_result(self.folder, result)
         return _narrowed(result, task) if same else None
 
     def _score(self, task: EvalTask, opened: Any, memory: VectorMemory, setting: Setting) -> Result:
