@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -51,6 +52,12 @@ def do(folder: DataFolder, step: str, content: str) -> None:
 def test_what_is_up_to_date_is_given(folder: DataFolder) -> None:
     assert folder.mark_steps() == ["marks/consistency", "marks/filters"]
     assert folder.dropped_rows("0000-0000") == {5}
+
+
+def test_what_a_killed_step_left_is_no_step(folder: DataFolder) -> None:
+    filters = folder.path / "marks/filters"
+    shutil.copytree(filters, filters.with_name(".filters.unfinished"))
+    assert folder.mark_steps() == ["marks/consistency", "marks/filters"]
 
 
 @pytest.mark.parametrize(
