@@ -123,7 +123,7 @@ class DataFolder:
         Raises:
             InputError: marks were made from something else than is there now.
         """
-        # What a killed process left under a name with a dot is a step when it is put in its place, not before.
+        # What a killed process left under a name with a dot is a step once it is put in its place.
         names = sorted(f"marks/{file.parent.name}" for file in self.path.glob("marks/[!.]*/step.json"))
         wanted = [name for name in names if (name in DOCUMENT_MARKS) == (on == "documents")]
         found = [name for name in wanted if name not in without]
