@@ -115,7 +115,7 @@ def test_what_is_wrong_with_the_results_is_told(yuyi: Run, tmp_path: Path) -> No
 def test_cards_that_cannot_be_written(yuyi: Run, tmp_path: Path) -> None:
     model = copy("static", tmp_path)
     assert "a card needs results. Give --results" in yuyi("card", "static").error
-    assert "nothing: holds no results" in yuyi("card", "static", "--results", "nothing").error
+    assert "nothing: no such folder" in yuyi("card", "static", "--results", "nothing").error
     write_all(tmp_path / "results", whole_suite(model))
     assert "results: not a model folder" in yuyi("card", "results", "--results", "results").error
     (model / "README.md").write_text("# 我写的\n", "utf-8")

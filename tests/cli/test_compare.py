@@ -122,3 +122,4 @@ def test_damaged_files(yuyi: Run, folders: tuple[Path, Path]) -> None:
     assert "STSB.examples.npz: not the examples of a result" in yuyi("compare", *folders).error
     path.write_text("{", "utf-8")
     assert "STSB.json: not a result that yuyi wrote" in yuyi("compare", *folders).error
+    assert "nowhere: no such folder" in yuyi("compare", "nowhere", folders[0]).error

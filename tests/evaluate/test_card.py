@@ -466,7 +466,7 @@ def test_cores_are_a_processors(model: Path, language: Any) -> None:
 
 def test_without_results_there_are_no_scores(model: Path) -> None:
     (model / TRAINING).write_text(json.dumps(MADE), "utf-8")
-    card = make_card(model, [], name="模型")
+    card = make_card(model, [], name="某人/模型")
     assert "## Scores" not in card
     assert "- first, words: 100 steps" in card
     assert "# 模型\n" in card
@@ -548,15 +548,18 @@ def test_a_fingerprint_of_the_setting_is_known_again(model: Path) -> None:
 
 def test_what_is_missing_is_named(model: Path) -> None:
     write = partial(write_card, model)
-    with pytest.raises(InputError, match=r"nothing: holds no results\. Make them with yuyi evaluate"):
+    with pytest.raises(InputError, match=r"nothing: no such folder\. Name one that yuyi evaluate --results"):
         write(model.parent / "nothing")
+    (model.parent / "no results").mkdir()
+    with pytest.raises(InputError, match=r"no results: holds no results\. Make them with yuyi evaluate"):
+        write(model.parent / "no results")
     with pytest.raises(ModelError, match="no such model folder"):
         write_card(model.parent / "none", model.parent)
     (model.parent / "empty").mkdir()
     with pytest.raises(ModelError, match="not a model folder that yuyi can open"):
         write_card(model.parent / "empty", model.parent)
-    with pytest.raises(InputError, match="--name 模型: not the name of a model on the hub"):
-        write(model.parent, name="模型")
+    with pytest.raises(InputError, match=r"--name 某人/模型: .* letters a to z, digits, - _ \. only"):
+        write(model.parent, name="某人/模型")
     with pytest.raises(InputError, match="results of 16 of 32 dimensions alone"):
         card_of(model, *whole_suite(model, dim=16))
 

@@ -66,7 +66,7 @@ def card(
     \b
     Examples:
       yuyi card my-model --results results/
-      yuyi card 模型/ --results 成绩/ --name 某人/模型 --language zh
+      yuyi card 模型/ --results 成绩/ --name someone/zh-small --language zh
       yuyi card --lint README.md
       yuyi card --lint 模型/ --json
     """

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from yuyi.artifacts import hash_json, make_folder, publish_file
@@ -151,11 +152,15 @@ def read_result(path: Path) -> Result:
     """The result that `write_result` wrote.
 
     Raises:
-        InputError: the file is damaged, or not of yuyi's making.
+        InputError: the file cannot be read, is damaged, or is not of yuyi's making.
     """
     try:
         return _from_mteb(json.loads(path.read_text("utf-8")))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be read ({error.strerror or error}). Make it readable, or choose another folder."
+        ) from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"{path}: not a result that yuyi wrote ({type(error).__name__}: {error}). "
             "Remove it, and evaluate again."
@@ -166,7 +171,7 @@ def read_results(folder: Path) -> list[Result]:
     """All results of a folder and those below it, by model, setting and task.
 
     Raises:
-        InputError: there is none, or one of them is damaged.
+        InputError: there is no such folder or no result in it, or one of them is damaged.
     """
     return list(find_results(folder).values())
 
@@ -175,8 +180,11 @@ def find_results(folder: Path) -> dict[Path, Result]:
     """The same results by where they lie; files whose names begin with a dot are none.
 
     Raises:
-        InputError: there is none, or one of them is damaged.
+        InputError: there is no such folder or no result in it, or one of them is damaged.
     """
+    if not folder.is_dir():
+        what = "not a folder" if folder.exists() else "no such folder"
+        raise InputError(f"{folder}: {what}. Name one that yuyi evaluate --results wrote.")
     # A file with a dot is one that was being written when its run was killed.
     paths = [
         path
@@ -245,7 +253,7 @@ def _from_mteb(record: dict[str, Any]) -> Result:
     for (split, subset), entry in entries.items():
         metrics = {k: v for k, v in entry.items() if k not in ("main_score", "hf_subset", "languages")}
         scores.setdefault(split, {})[subset] = metrics
-    return Result(
+    result = Result(
         **{
             **ours,
             "model": Judged(**ours["model"]),
@@ -258,3 +266,42 @@ def _from_mteb(record: dict[str, Any]) -> Result:
             "languages": {subset: tuple(entry["languages"]) for (_, subset), entry in entries.items()},
         }
     )
+    _check_types(result)
+    return result
+
+
+def _check_types(result: Result) -> None:
+    """Return when every value is what its attribute is for.
+
+    Raises:
+        TypeError, ValueError: one is not; the message names it.
+    """
+    judged, setting = result.model, result.setting
+    texts = {name: getattr(result, name) for name in ("task", "type", "metric", "data", "made", "part")}
+    texts |= {f"model's {name}": getattr(judged, name) for name in ("name", "fingerprint")}
+    texts |= {name: getattr(setting, name) for name in ("dtype", "overflow", "pooling", "backend", "device")}
+    texts |= {f"prompt {role!r}": text for role, text in setting.prompts.items()}
+    texts |= {f"version of {name}": version for name, version in result.versions.items()}
+    counts = {"rows": result.rows, "seed": result.seed, "model's dim": judged.dim, "dim": setting.dim}
+    counts |= {} if setting.max_length is None else {"max_length": setting.max_length}
+    numbers: dict[str, Any] = {"main_score": result.main_score, "seconds": result.seconds}
+    for split, subsets in result.scores.items():
+        for subset, metrics in subsets.items():
+            if result.metric not in metrics:
+                raise ValueError(f"no {result.metric} of {split}, {subset}")
+            numbers |= {
+                f"{name} of {split}, {subset}": value
+                for name, value in metrics.items()
+                # What mteb tells of single draws is in lists.
+                if name == result.metric or not isinstance(value, list | dict | None)
+            }
+    if not result.scores:
+        raise ValueError("no scores")
+    datetime.fromisoformat(result.made)
+    for values, kind, what in ((texts, str, "text"), (counts, int, "whole number")):
+        for name, value in values.items():
+            if not isinstance(value, kind) or isinstance(value, bool):
+                raise TypeError(f"{name} is {value!r}, and no {what}")
+    for name, value in numbers.items():
+        if not isinstance(value, int | float) or isinstance(value, bool) or not isfinite(value):
+            raise TypeError(f"{name} is {value!r}, and no number")

@@ -73,7 +73,10 @@ def write_card(
     """
     require("card")
     if name and not _NAME.fullmatch(name):
-        raise InputError(f"--name {name}: not the name of a model on the hub. Write OWNER/NAME.")
+        raise InputError(
+            f"--name {name}: not the name of a model on the hub. Write OWNER/NAME, each of "
+            "letters a to z, digits, - _ . only."
+        )
     find_layout(folder)
     path = out or folder / CARD
     before = _before(path, force) or _head(folder / CARD)
