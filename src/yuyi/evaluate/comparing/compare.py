@@ -16,6 +16,7 @@ from yuyi.evaluate.comparing.bootstrap import SEED, draw, mean_difference
 from yuyi.evaluate.comparing.columns import columns, published_column
 from yuyi.evaluate.comparing.examples import examples_path, read_examples
 from yuyi.evaluate.comparing.sheet import metric_for, score_in, tasks_of
+from yuyi.evaluate.linting.index import some_names
 from yuyi.evaluate.results import find_results
 from yuyi.evaluate.suites import all_suites
 
@@ -174,13 +175,13 @@ def _mean(
 
 
 def _nothing_shared(first: Column, other: Column) -> InputError:
-    names = [", ".join(list(column.scores)[:3]) for column in (first, other)]
+    names = [some_names(list(column.scores)) for column in (first, other)]
     remedy = (
         "Local sets are compared where tasks.yaml gives them the published name"
         if first.source
         else "Evaluate both on the same tasks"
     )
     return InputError(
-        f"{first.name} ({names[0]}, ...) and {other.name} ({names[1]}, ...) share no task of the same name "
+        f"{first.name} ({names[0]}) and {other.name} ({names[1]}) share no task of the same name "
         f"and metric. {remedy}."
     )
