@@ -25,7 +25,7 @@ from yuyi.evaluate.results import write_result
 from yuyi.evaluate.suites import find_suite
 from yuyi.training_record import TRAINING
 
-from .card_results import card_of, copy, judged, result_of, whole_suite
+from .card_results import card_of, copy, judged, result_of, whole_suite, write_all
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -531,8 +531,27 @@ def test_results_of_another_model_are_refused_by_both_fingerprints(tmp_path: Pat
     for part in (yuyi.load(one).fingerprint[:12], yuyi.load(other).fingerprint[:12], "xlm-roberta"):
         assert part in str(refused.value)
     with pytest.raises(InputError, match="results of 2 models, bert-zh, xlm-roberta"):
-        card_of(one, *whole_suite(one))
+        make_card(one, [*whole_suite(one), *results])
     assert not (one / "README.md").exists()
+
+
+def test_of_results_of_several_models_its_own_are_taken(tmp_path: Path) -> None:
+    one, other = copy("bert-zh", tmp_path), copy("xlm-roberta", tmp_path)
+    results = tmp_path / "成绩"
+    own, older = judged(one)[0], replace(judged(one)[0], name="旧", fingerprint="0" * 16)
+    write_all(results, whole_suite(other))
+    write_all(results, [replace(each, model=older) for each in whole_suite(one)])
+    with pytest.raises(InputError, match=r"holds results of other models alone: .*xlm-roberta") as refused:
+        write_card(one, results)
+    assert f"{results / '旧'}" in str(refused.value)
+    assert "(旧 000000000000)" in str(refused.value)
+    write_all(results, whole_suite(one))
+    text = write_card(one, results).read_text("utf-8")
+    assert text == card_of(one, *whole_suite(one))
+    same = replace(older, name=own.name)
+    write_all(results, [replace(each, model=same) for each in whole_suite(one)])
+    with pytest.warns(YuyiWarning, match=r"are left out: .*000000000000"):
+        assert write_card(one, results).read_text("utf-8") == text
 
 
 def test_a_fingerprint_of_the_setting_is_known_again(model: Path) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from yuyi.artifacts import is_sealed, publish_file, sealed
 from yuyi.encode import load
 from yuyi.errors import InputError, YuyiWarning
-from yuyi.evaluate.cards.facts import check_results, read_facts
+from yuyi.evaluate.cards.facts import check_results, read_facts, results_of
 from yuyi.evaluate.cards.index import model_index
 from yuyi.evaluate.cards.scores import sort_results
 from yuyi.evaluate.cards.speed import measure_speed
@@ -18,7 +18,7 @@ from yuyi.evaluate.cards.text import card_body
 from yuyi.evaluate.comparing.domain import read_trained
 from yuyi.evaluate.linting.card import read_front_matter
 from yuyi.evaluate.linting.index import some_names
-from yuyi.evaluate.results import read_results
+from yuyi.evaluate.results import find_results
 from yuyi.extras import require
 from yuyi.known import find
 from yuyi.layout import find_layout
@@ -55,7 +55,7 @@ def write_card(
 
     Args:
         folder: of the model.
-        results: what `yuyi evaluate --results` wrote about it.
+        results: what `yuyi evaluate --results` wrote about it; results of other models are left out.
         name: of the model on the hub, OWNER/NAME; without it, that of the folder.
         out: where to write instead.
         force: replace a card that somebody wrote or edited, too. Of its front matter, licence, language, base
@@ -67,8 +67,8 @@ def write_card(
 
     Raises:
         ModelError: the folder holds no model, or a file of it is damaged.
-        InputError: there are no results, they are of another model or of several, the name is none of the
-            hub's, or a card is there that yuyi did not write.
+        InputError: there are no results, or none is of this model, the name is none of the hub's, or a card
+            is there that yuyi did not write.
         MissingExtra: PyYAML is not installed.
     """
     require("card")
@@ -80,9 +80,8 @@ def write_card(
     find_layout(folder)
     path = out or folder / CARD
     before = _before(path, force) or _head(folder / CARD)
-    text = make_card(
-        folder, read_results(results), name=name, before=before, shape=shape, language=language, speed=speed
-    )
+    own = _own(folder, results)
+    text = make_card(folder, own, name=name, before=before, shape=shape, language=language, speed=speed)
     told = _sources(folder)
     with publish_file(path) as temporary:
         temporary.write_text(text, "utf-8")
@@ -136,6 +135,37 @@ def make_card(
     measured = measure_speed(encoder) if speed else None
     body = card_body(called, facts, scores, training, _sources(folder), measured, language, shape)
     return sealed(f"---\n{_yaml(head)}---\n\n{body}")
+
+
+def _own(folder: Path, results: Path) -> list[Result]:
+    """Those results in a folder of results that are of the model, which all are where they are of one.
+
+    Raises:
+        InputError: there are none; the message names where the results of others lie.
+    """
+    found = find_results(results)
+    others = {(result.model.name, result.model.fingerprint): path for path, result in found.items()}
+    if len(others) == 1:
+        return list(found.values())
+    encoder = load(folder)
+    own = results_of(folder, encoder, found.values())
+    for result in own:
+        others.pop((result.model.name, result.model.fingerprint), None)
+    named = some_names(
+        f"{path.parent} ({name} {fingerprint[:12]})" for (name, fingerprint), path in others.items()
+    )
+    if not own:
+        raise InputError(
+            f"{folder}: its fingerprint is {encoder.fingerprint[:12]}, and {results} holds results of other "
+            f"models alone: {named}. Evaluate this folder, or give its own results."
+        )
+    if {result.model.name for result in own} & {name for name, _ in others}:
+        warnings.warn(
+            f"{results}: results of other weights or settings than {folder} has are left out: {named}.",
+            YuyiWarning,
+            2,
+        )
+    return own
 
 
 def _before(path: Path, force: bool) -> dict[str, Any]:

@@ -149,16 +149,31 @@ def check_results(folder: Path, encoder: Encoder, results: Iterable[Result]) -> 
     Raises:
         InputError: they are of another one; the message names both fingerprints.
     """
-    known = {encoder.fingerprint}
-    for result in results:
-        if result.model.fingerprint not in known:
-            known.add(_fingerprint(folder, encoder, result.setting))
-        if result.model.fingerprint not in known:
+    given = list(results)
+    own = set(map(id, results_of(folder, encoder, given)))
+    for result in given:
+        if id(result) not in own:
             raise InputError(
                 f"{folder}: its fingerprint is {encoder.fingerprint[:12]}, and the result of {result.task} "
                 f"is of {result.model.name} {result.model.fingerprint[:12]}. Evaluate this folder, or give "
                 "its own results."
             )
+
+
+def results_of(folder: Path, encoder: Encoder, results: Iterable[Result]) -> list[Result]:
+    """Those results that are of the model in the folder, under whatever setting."""
+    known: dict[tuple[str, str, int | None], str] = {}
+    own = []
+    for result in results:
+        fingerprint, setting = result.model.fingerprint, result.setting
+        if fingerprint != encoder.fingerprint:
+            key = (setting.backend, setting.dtype, setting.max_length)
+            if key not in known:
+                known[key] = _fingerprint(folder, encoder, setting)
+            if fingerprint != known[key]:
+                continue
+        own.append(result)
+    return own
 
 
 def _fingerprint(folder: Path, encoder: Encoder, setting: Setting) -> str:
