@@ -14,6 +14,7 @@ from huggingface_hub import ModelCard
 
 import yuyi
 from yuyi.artifacts import is_sealed
+from yuyi.data.showing.limits import LIMITS
 from yuyi.errors import InputError, ModelError, YuyiWarning
 from yuyi.evaluate.cards.card import make_card, write_card
 from yuyi.evaluate.cards.facts import read_facts
@@ -333,6 +334,20 @@ def test_what_makers_say_of_limits_is_not_said_twice(model: Path, tmp_path: Path
     assert card.count("- Cosines are relative.") == 1
     assert "- 词序不计。\n" in card
     assert card.count("- A mean of pieces does not see word order") == 1
+    chinese = make_card(table, [], language="zh")
+    assert "Cosines" not in chinese
+    assert chinese.count("余弦值是相对的") == 1
+
+
+def test_reasons_are_told_in_the_language_of_the_card(model: Path) -> None:
+    dropped = {"contains evaluation": 3, "document: too short": 2, "未授权": 1}
+    sources = [{"name": "a", "rows": 1, "licence": "none stated"}]
+    (model / TRAINING).write_text(json.dumps({"dropped": dropped, "sources": sources}), "utf-8")
+    chinese, english = make_card(model, [], language="zh"), make_card(model, [])
+    assert "按原因剔除：包含评测文本 3、文档：太短 2、未授权 1。" in chinese
+    assert "Dropped, by reason: contains evaluation 3, document: too short 2, 未授权 1." in english
+    assert ("none stated" in chinese, "none stated" in english) == (False, True)
+    assert {f"recorded {reason}" for reason in LIMITS} <= WORDS["zh"].keys()
 
 
 def test_how_sources_are_drawn(model: Path) -> None:

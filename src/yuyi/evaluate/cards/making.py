@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from yuyi.data.reasons import DOCUMENT_PREFIX
 from yuyi.evaluate.cards.table import table
 
 if TYPE_CHECKING:
@@ -69,7 +70,9 @@ def what_data(training: Training | None, words: Mapping[str, str]) -> str:
     if training.documents:
         lines.append(words["documents"].format(names=comma.join(training.documents)) + "\n")
     if training.dropped:
-        reasons = comma.join(f"{reason} {count:,}" for reason, count in sorted(training.dropped.items()))
+        reasons = comma.join(
+            f"{_reason(reason, words)} {count:,}" for reason, count in sorted(training.dropped.items())
+        )
         lines.append(words["dropped"].format(reasons=reasons) + "\n")
     if training.left_out:
         listed = "".join(
@@ -89,7 +92,7 @@ def _sources(training: Training, words: Mapping[str, str]) -> str:
         "source": lambda group: group[0].name,
         "kind": lambda group: ", ".join(sorted({each.kind for each in group} - {""})),
         "origin": lambda group: group[0].origin or words["unstated"],
-        "licence": lambda group: group[0].licence or words["unstated"],
+        "licence": lambda group: _recorded(group[0].licence, words) or words["unstated"],
         "rows": lambda group: _count(each.rows for each in group),
     }
     told = {
@@ -99,6 +102,17 @@ def _sources(training: Training, words: Mapping[str, str]) -> str:
     }
     left = len(told) - (words["rows"] in told)
     return table(list(told), zip(*told.values(), strict=True), left=left)
+
+
+def _reason(text: str, words: Mapping[str, str]) -> str:
+    """Why something was dropped, in the card's language as far as the reason is yuyi's own."""
+    reason = text.removeprefix(DOCUMENT_PREFIX)
+    prefix = words[f"recorded {DOCUMENT_PREFIX}"] if reason != text else ""
+    return prefix + _recorded(reason, words)
+
+
+def _recorded(text: str, words: Mapping[str, str]) -> str:
+    return words.get(f"recorded {text}", text)
 
 
 def _count(rows: Iterable[int | None]) -> str:

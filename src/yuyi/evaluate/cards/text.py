@@ -270,6 +270,15 @@ def _speed(speed: Speed | None, words: Mapping[str, str]) -> str:
 
 
 def _limits(facts: Facts, training: Training | None, words: Mapping[str, str]) -> str:
+    told = _known_limits(facts, training, words)
+    # Makers may have said the same in the other language.
+    said = {each for other in WORDS.values() for each in _known_limits(facts, training, other)}
+    told += [each for each in (training.limits if training else ()) if each not in said]
+    return f"## {words['limits']}\n\n" + "".join(f"- {each}\n" for each in dict.fromkeys(told))
+
+
+def _known_limits(facts: Facts, training: Training | None, words: Mapping[str, str]) -> list[str]:
+    """The limits that follow from the facts."""
     told = [words["limit cosines"]]
     if facts.max_tokens:
         told.append(words["limit length"].format(count=facts.max_tokens))
@@ -282,8 +291,7 @@ def _limits(facts: Facts, training: Training | None, words: Mapping[str, str]) -
         told.append(words["limit languages"].format(languages=_in_words(facts.languages, words)))
     if len(facts.dims) == 1:
         told.append(words["limit dims"].format(dims=facts.dims[0]))
-    told += training.limits if training else ()
-    return f"## {words['limits']}\n\n" + "".join(f"- {each}\n" for each in dict.fromkeys(told))
+    return told
 
 
 def _tokens(count: int | None, words: Mapping[str, str]) -> str:

@@ -283,4 +283,40 @@ _CHINESE = {
     "en": "英文",
 }
 
+# What records of training say in English words of yuyi's own: why pairs were dropped, and that a licence is
+# not told. Cards in English leave them as they are.
+_RECORDED = {
+    "document: ": "文档：",
+    "none stated": "未说明",
+    "empty": "空文本",
+    "too short": "太短",
+    "too long": "太长",
+    "copied": "照抄",
+    "repetition": "内容重复",
+    "symbols": "符号过多",
+    "digits": "数字过多",
+    "boilerplate": "套话",
+    "unwanted language": "语言不符合要求",
+    "language mismatch": "语言不一致",
+    "simplified script": "简体字",
+    "traditional script": "繁体字",
+    "incomplete": "不完整",
+    "code": "代码",
+    "links": "链接",
+    "blocklist": "含屏蔽词",
+    "duplicate": "重复",
+    "near duplicate": "近似重复",
+    "repeated answer": "答案重复",
+    "repeated question": "问题重复",
+    "equals evaluation": "与评测文本相同",
+    "contains evaluation": "包含评测文本",
+    "near evaluation": "与评测文本近似",
+    "shares evaluation": "与评测文本有共同片段",
+    "resembles evaluation": "与评测文本相似",
+    "inconsistent": "前后矛盾",
+    "low quality": "质量低",
+}
+_ENGLISH |= {f"recorded {text}": text for text in _RECORDED}
+_CHINESE |= {f"recorded {text}": chinese for text, chinese in _RECORDED.items()}
+
 WORDS: dict[Language, dict[str, str]] = {"en": _ENGLISH, "zh": _CHINESE}
