@@ -148,7 +148,30 @@ def test_texts_with_labels_may_be_two_things(tmp_path: Path) -> None:
 def test_missing_and_empty_folders_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nowhere: no such folder"):
         local_tasks(tmp_path / "nowhere")
-    with pytest.raises(InputError, match=r"holds no \.parquet or \.jsonl file"):
+    with pytest.raises(InputError, match=r"holds no \.parquet or \.jsonl file\. Name the folder"):
+        local_tasks(tmp_path)
+    (tmp_path / "数据.csv").write_text("sentence1,sentence2\n", "utf-8")
+    with pytest.raises(InputError, match=r"数据\.csv is there; write it as \.jsonl or \.parquet"):
+        local_tasks(tmp_path)
+    with pytest.raises(InputError, match=r"数据\.csv: is a file; give its folder, or a manifest \.yaml"):
+        local_tasks(tmp_path / "数据.csv")
+
+
+def test_a_path_may_be_text_and_a_manifest_may_end_in_yml(tmp_path: Path) -> None:
+    write(tmp_path / "good.parquet", [{**PAIR, "score": 1.0}])
+    told = "tasks: [{name: told, type: STS, files: good.parquet}]"
+    assert [task.name for task in local_tasks(str(tmp_path))] == ["good"]
+    (tmp_path / "tasks.yml").write_text(told, "utf-8")
+    assert [task.name for task in local_tasks(str(tmp_path))] == ["told"]
+    assert [task.name for task in local_tasks(str(tmp_path / "tasks.yml"))] == ["told"]
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    # Opens, also for root, and then refuses to be read from its start.
+    (tmp_path / "rows.jsonl").symlink_to("/proc/self/mem")
+    task = "{name: rows, type: STS, files: rows.jsonl, languages: [zh]}"
+    (tmp_path / "tasks.yaml").write_text(f"tasks: [{task}]", "utf-8")
+    with pytest.raises(InputError, match=r"rows\.jsonl: cannot be read \(.+\)\. Check its permissions"):
         local_tasks(tmp_path)
 
 

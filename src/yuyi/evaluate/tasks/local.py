@@ -10,6 +10,7 @@ import re
 from dataclasses import asdict, replace
 from functools import partial
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from yuyi.artifacts import hash_file, hash_json
@@ -25,24 +26,26 @@ from yuyi.evaluate.tasks.kinds import (
     SPLIT,
     Kind,
 )
-from yuyi.evaluate.tasks.manifest import LANGUAGES, MANIFEST, JudgedFiles, LocalTask, read_manifest
+from yuyi.evaluate.tasks.manifest import ENDINGS, LANGUAGES, MANIFEST, JudgedFiles, LocalTask, read_manifest
 from yuyi.evaluate.tasks.rows import FILE_ENDINGS, count_rows, file_columns
 from yuyi.evaluate.tasks.task import EvalTask
 from yuyi.records import read_rows
 from yuyi.text.rows import read_objects
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterable, Sequence
-    from pathlib import Path
 
 _DIGITS = 16  # of the digest that names the state of the data
 _LOOK = 50  # rows that are looked at to tell their language
 _HAN = re.compile(r"[\u3400-\u9fff]")
+# Of rows that are in a file of another kind.
+_OTHER_ENDINGS = (".csv", ".tsv", ".json", ".xlsx", ".txt")
 _WORD_OF_CLUSTERS = re.compile("cluster|聚类", re.IGNORECASE)
 
 
 def local_tasks(
-    folder: Path, names: Sequence[str] | None = None, *, all_rows: bool = False
+    folder: str | os.PathLike[str], names: Sequence[str] | None = None, *, all_rows: bool = False
 ) -> list[EvalTask]:
     """The test sets of a folder, in the order of its manifest or, without one, of their names.
 
@@ -54,13 +57,14 @@ def local_tasks(
 
     Raises:
         InputError: the folder is missing or has no set, or not the one that is asked for; a file is missing,
-            damaged or without rows, has columns of no type, or lacks its companions.
+            damaged, not to be read or without rows, has columns of no type, or lacks its companions.
         RecipeError: the manifest cannot be read as one.
         MissingExtra: what evaluation needs is not installed.
     """
-    manifest = folder if folder.suffix in (".yaml", ".yml") else folder / MANIFEST
-    home = manifest.parent
-    found = read_manifest(manifest) if manifest.exists() or manifest == folder else _guess_all(folder)
+    folder = Path(folder)
+    manifest = _manifest(folder)
+    home = manifest.parent if manifest else folder
+    found = read_manifest(manifest) if manifest else _guess_all(folder)
     if all_rows:
         found = [replace(task, all_rows=task.kind is CLASSIFICATION) for task in found]
     known = [task.name for task in found]
@@ -68,6 +72,17 @@ def local_tasks(
         if name not in known:
             raise InputError(f"{name}: no such set in {folder}. It has {', '.join(known)}.")
     return [_eval_task(task, home) for task in found if not names or task.name in names]
+
+
+def _manifest(folder: Path) -> Path | None:
+    """The manifest that is given, or lies in the folder; None where there is none."""
+    if folder.suffix in ENDINGS:
+        return folder
+    beside = (folder / Path(MANIFEST).with_suffix(ending) for ending in ENDINGS)
+    try:
+        return next((path for path in beside if path.exists()), None)
+    except OSError as error:
+        raise _unreadable(folder, error) from error
 
 
 def _eval_task(found: LocalTask, folder: Path) -> EvalTask:
@@ -101,8 +116,19 @@ def _digest(found: LocalTask, folder: Path) -> str:
     for name in ("name", "files", "train", "languages", "sources", "metric", "all_rows"):
         del facts[name]
     facts["labels"] = [[repr(label), number] for label, number in found.labels.items()]
-    hashes = {part: hash_file(folder / path) for part, path in found.paths.items()}
+    hashes = {part: _hash(folder / path) for part, path in found.paths.items()}
     return hash_json([facts, hashes])[:_DIGITS]
+
+
+def _hash(file: Path) -> str:
+    try:
+        return hash_file(file)
+    except OSError as error:
+        raise _unreadable(file, error) from error
+
+
+def _unreadable(file: Path, error: OSError) -> InputError:
+    return InputError(f"{file}: cannot be read ({error.strerror or error}). Check its permissions.")
 
 
 def _languages(found: LocalTask, folder: Path) -> tuple[str, ...]:
@@ -131,11 +157,21 @@ def _rows(file: Path, columns: Sequence[str]) -> Iterable[dict[str, object]]:
 
 
 def _guess_all(folder: Path) -> list[LocalTask]:
+    if folder.is_file():
+        raise InputError(f"{folder}: is a file; give its folder, or a manifest .yaml.")
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder. Name the folder that holds the evaluation's files.")
-    files = sorted(file for file in folder.iterdir() if file.suffix in FILE_ENDINGS)
+    try:
+        there = sorted(folder.iterdir())
+    except OSError as error:
+        raise _unreadable(folder, error) from error
+    files = [file for file in there if file.suffix in FILE_ENDINGS]
     if not files:
-        raise InputError(f"{folder}: holds no {' or '.join(FILE_ENDINGS)} file. Name the folder that does.")
+        other = next((file.name for file in there if file.suffix in _OTHER_ENDINGS), "")
+        remedy = (
+            f"{other} is there; write it as .jsonl or .parquet." if other else "Name the folder that does."
+        )
+        raise InputError(f"{folder}: holds no {' or '.join(FILE_ENDINGS)} file. {remedy}")
     groups: dict[str, dict[str, Path]] = {}
     for file in files:
         name, _, part = file.stem.rpartition(".")

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MANIFEST = "tasks.yaml"
+ENDINGS = (".yaml", ".yml")
 LANGUAGES = {"zh": "zho-Hans", "en": "eng-Latn"}
 
 _TEST = "test"
