@@ -98,6 +98,7 @@ def test_a_suite_is_looked_up_before_mteb_is_imported(monkeypatch: pytest.Monkey
         ),
         ({"suite": "C-MTEB"}, r"C-MTEB: no such suite\. Choose one of: C-MTEB \(35\)"),
         ({"types": ["Similarity"]}, "Similarity: no type of task of this name.* STS, "),
+        ({"languages": ["中文"]}, "中文: no code of a language. Write zh, en, or"),
         ({"languages": ["xx"]}, "xx: one of these is no language of mteb"),
         ({"suite": CMTEB_35, "languages": ["en"]}, r"C-MTEB \(35\), en: no task is all of this"),
         ({"names": ["MalteseNewsClassification"]}, "type MultilabelClassification is none of STS"),

@@ -272,7 +272,7 @@ def test_titles_are_read_where_documents_have_them(tmp_path: Path) -> None:
         (
             lambda t: check_varied(t, "score"),
             table(score=[1.0, 1.0]),
-            "score has 1 different values; at least 2",
+            "score has the same value in every row; at least 2",
         ),
         (
             check_candidates,

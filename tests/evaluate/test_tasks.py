@@ -219,10 +219,10 @@ def test_several_splits(tmp_path: Path) -> None:
 def test_rows_that_tell_nothing_apart(tmp_path: Path) -> None:
     pair = {"sentence1": "a", "sentence2": "b"}
     write(tmp_path / "even.parquet", [{**pair, "score": 1.0}] * 3)
-    with pytest.raises(InputError, match=r"even\.parquet: score has 1 different values"):
+    with pytest.raises(InputError, match=r"even\.parquet: score has the same value in every row"):
         local_tasks(tmp_path)[0].open()
     write(tmp_path / "even.parquet", [{"text": "a", "label": 1, "split": s} for s in ("train", "test")])
-    with pytest.raises(InputError, match=r"even\.parquet: label of the split train has 1 different values"):
+    with pytest.raises(InputError, match=r"even\.parquet: label of the split train has the same value"):
         local_tasks(tmp_path)[0].open()
     rows = [("a", "train"), ("b", "train"), ("c", "test")]
     write(tmp_path / "even.parquet", [{"text": "t", "label": label, "split": split} for label, split in rows])

@@ -16,11 +16,10 @@ def check_varied(table: Table, name: str, of: str = "") -> None:
     Raises:
         InputError: it has one, so nothing can be told apart.
     """
-    values = set(table.columns[name])
-    if len(values) < 2:
+    if len(set(table.columns[name])) < 2:
         raise InputError(
-            f"{table.file}: {table.names[name]}{of} has {len(values)} different values; "
-            "at least 2 are needed to tell texts apart. Add rows of others."
+            f"{table.file}: {table.names[name]}{of} has the same value in every row; at least 2 are needed "
+            "to tell texts apart. Add rows of others."
         )
 
 

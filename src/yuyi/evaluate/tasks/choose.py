@@ -30,9 +30,14 @@ def language_codes(names: Iterable[str]) -> list[str]:
 
     Args:
         names: codes in any case, of two or three letters, with a script behind a hyphen or without.
+
+    Raises:
+        InputError: a name has letters that no code has.
     """
     codes = []
     for name in names:
+        if not name.isascii():
+            raise InputError(f"{name}: no code of a language. Write zh, en, or a code such as deu.")
         language, _, script = name.casefold().partition("-")
         group = next((alike for alike in _ALIKE if language in alike), (language,))
         ending = f"-{script.title()}" if script else ""
