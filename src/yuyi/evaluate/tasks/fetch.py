@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _OFFLINE = ("YUYI_OFFLINE", "HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE")
+_PATIENCE = 30.0  # seconds
 _YES = ("1", "ON", "YES", "TRUE")
 
 
@@ -44,10 +46,12 @@ def fetch_dataset(repository: str, revision: str, *, whole: bool = False) -> Pat
         raise _absent(repository, revision, f"{forbidden[0]} is set")
     try:
         with _online():
+            _reach(repository, revision)
             return Path(download())
     # Its HTTP library and its transfer library raise classes of their own; each means: not downloaded.
     except Exception as error:
-        raise _absent(repository, revision, first_line(error)) from error
+        advice = f" With {_OFFLINE[0]}=1 no download is tried."
+        raise _absent(repository, revision, first_line(error), advice) from error
 
 
 def how_to_get(repository: str, revision: str) -> str:
@@ -63,21 +67,42 @@ def first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
 
 
-def _absent(repository: str, revision: str, reason: str) -> InputError:
+def _absent(repository: str, revision: str, reason: str, advice: str = "") -> InputError:
     return InputError(
         f"{repository} at {revision[:12]}: not in the cache, and not downloaded ({reason}). "
-        f"{how_to_get(repository, revision)}"
+        f"{how_to_get(repository, revision)}{advice}"
     )
+
+
+def _reach(repository: str, revision: str) -> None:
+    """Ask the hub once: a download would ask an address that cannot be reached for half a minute."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError
+
+    # A hub that answers with a fault is there, and the download knows which faults pass.
+    with contextlib.suppress(HfHubHTTPError):
+        HfApi().dataset_info(repository, revision=revision, timeout=_PATIENCE)
 
 
 @contextlib.contextmanager
 def _online() -> Iterator[None]:
-    """Let huggingface_hub reach the hub, which `offline` told it not to."""
+    """Let huggingface_hub reach the hub, which `offline` told it not to, without a word on standard error."""
     from huggingface_hub import constants
+    from huggingface_hub.utils import logging as words
+    from huggingface_hub.utils.tqdm import (
+        are_progress_bars_disabled,
+        disable_progress_bars,
+        enable_progress_bars,
+    )
 
-    before = constants.HF_HUB_OFFLINE
+    before, verbosity, bars = constants.HF_HUB_OFFLINE, words.get_verbosity(), are_progress_bars_disabled()
     constants.HF_HUB_OFFLINE = False
+    words.set_verbosity(logging.ERROR)
+    disable_progress_bars()
     try:
         yield
     finally:
         constants.HF_HUB_OFFLINE = before
+        words.set_verbosity(verbosity)
+        if not bars:
+            enable_progress_bars()
