@@ -45,6 +45,17 @@ def test_finished_tasks_are_read_and_nothing_else_is(folder: Path, tmp_path: Pat
     assert encoder.calls != []
 
 
+def test_folders_may_be_text_and_a_file_is_refused_before_the_work(folder: Path, tmp_path: Path) -> None:
+    tasks = tasks_of(folder, "similar")
+    evaluate(BigramEncoder(), tasks, results=str(tmp_path / "r"), vectors=str(tmp_path / "v"))
+    assert len(read_results(tmp_path / "r")) == len(list((tmp_path / "v").glob("*.sqlite"))) == 1
+    (tmp_path / "file").touch()
+    encoder = BigramEncoder()
+    with pytest.raises(InputError, match=r"file: cannot be made .* another folder for vectors"):
+        evaluate(encoder, tasks, vectors=str(tmp_path / "file"))
+    assert encoder.calls == []
+
+
 def test_results_are_of_these_data_and_libraries(folder: Path, tmp_path: Path) -> None:
     (task,) = tasks_of(folder, "similar")
     (first,) = evaluate(BigramEncoder(), [task], results=tmp_path)

@@ -54,8 +54,8 @@ def evaluate(
     tasks: Sequence[EvalTask],
     sweep: Sweep = Sweep(),  # noqa: B008 - it is frozen.
     *,
-    results: Path | None = None,
-    vectors: Path | None = None,
+    results: str | os.PathLike[str] | None = None,
+    vectors: str | os.PathLike[str] | None = None,
     on_task: Callable[[str, int, int], None] | None = None,
 ) -> list[Result]:
     """A result for each task under each setting, settings in the order of the sweep.
@@ -80,8 +80,11 @@ def evaluate(
     """
     require("eval")
     _check_names(tasks)
-    if results is not None:
-        make_folder(results, "results")
+    results_folder = None if results is None else Path(results)
+    vectors_folder = None if vectors is None else Path(vectors)
+    for folder, what in ((results_folder, "results"), (vectors_folder, "vectors")):
+        if folder is not None:
+            make_folder(folder, what)
     found: list[Result] = []
     start = 0
     seen: set[tuple[Judged, str]] = set()
@@ -93,7 +96,7 @@ def evaluate(
             way = (reader.judged, reader.overflow)
             left = () if way in seen else tasks
             seen.add(way)
-            judge = _Judge(reader, reader.checked(sweep.dims), results, vectors)
+            judge = _Judge(reader, reader.checked(sweep.dims), results_folder, vectors_folder)
             for place, task in enumerate(left, start):
                 if on_task:
                     on_task(task.name, place, len(tasks) * sweep.readers)
