@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import random
+import socket
 import time
 import urllib.error
 import urllib.request
@@ -38,11 +39,13 @@ class Later(Exception):
 
     Attributes:
         wait: seconds that the server asks to wait, or None.
+        unheard: whether nothing listens at the address, or there is no such host.
     """
 
-    def __init__(self, message: str, wait: float | None = None) -> None:
+    def __init__(self, message: str, wait: float | None = None, *, unheard: bool = False) -> None:
         super().__init__(message)
         self.wait = wait
+        self.unheard = unheard
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +61,7 @@ class Server:
         wait: seconds before the first of them, doubled before each further one, at most a minute; where the
             server says how long to wait, that long.
         pause: waits so many seconds; where it returns true, nothing is tried again.
+        keeps: whether answers are kept by who asks, so that the error of a server that falls silent says so.
 
     Raises:
         InputError: `base_url` is no web address.
@@ -70,6 +74,7 @@ class Server:
     retries: int = 6
     wait: float = 1.0
     pause: Callable[[float], object] = time.sleep
+    keeps: bool = True
 
     def __post_init__(self) -> None:
         """Refuse an address that no request could go to."""
@@ -83,13 +88,17 @@ class Server:
         """The address that requests to `path` go to."""
         return self.base_url.rstrip("/") + path
 
-    def ask(self, path: str, body: dict[str, Any], read: Callable[[bytes], Answer]) -> Answer:
+    def ask(
+        self, path: str, body: dict[str, Any], read: Callable[[bytes], Answer], *, first: bool = False
+    ) -> Answer:
         """What `read` makes of the answer to a request.
 
         Args:
             path: what follows the server's address, such as `/embeddings`.
             body: the request; the model's name is added.
             read: makes sense of an answer; raises `Later` where it has none, and the request is sent again.
+            first: whether nothing was answered before. An address where nothing listens is then tried only
+                twice, for it is likely to be wrong.
 
         Raises:
             Refused: the server will not answer this request.
@@ -103,10 +112,12 @@ class Server:
                 # Some chance, so that requests that failed together do not come back together.
                 seconds = self.wait * 2**tries * random.uniform(0.75, 1.25)
                 seconds = min(seconds if fault.wait is None else fault.wait, _LONGEST_WAIT)
-                if tries == self.retries or self.pause(seconds):
+                most = min(1, self.retries) if first and fault.unheard else self.retries
+                if tries >= most or self.pause(seconds):
+                    kept = "What was answered before is kept. " if self.keeps and not first else ""
                     raise InputError(
-                        f"{request.full_url}: no answer in {tries + 1} tries, at last: {fault}. What was "
-                        "answered before is kept. Run the same command again when the server is well."
+                        f"{request.full_url}: no answer in {tries + 1} {'try' if tries == 0 else 'tries'}, "
+                        f"at last: {fault}. {kept}Run the same command again when the server is well."
                     ) from fault
         raise AssertionError  # The last try returned or raised.
 
@@ -118,7 +129,9 @@ class Server:
         except urllib.error.HTTPError as error:
             raise self._fault(request.full_url, error) from error
         except (OSError, http.client.HTTPException) as error:
-            raise Later(str(getattr(error, "reason", "")) or str(error) or type(error).__name__) from error
+            reason = getattr(error, "reason", "")
+            unheard = isinstance(reason, ConnectionRefusedError | socket.gaierror)
+            raise Later(str(reason) or str(error) or type(error).__name__, unheard=unheard) from error
 
     def _request(self, path: str, body: dict[str, Any]) -> urllib.request.Request:
         headers = {"Content-Type": "application/json"}

@@ -103,8 +103,26 @@ def test_what_is_finished_is_shown_when_a_later_task_fails(
     done = inside("evaluate", TINY, "--data", data, "--results", "results", "-o", "scores.json")
     assert "greetings" in done.stdout
     assert isinstance(done.exception, YuyiError) and str(done.exception).startswith("later: ")
+    assert str(done.exception).endswith(" scores.json holds the 1 result finished before.")
     assert len(list((tmp_path / "results").rglob("greetings.json"))) == 1
-    assert not (tmp_path / "scores.json").exists()
+    assert [result["task_name"] for result in json.loads((tmp_path / "scores.json").read_bytes())] == [
+        "greetings"
+    ]
+    (data / "greetings.parquet").unlink()
+    again = inside("evaluate", TINY, "--data", data, "-o", "none.json")
+    assert isinstance(again.exception, YuyiError) and "holds" not in str(again.exception)
+    assert not (tmp_path / "none.json").exists()
+
+
+def test_a_run_says_what_it_took_from_earlier_ones(inside: Inside, data: Path, tmp_path: Path) -> None:
+    options = ("evaluate", TINY, "--data", data, "--results", "results")
+    assert "taken" not in inside(*options, "--dim", "32，16").stdout
+    for path in (tmp_path / "results").rglob("greetings.json"):
+        found = json.loads(path.read_bytes())
+        found["yuyi"]["made"] = "2025-01-01T00:00:00+00:00"
+        path.write_text(json.dumps(found), "utf-8")
+    again = inside(*options, "--dim", "32,16,8")
+    assert again.stdout.splitlines()[-1] == "2 results taken from results, 1 scored"
 
 
 EMPTY = ("--task", "--suite", "--type", "--language", "--dim", "--dtype", "--overflow")
@@ -124,6 +142,10 @@ EMPTY = ("--task", "--suite", "--type", "--language", "--dim", "--dtype", "--ove
         (["-o", "nowhere/scores.json"], "nowhere/scores.json: cannot be written"),
         (["--suite", "MTEB(eng, v2)"], "--suite MTEB(eng, v2) and --data "),
         (["--endpoint", "http://127.0.0.1:9/v1", "--model", "m"], f"{TINY} and --endpoint"),
+        (["--model", "m"], "--model m: names a server's model and needs --endpoint. For a model of your own"),
+        (["--key-variable", "KEY"], "--key-variable KEY: is for a server's key and needs --endpoint"),
+        (["--language", "中文"], "中文: no code of a language. Write zh, en, or"),
+        (["--vectors", "eval/greetings.parquet"], "eval/greetings.parquet: cannot be made (File exists)"),
     ],
 )
 def test_misuse_is_one_line_and_leaves_nothing(

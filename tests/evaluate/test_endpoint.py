@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -209,7 +210,7 @@ def test_addresses_that_are_none_and_settings_it_has_not(embedder: Embedder, fol
         InputError, match=r"localhost:8000/v1: no web address\. Give one that begins with http"
     ):
         Server(base_url="localhost:8000/v1", model="tiny")
-    with pytest.raises(InputError, match=r"127\.0\.0\.1:9/v1/embeddings: no answer in 1 tries"):
+    with pytest.raises(InputError, match=r"127\.0\.0\.1:9/v1/embeddings: no answer in 1 try,"):
         Endpoint(Server(base_url="http://127.0.0.1:9/v1", model="tiny", retries=0))
     endpoint = Endpoint(server_at(embedder))
     tasks = local_tasks(folder, ["similar"])
@@ -219,3 +220,18 @@ def test_addresses_that_are_none_and_settings_it_has_not(embedder: Embedder, fol
         InputError, match="dtypes, max_lengths: a model that is open already cannot change that"
     ):
         evaluate(endpoint, tasks, Sweep(dtypes=("float32",), max_lengths=(8,)))
+
+
+def test_a_dead_address_is_tried_twice_and_one_that_falls_silent_longer(embedder: Embedder) -> None:
+    waits: list[float] = []
+    dead = Server(base_url="http://127.0.0.1:9/v1", model="tiny", pause=waits.append)
+    with pytest.raises(InputError, match=r"no answer in 2 tries, at last: .*refused") as caught:
+        Endpoint(dead)
+    assert len(waits) == 1 and "is kept" not in str(caught.value)
+    for keeps in (True, False):
+        endpoint = Endpoint(replace(server_at(embedder), keeps=keeps))
+        embedder.always = "500"
+        with pytest.raises(InputError, match="no answer in 3 tries") as caught:
+            endpoint.encode(["你好"])
+        assert ("What was answered before is kept" in str(caught.value)) == keeps
+        embedder.always = ""

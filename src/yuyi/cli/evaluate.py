@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import contextmanager, nullcontext
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from yuyi.types import Encoder
 
 _ENDINGS = (".json", ".md", ".html")
+_KEY_VARIABLE = "OPENAI_API_KEY"
 
 
 def evaluate(
@@ -85,8 +87,12 @@ def evaluate(
         str | None, typer.Option("--model", help="Name of the model at the endpoint.")
     ] = None,
     key_variable: Annotated[
-        str, typer.Option("--key-variable", help="Environment variable that holds the endpoint's key.")
-    ] = "OPENAI_API_KEY",
+        str | None,
+        typer.Option(
+            "--key-variable",
+            help=f"Environment variable that holds the endpoint's key. Default: {_KEY_VARIABLE}.",
+        ),
+    ] = None,
     results: Annotated[
         Path | None,
         typer.Option("--results", help="Keep a result for each task here; none that is there is done again."),
@@ -133,6 +139,8 @@ def evaluate(
         raise InputError(
             f"{output}: a report ends in {', '.join(_ENDINGS[:-1])} or {_ENDINGS[-1]}. Name it so."
         )
+    if endpoint is None:
+        _check_no_server(endpoint_model, key_variable)
     prompts = {"query": query_prompt, "document": document_prompt, "": prompt}
     sweep = Sweep(
         dims=_numbers("--dim", dim),
@@ -145,29 +153,38 @@ def evaluate(
         device=device,
     )
     tasks = _tasks(data, suite, task or [], kind or [], language or [], all_rows=all_rows)
-    judged = _endpoint(endpoint, endpoint_model, key_variable, model) if endpoint else model
+    judged: Encoder | str | None = model
+    if endpoint is not None:
+        judged = _endpoint(endpoint, endpoint_model, key_variable, model, keeps=vectors is not None)
+    begun = datetime.now(UTC).isoformat(timespec="seconds")
+    fault: TaskError | None = None
     # The place is tried before the work begins; the report appears in it only when it is whole.
     with publish_file(output) if output else nullcontext() as temporary:
         try:
             with _progress(shown=not quiet and sys.stderr.isatty()) as progress:
                 found = score(judged, tasks, sweep, results=results, vectors=vectors, on_task=progress)
         except TaskError as error:
-            if error.finished and not as_json:
-                _print_table(error.finished)
-            raise
+            if not error.finished:
+                raise
+            found, fault = list(error.finished), error
         if output and temporary:
             temporary.write_text(_report(found, output.suffix), encoding="utf-8")
-    if as_json:
+    if not as_json:
+        _print_table(found, results, begun)
+    elif not fault:
         typer.echo(_report(found, ".json"), nl=False)
-    else:
-        _print_table(found)
+    if fault and output:
+        kept = f"{output} holds the {_count(found)} finished before."
+        raise TaskError(f"{fault} {kept}", found) from fault
+    if fault:
+        raise fault
 
 
 def _parts(option: str, text: str | None) -> tuple[str, ...]:
     if text is None:
         return ()
     _check_given(option, text)
-    return tuple(part.strip() for part in text.split(","))
+    return tuple(part.strip() for part in text.replace("，", ",").split(","))
 
 
 def _numbers(option: str, text: str | None) -> tuple[int, ...]:
@@ -229,7 +246,22 @@ def _tasks(
     return tasks
 
 
-def _endpoint(url: str, name: str | None, key_variable: str, folder: str | None) -> Encoder:
+def _check_no_server(name: str | None, key_variable: str | None) -> None:
+    """Refuse what is said of a server where none is given."""
+    if name is not None:
+        raise InputError(
+            f"--model {name}: names a server's model and needs --endpoint. For a model of your own write "
+            f"yuyi evaluate {name}."
+        )
+    if key_variable is not None:
+        raise InputError(
+            f"--key-variable {key_variable}: is for a server's key and needs --endpoint. Leave it out."
+        )
+
+
+def _endpoint(
+    url: str, name: str | None, key_variable: str | None, folder: str | None, *, keeps: bool
+) -> Encoder:
     from yuyi.evaluate.endpoint import Endpoint
     from yuyi.server import Server
 
@@ -237,7 +269,7 @@ def _endpoint(url: str, name: str | None, key_variable: str, folder: str | None)
         raise InputError(f"{folder} and --endpoint {url}: give one of the two; --model names the endpoint's.")
     if name is None:
         raise InputError(f"--endpoint {url}: which model? Name it with --model.")
-    return Endpoint(Server(base_url=url, model=name, key_variable=key_variable))
+    return Endpoint(Server(base_url=url, model=name, key_variable=key_variable or _KEY_VARIABLE, keeps=keeps))
 
 
 @contextmanager
@@ -268,7 +300,8 @@ def _report(found: Sequence[Result], ending: str) -> str:
     return page(found)
 
 
-def _print_table(found: Sequence[Result]) -> None:
+def _print_table(found: Sequence[Result], folder: Path | None, begun: str) -> None:
+    """Show the scores, and how many were in the folder of results before the run began."""
     from rich.console import Console
 
     from yuyi.evaluate.showing.report import table
@@ -279,3 +312,10 @@ def _print_table(found: Sequence[Result]) -> None:
     seconds = sum(result.seconds for result in found)
     models = ", ".join(f"{name} · {fingerprint}" for name, fingerprint in sorted(judged))
     console.print(f"{models} · {seconds:.0f} s", style="dim")
+    taken = [result for result in found if result.made < begun]
+    if folder and taken:
+        console.print(f"{_count(taken)} taken from {folder}, {len(found) - len(taken)} scored", style="dim")
+
+
+def _count(found: Sequence[Result]) -> str:
+    return f"{len(found)} result{'s' * (len(found) != 1)}"

@@ -115,7 +115,8 @@ class Endpoint:
     def _vectors(self, texts: list[str]) -> Vectors:
         """(rows, dim) float32; where the server refuses, in halves, until the text that it minds is found."""
         try:
-            vectors = self._server.ask(_PATH, {"input": texts, **self._asked}, _read)
+            body = {"input": texts, **self._asked}
+            vectors = self._server.ask(_PATH, body, _read, first=not hasattr(self, "_probe"))
         except Refused as refused:
             if len(texts) == 1:
                 raise InputError(
