@@ -89,6 +89,16 @@ def test_nothing_to_do_and_both_are_misuses(yuyi: Run, arguments: tuple[str, ...
     assert "--lint" in done.err
 
 
+def test_a_card_without_figures_has_nothing_to_check(yuyi: Run, tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text(
+        "---\nlicense: mit\n---\n# 模型\n\n| 项目 | 内容 |\n|---|---|\n| 作者 | 某人 |\n", "utf-8"
+    )
+    done = yuyi("card", "--lint", "README.md")
+    assert done.code == 0
+    assert done.out == "README.md: nothing to check: no model-index and no table of averages\n"
+    assert yuyi("card", "--lint", "README.md", "--json").out == "[]\n"
+
+
 def test_a_card_is_written_from_results_and_checked(yuyi: Run, tmp_path: Path) -> None:
     model = copy("static", tmp_path)
     write_all(tmp_path / "成绩", whole_suite(model))

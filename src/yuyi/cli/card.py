@@ -101,11 +101,18 @@ def _print(path: Path, findings: Sequence[Finding]) -> None:
     from rich.console import Console
     from rich.text import Text
 
+    from yuyi.evaluate.linting.lint import has_figures
+
     console = Console(highlight=False)
     for finding in findings:
         place = f"line {finding.line}, {finding.where}" if finding.line else finding.where
         console.print(Text.assemble((finding.rule, "bold yellow"), " ", (place, "dim")))
         console.print(Text(finding.message))
         console.print()
-    count = "nothing found" if not findings else f"{len(findings)} finding{'s' if len(findings) > 1 else ''}"
-    console.print(Text(f"{path}: {count}"))
+    if findings:
+        said = f"{len(findings)} finding{'s' if len(findings) > 1 else ''}"
+    elif has_figures(path):
+        said = "nothing found"
+    else:
+        said = "nothing to check: no model-index and no table of averages"
+    console.print(Text(f"{path}: {said}"))
