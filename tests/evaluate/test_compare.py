@@ -13,6 +13,7 @@ from yuyi.evaluate.comparing.columns import columns, published_column
 from yuyi.evaluate.comparing.compare import compare, open_columns
 from yuyi.evaluate.comparing.examples import Examples, examples_path, write_examples
 from yuyi.evaluate.results import Setting, find_results, read_results, write_result
+from yuyi.evaluate.showing.differences import verdict, verdict_in_chinese
 from yuyi.evaluate.suites import find_suite
 
 from .made import made, made_of
@@ -79,6 +80,11 @@ def test_a_task_without_examples_has_no_interval_nor_has_its_mean(tmp_path: Path
         "STS": False,
         "all tasks": False,
     }
+    assert "–: no examples beside the result" in verdict(found)
+    assert "–：成绩旁没有逐例结果" in verdict_in_chinese(found)
+    _write(tmp_path / "b", "bb")
+    [found] = compare(open_columns([tmp_path / "a", tmp_path / "b"]))
+    assert "–" not in verdict(found) + verdict_in_chinese(found)
 
 
 def test_examples_of_another_metric_say_so(tmp_path: Path) -> None:

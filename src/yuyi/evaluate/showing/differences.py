@@ -18,6 +18,12 @@ if TYPE_CHECKING:
     from yuyi.evaluate.comparing.domain import Trained
     from yuyi.evaluate.comparing.sheet import Line, Sheet
 
+# A finished task is not scored again while its result is there; some tasks never have examples.
+_NO_EXAMPLES = (
+    " –: no examples beside the result. If it is a task that has them, remove its .json and evaluate again "
+    "with --results."
+)
+_NO_EXAMPLES_IN_CHINESE = "–：成绩旁没有逐例结果。若该任务本应有，请删除其 .json，再用 --results 重新评测。"
 _DATA = {True: "as the suite pins", False: "other", None: "–"}
 
 
@@ -55,12 +61,13 @@ def verdict(found: Comparison) -> str:
     if found.first.source:
         return f"Published: {found.first.source}. Without its examples no difference has an interval."
     known, better, worse = beyond_chance(found)
+    missing = _NO_EXAMPLES if any(each.interval is None for each in found.tasks) else ""
     if not known:
-        return "Without examples of both sides by the score shown, no difference has an interval."
+        return "Without examples of both sides by the score shown, no difference has an interval." + missing
     return (
         f"Of {known} task{'' if known == 1 else 's'} with examples, {better} higher and {worse} lower beyond "
         "chance: the interval of a paired bootstrap over examples leaves out 0. One in twenty that are no "
-        "difference looks real."
+        f"difference looks real.{missing}"
     )
 
 
@@ -69,11 +76,12 @@ def verdict_in_chinese(found: Comparison) -> str:
     if found.first.source:
         return f"已发表的分数，出自 {found.first.source}。没有逐例结果，差异不带区间。"
     known, better, worse = beyond_chance(found)
+    missing = _NO_EXAMPLES_IN_CHINESE if any(each.interval is None for each in found.tasks) else ""
     if not known:
-        return "双方没有所示指标的逐例结果，差异不带区间。"
+        return "双方没有所示指标的逐例结果，差异不带区间。" + missing
     return (
         f"{known} 个任务有逐例结果，其中 {better} 个显著更高、{worse} 个显著更低："
-        "对样例做成对自助抽样，区间不含 0。实际无差异的任务，平均二十个里也会有一个看似显著。"
+        "对样例做成对自助抽样，区间不含 0。实际无差异的任务，平均二十个里也会有一个看似显著。" + missing
     )
 
 
