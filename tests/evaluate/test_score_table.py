@@ -256,8 +256,10 @@ def test_markdown() -> None:
     assert "| 句子相似度 | Spearman | 57.00 | 57.10 |" in lines
     assert "| **STS** |  |  |  |" in lines
     assert "| *mean of 3 tasks* |  | *52.67* | *52.77* |" in lines
-    assert {line.count("|") for line in lines} == {5}
-    assert text.endswith("|\n")
+    assert {line.count("|") for line in text.split("\n\n")[0].splitlines()} == {5}
+    assert lines[-1].endswith(
+        " dimensions · float32 · texts of up to 1,024 tokens · mteb 2.26.24 · 2026-11-26"
+    )
 
 
 def test_names_cannot_break_the_markdown() -> None:
@@ -277,3 +279,18 @@ def test_metrics_are_written_as_people_write_them() -> None:
         "3 of 35",
         "50.00 (7)",
     )
+
+
+def test_how_a_single_column_was_made_stands_below() -> None:
+    usual = Setting(512, "int8", backend="static")
+    line = "512 dimensions · int8 · texts of any length · mteb 2.26.24 · 2026-11-26"
+    assert markdown([made(setting=usual)]).endswith(f" |\n\ngte-small-zh · gte-small-zh · {line}\n")
+    assert _printed([made(setting=usual)]).splitlines()[-1].startswith("1 task")
+    prompts = {"query": "查询：\n", "document": ""}
+    other = replace(usual, dim=64, max_length=128, prompts=prompts, normalize=False)
+    told = "texts of up to 128 tokens · prompts “query: 查询：” · raw vectors"
+    assert " ".join(_printed([made(setting=other)]).split()).endswith(f" 64 of 512 dimensions · {told}")
+    assert f"64 of 512 dimensions · int8 · {told}" in markdown([made(setting=other)])
+    both = [made(setting=other), made(setting=replace(other, dim=32))]
+    assert " ".join(_printed(both).split()).endswith(f" {told}")
+    assert markdown(both).count(told) == 2

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from yuyi.evaluate.averages import is_just
 from yuyi.evaluate.comparing.sheet import tasks_of
 from yuyi.evaluate.linting.index import is_commit
+from yuyi.evaluate.showing.setting_line import said_prompts
 from yuyi.evaluate.suites import all_suites
 from yuyi.page import head, safe, table
 
@@ -29,7 +30,7 @@ _SETTINGS: Mapping[str, tuple[str, Callable[[Column], str]]] = {
     "number type": ("数值类型", lambda column: column.first.setting.dtype),
     "longest text": ("最大长度", lambda column: _length(column.first.setting)),
     "longer texts": ("超长处理", lambda column: column.first.setting.overflow),
-    "prompts": ("提示词", lambda column: _prompts(column.first.setting)),
+    "prompts": ("提示词", lambda column: said_prompts(column.first.setting) or "none"),
     "pooling": ("池化", lambda column: column.first.setting.pooling),
     "vectors": ("向量", lambda column: "unit length" if column.first.setting.normalize else "as they come"),
     "engine": ("引擎", lambda column: column.first.setting.backend),
@@ -197,8 +198,3 @@ def _length(setting: Setting) -> str:
 def _made(column: Column) -> str:
     """The day and minute of the last result, UTC."""
     return max(result.made for result in column.results.values())[:16].replace("T", " ") + " UTC"
-
-
-def _prompts(setting: Setting) -> str:
-    said = [f"{role or 'text'}: {text}" for role, text in setting.prompts.items() if text]
-    return "; ".join(said) or "none"

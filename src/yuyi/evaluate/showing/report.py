@@ -8,6 +8,7 @@ from rich.cells import cell_len
 
 from yuyi.evaluate.comparing.columns import columns
 from yuyi.evaluate.comparing.sheet import lay_out
+from yuyi.evaluate.showing.setting_line import setting_line, shared_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -59,18 +60,24 @@ def markdown(results: Sequence[Result], trained: Mapping[str, Trained] | None = 
 
 
 def sheet_table(sheet: Sheet) -> RenderableType:
-    """The table of a sheet for the terminal; several where 80 characters do not hold all columns."""
+    """The table of a sheet for the terminal; several where 80 characters do not hold all columns.
+
+    Below stands what all columns have in common and is not the usual, such as cut vectors.
+    """
     from rich.console import Group
+    from rich.text import Text
 
     tables: list[RenderableType] = []
     for places in _parts(sheet):
         tables += [""] if tables else []
         tables.append(_part(sheet, places))
+    if shared := shared_settings(sheet):
+        tables += ["", Text(shared, style="dim")]
     return Group(*tables)
 
 
 def sheet_markdown(sheet: Sheet) -> str:
-    """The table of a sheet in Markdown, ending in a newline."""
+    """The table of a sheet in Markdown, and how each column was made, ending in a newline."""
     labels = ["<br>".join(column.parts) for column in sheet.columns]
     heading = ["task", "metric", *map(_escaped, labels)]
     lines = [heading, ["---", "---", *("---:" for _ in sheet.columns)]]
@@ -84,7 +91,9 @@ def sheet_markdown(sheet: Sheet) -> str:
         _cells(line, f"pairs: {metric_name(line.metric)}" if line.metric else "") for line in sheet.averages
     ]
     text = "".join(f"| {' | '.join(line)} |\n" for line in lines)
-    return text + "".join(f"\n{column.name}: {column.source}.\n" for column in sheet.columns if column.source)
+    made = "".join(f"\n{_escaped(setting_line(column))}\n" for column in sheet.columns if column.results)
+    sources = "".join(f"\n{column.name}: {column.source}.\n" for column in sheet.columns if column.source)
+    return text + made + sources
 
 
 def metric_name(metric: str) -> str:
