@@ -287,3 +287,9 @@ def test_a_chart_of_equal_scores_is_drawn() -> None:
     svg = over_dimensions("同分", "平均", {"a": {64: 50.0, 32: 50.0}, "b": {64: 50.0}}, [0, 1])
     assert "nan" not in svg
     assert svg.count("<circle") == 3
+
+
+def test_a_score_below_0_has_no_bar_and_says_so() -> None:
+    assert "<title>-3.00: below 0</title>" in bar(-3.0, 0)
+    assert '<rect class="c0" width="0.0"' in bar(-3.0, 0)
+    assert "<title>" not in bar(0.0, 0) + bar(3.0, 0)

@@ -21,11 +21,15 @@ _PANEL_WIDTH, _PANEL_HEIGHT, _MARGIN = 260, 150, 26
 
 
 def bar(value: float, place: int) -> str:
-    """A bar of a score in percent, as long as its share of 100, in the colour of the column at `place`."""
+    """A bar of a score in percent, as long as its share of 100, in the colour of the column at `place`.
+
+    A score below 0 has no bar, and says so where a pointer rests on it.
+    """
     width = min(max(value, 0.0), 100.0) / 100 * _WIDTH
+    title = f"<title>{value:.2f}: below 0</title>" if value < 0 else ""
     return (
         f'<svg viewBox="0 0 {_WIDTH} 10" height="10" preserveAspectRatio="none" role="img" '
-        f'aria-label="{value:.2f}"><rect class="rest" width="{_WIDTH}" height="10"/>'
+        f'aria-label="{value:.2f}">{title}<rect class="rest" width="{_WIDTH}" height="10"/>'
         f'<rect class="c{place % COLOURS}" width="{width:.1f}" height="10"/></svg>'
     )
 
