@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
+# Goes before the reason of a mark that is on the document of a pair.
+DOCUMENT_PREFIX = "document: "
+
 _ROWS_PER_GROUP = 20_000
 _BUFFER_BYTES = 1 << 20
 

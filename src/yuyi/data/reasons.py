@@ -10,7 +10,7 @@ import numpy as np
 
 from yuyi.data.folder import DataFolder
 from yuyi.errors import InputError
-from yuyi.records import Mark, read_batches, read_marks
+from yuyi.records import DOCUMENT_PREFIX, Mark, read_batches, read_marks
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Container, Iterator
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-# Goes before the reason of a mark that is on the document of a pair.
-DOCUMENT_PREFIX = "document: "
 _MARK_COLUMNS = ("row", "reason", "value")
 _DOCUMENT_COLUMNS = ("source", "doc_id", "lang")
 # By source and name of a document, its mark in each language that it is there in, or None.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from yuyi.data.reasons import DOCUMENT_PREFIX
+from yuyi.records import DOCUMENT_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

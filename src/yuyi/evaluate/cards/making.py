@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from yuyi.data.reasons import DOCUMENT_PREFIX
 from yuyi.evaluate.cards.table import table
+from yuyi.records import DOCUMENT_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
