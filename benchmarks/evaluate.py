@@ -64,7 +64,7 @@ def compare(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, tuple[flo
     return rows
 
 
-def page(rounds: list[dict[str, dict[str, Any]]], turn: Turn, cores: int) -> Iterator[str]:
+def page(rounds: list[dict[str, dict[str, Any]]], model: str, cores: int) -> Iterator[str]:
     """The lines of the report."""
     installed = ", ".join(f"{name} {metadata.version(name)}" for name in _PACKAGES)
     yield f"# Speed of evaluation, {date.today()}"
@@ -73,7 +73,7 @@ def page(rounds: list[dict[str, dict[str, Any]]], turn: Turn, cores: int) -> Ite
     yield ""
     yield (
         f"`python benchmarks/evaluate.py`: {len(rounds[0]['yuyi']['scores'])} sets judged by yuyi and by "
-        f"mteb with sentence-transformers, weights of {Path(turn.model).name}, float32, {len(rounds)} "
+        f"mteb with sentence-transformers, weights of {model}, float32, {len(rounds)} "
         f"round{'s' * (len(rounds) > 1)}; each turn a process of its own. Medians; the ratio is the "
         "median of the ratios within each round."
     )
@@ -126,7 +126,7 @@ def main() -> None:
         order = list(CONTENDERS)[:: -1 if number % 2 else 1]
         rounds.append({name: run_turn(name, turn, chosen.cores) for name in order})
         print({name: round(found["seconds"], 1) for name, found in rounds[-1].items()}, file=sys.stderr)
-    text = "\n".join(page(rounds, turn, chosen.cores))
+    text = "\n".join(page(rounds, chosen.model.name if chosen.model else "all-MiniLM-L6-v2", chosen.cores))
     print(text)
     if chosen.report:
         slug = re.sub(r"[^a-z0-9]+", "-", _processor().lower()).strip("-")
