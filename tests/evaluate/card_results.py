@@ -92,3 +92,8 @@ def write_all(place: Path, results: Iterable[Result]) -> Path:
     for result in results:
         write_result(place, result)
     return place
+
+
+def body(card: str) -> str:
+    """A card without its front matter."""
+    return card.split("\n---\n", 1)[1]

@@ -16,15 +16,10 @@ from yuyi.evaluate.cards.index import model_index
 from yuyi.evaluate.linting.lint import lint
 from yuyi.evaluate.suites import CMTEB_35, find_suite
 
-from .card_results import TINY, card_of, copy, judged, result_of, whole_suite, write_all
+from .card_results import TINY, card_of, judged, result_of, whole_suite, write_all
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-@pytest.fixture
-def model(tmp_path: Path) -> Path:
-    return copy("bert-zh", tmp_path)
 
 
 def test_hubs_read_every_metric_under_the_names_of_mteb_1(model: Path) -> None:
