@@ -9,16 +9,15 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 import traceback
 from collections import Counter
 from dataclasses import replace
 from email.utils import formatdate
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from faulty_server import FaultyHandler, FaultyServer, running
 
 from yuyi.config import check_settings
 from yuyi.data.folder import DataFolder
@@ -33,42 +32,22 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-class Grader(ThreadingHTTPServer):
+class Grader(FaultyServer):
     """Speaks the protocol; grades a pair by the digit that its text_b ends with.
 
     Attributes:
-        faults: what happens to the first requests instead, in order; None for nothing.
-        always: what happens to every request.
         asked: how often each text_a was shown in a request that was answered.
-        requests: body and headers of each request.
     """
 
-    daemon_threads = True
-
     def __init__(self) -> None:
-        self.faults: list[str | None] = []
-        self.always: str | None = None
         self.asked: Counter[str] = Counter()
-        self.requests: list[tuple[dict[str, Any], dict[str, str]]] = []
-        self.lock = threading.Lock()
-        super().__init__(("127.0.0.1", 0), Handler)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/v1"
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Connections that a test cuts are no news."""
+        super().__init__(Handler)
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(FaultyHandler):
     server: Grader
 
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        with self.server.lock:
-            self.server.requests.append((body, dict(self.headers)))
-            fault = self.server.faults.pop(0) if self.server.faults else self.server.always
+    def reply(self, body: dict[str, Any], fault: str | None) -> None:
         shown = json.loads(body["messages"][1]["content"])
         if fault == "refuse odd" and not any("不许" in pair["b"] for pair in shown):
             fault = None
@@ -96,17 +75,6 @@ class Handler(BaseHTTPRequestHandler):
         message = {"role": "assistant", "content": text}
         self.answer(200, json.dumps({"choices": [{"message": message}], "usage": usage}))
 
-    def answer(self, status: int, text: str, headers: dict[str, str] | None = None) -> None:
-        self.send_response(status)
-        for name, value in (headers or {}).items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(text.encode())))
-        self.end_headers()
-        self.wfile.write(text.encode())
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
-
 
 FAULTS: dict[str | None, tuple[int, dict[str, str], str]] = {
     "429": (429, {"Retry-After": "0"}, '{"error": {"message": "slow down"}}'),
@@ -125,10 +93,8 @@ FAULTS: dict[str | None, tuple[int, dict[str, str], str]] = {
 
 @pytest.fixture
 def grader() -> Iterator[Grader]:
-    with Grader() as server:
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    with running(Grader()) as server:
         yield server
-        server.shutdown()
 
 
 def pairs(count: int) -> list[Pair]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import threading
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from faulty_server import FaultyHandler, FaultyServer, running
 
 import yuyi
 from yuyi.errors import InputError, ModelError, TaskError
@@ -28,43 +27,26 @@ TINY = Path(__file__).parent.parent / "tiny" / "static"
 KEY = "YUYI_TEST_KEY"
 
 
-class Embedder(ThreadingHTTPServer):
+class Embedder(FaultyServer):
     """Speaks the protocol with a model of 32 dimensions.
 
     Attributes:
         noise: by how much values differ from answer to answer, as a share of the value.
-        faults: what happens to the first requests instead, in order.
-        always: what happens to every request.
-        requests: body and headers of each request.
     """
-
-    daemon_threads = True
 
     def __init__(self) -> None:
         self.model = yuyi.load(TINY)
         self.noise = 0.0
         self.random = np.random.default_rng(0)
-        self.faults: list[str] = []
-        self.always = ""
-        self.requests: list[tuple[dict[str, Any], dict[str, str]]] = []
-        self.lock = threading.Lock()
-        super().__init__(("127.0.0.1", 0), Handler)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/v1"
+        super().__init__(Handler)
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(FaultyHandler):
     server: Embedder
 
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        with self.server.lock:
-            self.server.requests.append((body, dict(self.headers)))
-            fault = self.server.faults.pop(0) if self.server.faults else self.server.always
+    def reply(self, body: dict[str, Any], fault: str | None) -> None:
         texts = body["input"]
-        if fault.isdigit():
+        if fault and fault.isdigit():
             self.answer(int(fault), json.dumps({"error": {"message": f"fault {fault}"}}))
         elif any("不许" in text for text in texts):
             self.answer(400, json.dumps({"error": {"message": "against the rules"}}))
@@ -80,22 +62,11 @@ class Handler(BaseHTTPRequestHandler):
             data = [{"index": place, "embedding": row} for place, row in enumerate(vectors.tolist())]
             self.answer(200, json.dumps({"data": data[fault == "fewer" :][::-1]}))
 
-    def answer(self, status: int, text: str) -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(text.encode())))
-        self.end_headers()
-        self.wfile.write(text.encode())
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
-
 
 @pytest.fixture
 def embedder() -> Iterator[Embedder]:
-    with Embedder() as server:
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    with running(Embedder()) as server:
         yield server
-        server.shutdown()
 
 
 def server_at(embedder: Embedder) -> Server:
