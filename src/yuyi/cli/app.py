@@ -42,6 +42,7 @@ SUMMARIES = {
     "evaluate": "Score a model on labelled files.",
     "compare": "Results side by side, and which differences are real.",
     "card": "Write a model card from results, or check one.",
+    "export": "A model as ONNX, int8, for browsers or as a token table, with the cost of each.",
 }
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

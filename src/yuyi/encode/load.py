@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from yuyi.artifacts import hash_file, hash_json
 from yuyi.encode.encoder import Encoder
 from yuyi.encode.facts import Facts
-from yuyi.encode.static_folder import read_sentence_transformers, read_static
+from yuyi.encode.static_folder import STATIC_READERS
 from yuyi.errors import InputError, ModelError
 from yuyi.extras import require
 from yuyi.layout import TRANSFORMER_LAYOUTS, find_layout, has_onnx_weights, has_torch_weights
@@ -27,11 +27,6 @@ EMBEDDED = Path(__file__).parent.parent / "embedded" / "static-zh-en"
 
 BackendName = Literal["auto", "torch", "onnx", "static"]
 Dtype = Literal["auto", "float32", "bfloat16", "float16", "int8"]
-
-_STATIC_READERS = {
-    "yuyi-static": read_static,
-    "sentence-transformers-static": read_sentence_transformers,
-}
 
 
 def load(
@@ -82,7 +77,7 @@ def load(
     if dtype not in get_args(Dtype):
         raise InputError(f"dtype={dtype!r}: choose one of {', '.join(get_args(Dtype))}.")
     return _open_folder(
-        _find_folder(name_or_folder, revision, backend), str(name_or_folder),
+        find_folder(name_or_folder, revision, backend), str(name_or_folder),
         backend=backend, device=device, dtype=dtype, pooling=pooling, truncate_dim=truncate_dim,
         max_tokens=max_tokens,
     )  # fmt: skip
@@ -139,9 +134,15 @@ def _open_folder(
     return encoder
 
 
-def _find_folder(
-    name_or_folder: str | os.PathLike[str] | None, revision: str | None, backend: BackendName
+def find_folder(
+    name_or_folder: str | os.PathLike[str] | None, revision: str | None = None, backend: BackendName = "auto"
 ) -> Path:
+    """The folder of a model as `load` finds it, fetched where it is not on this machine.
+
+    Raises:
+        ModelError: there is no such model.
+        MissingExtra: it is not here, and what fetches it is not installed.
+    """
     if name_or_folder is None:
         return EMBEDDED
     from yuyi.hub import resolve
@@ -151,7 +152,7 @@ def _find_folder(
 
 
 def _load_static(folder: Path, layout: str, truncate_dim: int | None, max_tokens: int | None) -> Encoder:
-    model = _STATIC_READERS[layout](folder)
+    model = STATIC_READERS[layout](folder)
     facts = Facts(
         name=model.card.name,
         folder=folder,

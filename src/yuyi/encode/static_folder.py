@@ -244,3 +244,10 @@ def read_sentence_transformers(folder: Path) -> StaticModel:
     card = StaticCard(folder.resolve().name, (table.shape[1],))
     backend = StaticBackend(table.astype(np.float32, copy=False), None)
     return StaticModel(card, tokenizer, backend, digest, Prompts(prompts, default))
+
+
+# The reader of each layout of a token table.
+STATIC_READERS = {
+    "yuyi-static": read_static,
+    "sentence-transformers-static": read_sentence_transformers,
+}

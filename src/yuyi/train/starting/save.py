@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from yuyi.model.embedder import Pooler
+    from yuyi.model.encoder import TransformerEncoder
     from yuyi.train.starting.start import TextModel
 
 SavedType = Literal["float32", "bfloat16", "float16"]
@@ -69,16 +70,38 @@ def save_model(
             f"{folder}: not written, since {bad} holds values that are no numbers (NaN or infinite)."
         )
     with publish_folder(folder) as temporary:
-        _write_transformer(temporary, model, dims, dtype)
-        _write_tokenizer(temporary, model)
-        _write_modules(temporary, model.embedder.pooler, model.embedder.encoder.config.hidden)
-        prompts = {"prompts": model.prompts, "default_prompt_name": model.default_prompt}
-        _write(temporary / "config_sentence_transformers.json", {**prompts, "similarity_fn_name": "cosine"})
+        write_model(temporary, model, dims=dims, dtype=dtype)
         if record is not None:
             write_record(temporary, record)
             training = training or training_text(record)
         text = card_text(folder.name, model, dims=dims, dtype=dtype, card=card or {}, training=training)
         (temporary / "README.md").write_text(sealed(text), encoding="utf-8")
+
+
+def write_model(
+    folder: Path,
+    model: TextModel,
+    *,
+    dims: Sequence[int] = (),
+    dtype: SavedType = "float32",
+    weights: bool = True,
+) -> None:
+    """Write the files of a model into a folder that exists, to be published together with others.
+
+    Args:
+        folder: empty.
+        model: what is written; it stays as it is.
+        dims: Matryoshka dimensions that it was trained for.
+        dtype: of the weights of the encoder.
+        weights: whether the encoder's are written; those of heads always are.
+    """
+    _write_settings(folder, model, dims, dtype)
+    if weights:
+        _write_weights(folder, model.embedder.encoder, dtype)
+    _write_tokenizer(folder, model)
+    _write_modules(folder, model.embedder.pooler, model.embedder.encoder.config.hidden)
+    prompts = {"prompts": model.prompts, "default_prompt_name": model.default_prompt}
+    _write(folder / "config_sentence_transformers.json", {**prompts, "similarity_fn_name": "cosine"})
 
 
 def card_text(
@@ -120,7 +143,7 @@ def _listed(values: Mapping[str, Any]) -> list[str]:
     return [f"- {key}: {value}" for key, value in values.items()]
 
 
-def _write_transformer(folder: Path, model: TextModel, dims: Sequence[int], dtype: str) -> None:
+def _write_settings(folder: Path, model: TextModel, dims: Sequence[int], dtype: str) -> None:
     encoder = model.embedder.encoder
     values = {**config_values(encoder.config), "dtype": dtype}
     if encoder.config.architecture == "modernbert":
@@ -133,6 +156,9 @@ def _write_transformer(folder: Path, model: TextModel, dims: Sequence[int], dtyp
         values |= {"is_matryoshka": True, DIMS_KEY: sorted(set(dims), reverse=True)}
     _write(folder / "config.json", values)
     _write(folder / "sentence_bert_config.json", {"max_seq_length": model.max_tokens, "do_lower_case": False})
+
+
+def _write_weights(folder: Path, encoder: TransformerEncoder, dtype: str) -> None:
     tensors = disk_tensors(encoder)
     if encoder.config.architecture in _WITH_POOLER:
         # No vector needs it, but transformers would draw a random one and report it.

@@ -1,0 +1,1 @@
+"""One model in every form, and the measured cost of each."""

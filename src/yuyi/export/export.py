@@ -1,0 +1,62 @@
+"""One model in several forms, each compared with it before any of them is published."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from yuyi.artifacts import publish_folder
+from yuyi.errors import InputError
+from yuyi.export.base import write_base
+from yuyi.export.onnx_forms import write_float32
+from yuyi.export.source import Source, open_source
+from yuyi.export.verifying.gate import check_gate
+from yuyi.export.verifying.parity import write_parity
+from yuyi.export.verifying.verify import verify
+from yuyi.extras import require
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from yuyi.export.form import Form, Target
+    from yuyi.export.settings import ExportSettings
+    from yuyi.export.verifying.parity import Parity
+
+_WRITERS: dict[Target, Callable[[Path, Source, ExportSettings], Form]] = {
+    "onnx": write_float32,
+}
+
+
+def export(
+    name_or_folder: str | os.PathLike[str] | None,
+    out: Path,
+    settings: ExportSettings,
+    *,
+    force: bool = False,
+) -> Parity:
+    """What each form costs, measured; `out` holds all of them then, or is as it was.
+
+    Args:
+        name_or_folder: the model, as `yuyi.load` takes it; None for the embedded one.
+        out: a folder that is empty or not there.
+        settings: which forms, and how.
+        force: replace what is in `out`.
+
+    Raises:
+        InputError: `out` holds something, a file of texts cannot be used, or the disk is full.
+        ModelError: the model cannot be opened, or a form is too far from it; the message holds the texts that
+            suffer most.
+        MissingExtra: a package is not installed.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())) and not force:
+        raise InputError(f"{out}: there is something already. Choose another folder, or add --force.")
+    require("export")
+    source = open_source(name_or_folder, settings.smaller, pooling=settings.pooling)
+    with publish_folder(out) as folder:
+        write_base(folder, source, weights="folder" in settings.targets)
+        forms = [_WRITERS[target](folder, source, settings) for target in settings.targets]
+        parity = verify(folder, source, forms, settings)
+        check_gate(parity)
+        write_parity(folder, parity)
+    return parity

@@ -1,0 +1,30 @@
+"""A form of a model: what is in a folder after an export, and how it is opened."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+Target = Literal["onnx", "onnx-int8", "onnx-fp16", "browser", "static", "folder"]
+TARGETS: tuple[Target, ...] = get_args(Target)
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """One way to run the exported model.
+
+    Attributes:
+        target: what it was asked for by.
+        files: what it needs beside tokenizer and settings, as paths in the folder; the first is the weights.
+        least: the least mean cosine to the model that it is a form of, with which it may be published.
+        folder: where in the folder it is opened; "" for the folder itself.
+        options: of `yuyi.load`, for instance `{"backend": "onnx", "dtype": "int8"}`.
+        facts: what else its maker knows, for the report: the opset, the products that were kept wider.
+    """
+
+    target: Target
+    files: tuple[str, ...]
+    least: float
+    folder: str = ""
+    options: dict[str, str] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)

@@ -1,0 +1,39 @@
+"""The ONNX forms of a model, in `onnx/` under the names that sentence-transformers and browsers look for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from yuyi.encode.static_folder import StaticModel
+from yuyi.export.form import Form
+from yuyi.export.graphs.encoder import encoder_graph
+from yuyi.export.graphs.graph import OPSET
+from yuyi.export.onnx_file import write_onnx
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import onnx
+
+    from yuyi.export.settings import ExportSettings
+    from yuyi.export.source import Source
+
+FOLDER = "onnx"
+# Rounding alone tells float32 in another order from float32.
+_LEAST = 0.99999
+
+
+def graph_of(source: Source) -> onnx.ModelProto:
+    """The model as a graph, in float32."""
+    if isinstance(source.model, StaticModel):
+        raise NotImplementedError
+    return encoder_graph(source.model.embedder, source.reference.name)
+
+
+def write_float32(folder: Path, source: Source, settings: ExportSettings) -> Form:
+    """Write `onnx/model.onnx`."""
+    (folder / FOLDER).mkdir(exist_ok=True)
+    names = write_onnx(folder / FOLDER / "model.onnx", graph_of(source))
+    options = {"backend": "onnx", "dtype": "float32"}
+    files = tuple(f"{FOLDER}/{name}" for name in names)
+    return Form("onnx", files, _LEAST, options=options, facts={"opset": OPSET})

@@ -1,0 +1,47 @@
+"""How a model is exported."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from yuyi.errors import InputError
+from yuyi.export.form import TARGETS, Target
+from yuyi.export.smaller import Smaller
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from yuyi.pipeline import Pooling
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportSettings:
+    """What is written of a model, and by which texts it is judged.
+
+    Attributes:
+        targets: the forms.
+        pooling: needed for a plain folder of a model that is not known.
+        smaller: what is cut off the model first.
+        calibration: a file of texts by which numbers are rounded; None for yuyi's own sample.
+        passages: a file of texts among which each form's ten nearest are compared; None for yuyi's own.
+        sts: a file of scored pairs, whose rank correlation is compared; None for yuyi's own.
+        least: the least mean cosine of a form, in place of each form's own.
+        javascript: a folder with `node_modules/@huggingface/transformers`, where forms are run by Node and
+            Chromium as well.
+    """
+
+    targets: tuple[Target, ...]
+    pooling: Pooling | None = None
+    smaller: Smaller = field(default_factory=Smaller)
+    calibration: Path | None = None
+    passages: Path | None = None
+    sts: Path | None = None
+    least: float | None = None
+    javascript: Path | None = None
+
+    def __post_init__(self) -> None:
+        unknown = [target for target in self.targets if target not in TARGETS]
+        if unknown or not self.targets:
+            given = f"{unknown[0]!r}: no such form" if unknown else "no form is asked for"
+            raise InputError(f"--to: {given}. Choose of {', '.join(TARGETS)}.")

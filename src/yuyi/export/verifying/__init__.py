@@ -1,0 +1,1 @@
+"""Every form beside the model that it is a form of, on the same texts."""
