@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from yuyi.encode.load import find_folder, load
 from yuyi.encode.static_folder import STATIC_READERS, StaticModel
-from yuyi.export.smaller import smaller_encoder, smaller_table
+from yuyi.export.smaller import check_dim, smaller_encoder, smaller_table
 from yuyi.layout import TRANSFORMER_LAYOUTS, find_layout
 
 if TYPE_CHECKING:
@@ -63,5 +63,8 @@ def open_source(
     layout = find_layout(folder).name
     if layout in TRANSFORMER_LAYOUTS:
         reference = load(folder, backend="torch", device="cpu", dtype="float32", pooling=pooling)
+        check_dim(smaller.dim, reference.dims, reference.name)
         return Source(smaller_encoder(folder, smaller, pooling), reference)
-    return Source(smaller_table(STATIC_READERS[layout](folder), smaller), load(folder, pooling=pooling))
+    reference = load(folder, pooling=pooling)
+    check_dim(smaller.dim, reference.dims, reference.name)
+    return Source(smaller_table(STATIC_READERS[layout](folder), smaller), reference)

@@ -56,12 +56,12 @@ def cut_vocabulary(
         InputError: there is no text.
         RecipeError: the pieces that always stay are more than `config.most`.
     """
-    counts = _count(texts, tokenizer)
+    counts = count_pieces(texts, tokenizer)
     if not counts.any():
         raise InputError(
             "model.keep_vocabulary: there are no texts to count pieces in. Give some, or leave it out."
         )
-    of_prompts = np.flatnonzero(_count(prompts, tokenizer)).tolist()
+    of_prompts = np.flatnonzero(count_pieces(prompts, tokenizer)).tolist()
     kept = choose_pieces(tokenizer, counts, config, chain(_first_pieces(encoder), of_prompts))
     return _cut_table(encoder, kept), cut_tokenizer(tokenizer, kept)
 
@@ -129,8 +129,8 @@ def cut_tokenizer(tokenizer: Tokenizer, kept: Sequence[int]) -> Tokenizer:
     return cut
 
 
-def _count(texts: Iterable[str], tokenizer: Tokenizer) -> NDArray[np.int64]:
-    """(ids,) how often each piece occurs; special tokens around the texts are not counted."""
+def count_pieces(texts: Iterable[str], tokenizer: Tokenizer) -> NDArray[np.int64]:
+    """(ids,) int64, how often each piece occurs; special tokens around the texts are not counted."""
     tokenize = BatchTokenizer(tokenizer)
     counts = np.zeros(1 + max(tokenizer.get_vocab(with_added_tokens=True).values()), dtype=np.int64)
     waiting = iter(texts)
