@@ -17,6 +17,12 @@ TORCH_WEIGHTS = (
     "pytorch_model.bin",
     "pytorch_model.bin.index.json",
 )
+# ONNX files by what they compute in, in the order of preference; in `onnx/` or beside the config.
+ONNX_FILES = {
+    "float32": ("model.onnx",),
+    "float16": ("model_fp16.onnx",),
+    "int8": ("model_quantized.onnx", "model_int8.onnx"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +55,8 @@ LAYOUTS = (
         ("modules.json", "model.safetensors", "tokenizer.json"),
         absent=("config.json", "0_StaticEmbedding"),
     ),
-    Layout("sentence-transformers", ("modules.json", "config.json")),
+    # A token table that yuyi wrote for other libraries too.
+    Layout("sentence-transformers", ("modules.json", "config.json"), absent=("yuyi.json",)),
     Layout("sentence-transformers", ("modules.json", "0_Transformer/config.json")),
     Layout("transformers", ("config.json",), absent=("modules.json",)),
 )
@@ -89,6 +96,8 @@ def has_torch_weights(transformer: Path) -> bool:
     return any((transformer / name).is_file() for name in TORCH_WEIGHTS)
 
 
-def has_onnx_weights(folder: Path) -> bool:
-    """Whether an ONNX file lies in a model folder or in its `onnx/`."""
-    return any(path.is_file() for place in (folder, folder / "onnx") for path in place.glob("*.onnx"))
+def has_onnx_weights(folder: Path, dtype: str = "auto") -> bool:
+    """Whether an ONNX file, any or one for a dtype, lies in a model folder or in its `onnx/`."""
+    names = ONNX_FILES.get(dtype, ("*.onnx",))
+    places = (folder, folder / "onnx")
+    return any(path.is_file() for place in places for name in names for path in place.glob(name))

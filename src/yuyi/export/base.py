@@ -2,19 +2,83 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
+
+from tokenizers import Tokenizer
 
 from yuyi.encode.static_folder import StaticModel
-from yuyi.train.starting.save import write_model
+from yuyi.model.embedder import Pooler
+from yuyi.model.heads import UnitLength
+from yuyi.pipeline import DIMS_KEY
+from yuyi.text.tokenizer import SEPARATOR
+from yuyi.train.starting.save import write_model, write_modules
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
+    from yuyi.export.form import Target
     from yuyi.export.source import Source
 
+# What of a model lies at the top of the folder beside its files; a table is in a folder of its own.
+_OF_ENCODERS = frozenset({"onnx", "onnx-int8", "onnx-fp16", "browser", "folder"})
+_OF_TABLES = _OF_ENCODERS - {"folder"}
+# A table reads any length; readers of transformers want a number.
+_LONGEST = 1 << 20
+# The piece that fills short rows up: none that means something, and a row of zeros where there is one.
+_PADS = ("[PAD]", "<pad>", SEPARATOR, "[UNK]", "<unk>")
 
-def write_base(folder: Path, source: Source, *, weights: bool) -> None:
-    """Write the sentence-transformers folder of a model into one that exists, with its weights or without."""
+
+def write_base(folder: Path, source: Source, targets: Iterable[Target]) -> None:
+    """Write what the forms at the top of a folder share into one that exists; nothing where there are none.
+
+    That is a sentence-transformers folder, with the weights of an encoder where `folder` is asked for. A
+    table's is one of a transformer, since there is no other kind that has an ONNX file.
+    """
     if isinstance(source.model, StaticModel):
-        raise NotImplementedError
-    write_model(folder, source.model, dims=source.dims[1:], weights=weights)
+        if _OF_TABLES.intersection(targets):
+            _write_table_base(folder, source.model, source.dims)
+    elif _OF_ENCODERS.intersection(targets):
+        write_model(folder, source.model, dims=source.dims[1:], weights="folder" in targets)
+
+
+def _write_table_base(folder: Path, model: StaticModel, dims: tuple[int, ...]) -> None:
+    """Files by which a table's ONNX form is opened as a transformer without layers."""
+    tokenizer = plain_tokenizer(model.tokenizer)
+    pieces, dim = tokenizer.get_vocab(with_added_tokens=True), dims[0]
+    pad = next((piece for piece in _PADS if piece in pieces), min(pieces, key=pieces.__getitem__))
+    config = {
+        "model_type": "bert",
+        "architectures": ["BertModel"],
+        "vocab_size": len(model.backend.table()),
+        "hidden_size": dim,
+        "num_hidden_layers": 0,
+        "num_attention_heads": 1,
+        "intermediate_size": dim,
+        "max_position_embeddings": _LONGEST,
+        "type_vocab_size": 1,
+        "pad_token_id": pieces[pad],
+    }
+    if len(dims) > 1:
+        config |= {"is_matryoshka": True, DIMS_KEY: list(dims)}
+    prompts = {"prompts": dict(model.prompts.texts), "default_prompt_name": model.prompts.default}
+    _write(folder / "config.json", config)
+    _write(folder / "sentence_bert_config.json", {"max_seq_length": _LONGEST, "do_lower_case": False})
+    _write(folder / "config_sentence_transformers.json", {**prompts, "similarity_fn_name": "cosine"})
+    _write(folder / "tokenizer_config.json", {
+        "tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": _LONGEST, "pad_token": pad,
+    })  # fmt: skip
+    _write(folder / "special_tokens_map.json", {})
+    (folder / "tokenizer.json").write_text(tokenizer.to_str(), encoding="utf-8")
+    write_modules(folder, Pooler(("mean",), (UnitLength(),), dim), dim)
+
+
+def plain_tokenizer(tokenizer: Tokenizer) -> Tokenizer:
+    """A tokenizer that gives the ids that a token table reads: no special tokens, no limit, no padding."""
+    settings = {**json.loads(tokenizer.to_str()), "truncation": None, "padding": None, "post_processor": None}
+    return Tokenizer.from_str(json.dumps(settings, ensure_ascii=False))
+
+
+def _write(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")

@@ -9,6 +9,7 @@ from yuyi.errors import InputError
 from yuyi.export.base import write_base
 from yuyi.export.onnx_forms import write_float32
 from yuyi.export.source import Source, open_source
+from yuyi.export.static_forms import write_folder, write_static_form
 from yuyi.export.verifying.gate import check_gate
 from yuyi.export.verifying.parity import write_parity
 from yuyi.export.verifying.verify import verify
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 _WRITERS: dict[Target, Callable[[Path, Source, ExportSettings], Form]] = {
     "onnx": write_float32,
+    "static": write_static_form,
+    "folder": write_folder,
 }
 
 
@@ -54,7 +57,7 @@ def export(
     require("export")
     source = open_source(name_or_folder, settings.smaller, pooling=settings.pooling)
     with publish_folder(out) as folder:
-        write_base(folder, source, weights="folder" in settings.targets)
+        write_base(folder, source, settings.targets)
         forms = [_WRITERS[target](folder, source, settings) for target in settings.targets]
         parity = verify(folder, source, forms, settings)
         check_gate(parity)

@@ -8,6 +8,7 @@ from yuyi.encode.static_folder import StaticModel
 from yuyi.export.form import Form
 from yuyi.export.graphs.encoder import encoder_graph
 from yuyi.export.graphs.graph import OPSET
+from yuyi.export.graphs.table import table_graph
 from yuyi.export.onnx_file import write_onnx
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     import onnx
 
+    from yuyi.export.graphs.table import RowType
     from yuyi.export.settings import ExportSettings
     from yuyi.export.source import Source
 
@@ -23,10 +25,10 @@ FOLDER = "onnx"
 _LEAST = 0.99999
 
 
-def graph_of(source: Source) -> onnx.ModelProto:
-    """The model as a graph, in float32."""
+def graph_of(source: Source, rows: RowType = "float32") -> onnx.ModelProto:
+    """The model as a graph, in float32; only the rows of a token table may be stored as something else."""
     if isinstance(source.model, StaticModel):
-        raise NotImplementedError
+        return table_graph(source.model.backend.table(), source.reference.name, rows)
     return encoder_graph(source.model.embedder, source.reference.name)
 
 

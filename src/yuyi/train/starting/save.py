@@ -99,7 +99,7 @@ def write_model(
     if weights:
         _write_weights(folder, model.embedder.encoder, dtype)
     _write_tokenizer(folder, model)
-    _write_modules(folder, model.embedder.pooler, model.embedder.encoder.config.hidden)
+    write_modules(folder, model.embedder.pooler, model.embedder.encoder.config.hidden)
     prompts = {"prompts": model.prompts, "default_prompt_name": model.default_prompt}
     _write(folder / "config_sentence_transformers.json", {**prompts, "similarity_fn_name": "cosine"})
 
@@ -205,8 +205,8 @@ def _plain_bert(tokenizer: Tokenizer) -> list[str] | None:
     return pieces if plain else None
 
 
-def _write_modules(folder: Path, pooler: Pooler, hidden: int) -> None:
-    """`modules.json` and a folder for the pooling and for each head."""
+def write_modules(folder: Path, pooler: Pooler, hidden: int) -> None:
+    """Write `modules.json`, and a folder for the pooling and for each head, into a folder that exists."""
     modules = ["Transformer", "Pooling"]
     (folder / "1_Pooling").mkdir()
     _write(folder / "1_Pooling" / "config.json", _pooling_values(pooler, hidden))

@@ -1,0 +1,84 @@
+"""Forms that no graph is needed for: a token table that three libraries open, and an encoder's own folder.
+
+A table's folder is yuyi's own (int8 rows with scales) and model2vec's and sentence-transformers' at once:
+these two find the same rows as float32, so that all three give equal vectors.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import safetensors.numpy
+
+from yuyi.encode.static_backend import StaticBackend
+from yuyi.encode.static_folder import StaticModel, quantize, write_static
+from yuyi.export.base import plain_tokenizer
+from yuyi.export.form import Form
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from yuyi.export.form import Target
+    from yuyi.export.settings import ExportSettings
+    from yuyi.export.source import Source
+
+FOLDER = "static"
+# Rounding alone tells float32 in another order from float32, and int8 rows from float32 ones.
+_LEAST = 0.99999
+_LEAST_ROUNDED = 0.999
+_MODULES = (("StaticEmbedding", "."), ("Normalize", "1_Normalize"))
+
+
+def write_folder(folder: Path, source: Source, settings: ExportSettings) -> Form:
+    """The model's own folder; the weights of an encoder are in it already, a table's are written."""
+    if isinstance(source.model, StaticModel):
+        return _write_table(folder, source.model, "folder")
+    weights = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*.safetensors"))]
+    weights.sort(key=lambda name: name.count("/"))
+    return Form("folder", tuple(weights), _LEAST, options={"backend": "torch", "dtype": "float32"})
+
+
+def _write_table(folder: Path, model: StaticModel, target: Target, **about: Any) -> Form:
+    """Write a table into `static/`, unless it is there already."""
+    inner = folder / FOLDER
+    if not inner.exists():
+        inner.mkdir()
+        write_table(inner, model)
+    files = tuple(f"{FOLDER}/{name}" for name in ("table.safetensors", "tokenizer.json", "yuyi.json"))
+    return Form(target, files, _LEAST_ROUNDED, folder=FOLDER, **about)
+
+
+def write_table(folder: Path, model: StaticModel) -> None:
+    """Write a table as yuyi, sentence-transformers and model2vec open it, into a folder that exists."""
+    table = model.backend.table()
+    write_static(folder, model.card, plain_tokenizer(model.tokenizer), table)
+    # What the int8 rows mean, to the last digit.
+    rows = StaticBackend(*quantize(table)).table()
+    safetensors.numpy.save_file({"embeddings": rows}, folder / "model.safetensors")
+    modules = [
+        {"idx": number, "name": str(number), "path": path, "type": f"sentence_transformers.models.{kind}"}
+        for number, (kind, path) in enumerate(_MODULES)
+    ]
+    _write(folder / "modules.json", modules)
+    _write(folder / "config.json", {
+        "model_type": "model2vec",
+        "architectures": ["StaticModel"],
+        "hidden_dim": rows.shape[1],
+        "embedding_dtype": "float32",
+        "normalize": True,
+        "max_length": None,
+    })  # fmt: skip
+    prompts = {"prompts": dict(model.prompts.texts), "default_prompt_name": model.prompts.default}
+    _write(folder / "config_sentence_transformers.json", {**prompts, "similarity_fn_name": "cosine"})
+
+
+def _write(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+
+
+def write_static_form(folder: Path, source: Source, settings: ExportSettings) -> Form:
+    """A token table, distilled where the model is an encoder."""
+    if isinstance(source.model, StaticModel):
+        return _write_table(folder, source.model, "static")
+    raise NotImplementedError
