@@ -73,6 +73,24 @@ def test_one_form_of_the_weights_is_fetched(weights: list[str], engine: Engine, 
     assert choose_files(SETTINGS + weights + OTHERS, engine=engine) == sorted(SETTINGS + wanted)
 
 
+FORMS = ["onnx/model.onnx", "onnx/model_fp16.onnx", "onnx/model_quantized.onnx", "onnx/model_int8.onnx"]
+DATA = ["onnx/model.onnx_data", "onnx/model.onnx_data_1", "onnx/model_fp16.onnx_data"]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "wanted"),
+    [
+        ("auto", ["onnx/model.onnx", "onnx/model.onnx_data", "onnx/model.onnx_data_1"]),
+        ("float16", ["onnx/model_fp16.onnx", "onnx/model_fp16.onnx_data"]),
+        ("int8", ["onnx/model_quantized.onnx"]),
+    ],
+)
+def test_the_onnx_file_of_the_dtype_is_fetched_with_its_data(dtype: str, wanted: list[str]) -> None:
+    names = [*SETTINGS, *FORMS, *DATA, "model.onnx", "model.safetensors"]
+    assert choose_files(names, engine="onnx", dtype=dtype) == sorted(SETTINGS + wanted)
+    assert choose_files(names, engine="torch", dtype=dtype) == sorted([*SETTINGS, "model.safetensors"])
+
+
 @given(
     st.lists(
         st.sampled_from([*SETTINGS, *OTHERS, "model.safetensors", "pytorch_model.bin", "onnx/model.onnx"])
@@ -128,6 +146,14 @@ def test_what_an_engine_lacks(tmp_path: Path, weights: str, engine: Engine, lack
     write(folder, "1_Pooling/config.json")
     write_modules(folder, Transformer="", Pooling="1_Pooling")
     assert find_lack(folder, engine=engine) == lack
+
+
+def test_a_copy_without_the_onnx_file_of_the_dtype_lacks_it(tmp_path: Path) -> None:
+    folder = write(tmp_path, "config.json", "tokenizer.json", "onnx/model.onnx")
+    assert find_lack(folder, engine="onnx", dtype="float32") == ""
+    assert find_lack(folder, engine="onnx", dtype="int8") == "no ONNX file in int8"
+    write(folder, "onnx/model_int8.onnx")
+    assert find_lack(folder, engine="onnx", dtype="int8") == ""
 
 
 @pytest.mark.parametrize("missing", WHOLE)

@@ -46,7 +46,11 @@ class _Wanted:
 
 
 def resolve(
-    name_or_folder: str | os.PathLike[str], *, revision: str | None = None, engine: Engine | None = None
+    name_or_folder: str | os.PathLike[str],
+    *,
+    revision: str | None = None,
+    engine: Engine | None = None,
+    dtype: str = "auto",
 ) -> Path:
     """The folder of a model: a folder as it is, a name from this machine, or else from the hub.
 
@@ -59,6 +63,7 @@ def resolve(
         revision: branch, tag or commit of a name; without it, the main branch.
         engine: what is to run the model. Of a name, only a copy that this engine can run is taken, and only
             its form of the weights is downloaded; without it, the form for what is installed.
+        dtype: what it computes in, which chooses among ONNX files.
 
     Raises:
         ModelError: no such folder, an unknown name, or a model that is neither here nor to be had; the
@@ -72,12 +77,12 @@ def resolve(
         return folder
     wanted = _read_name(name_or_folder, revision)
     looked = []
-    for place, lack in _candidates(wanted, engine):
+    for place, lack in _candidates(wanted, engine, dtype):
         if not lack:
             return place
         looked.append(f"{place} ({lack})" if lack != NOTHING else str(place))
     try:
-        return _download(wanted, engine)
+        return _download(wanted, engine, dtype)
     except (MissingExtra, _NotDownloaded) as reason:
         raise ModelError(
             f"{wanted.name}: not on this machine, and not downloaded: {reason} "
@@ -88,7 +93,7 @@ def resolve(
 
 def find_local(name: str) -> Path | None:
     """The folder of a model that is on this machine whole; None where it is not. Asks no network."""
-    return next((place for place, lack in _candidates(_read_name(name, None), None) if not lack), None)
+    return next((place for place, lack in _candidates(_read_name(name, None)) if not lack), None)
 
 
 def _existing(name_or_folder: str | os.PathLike[str]) -> Path | None:
@@ -162,10 +167,12 @@ def _caches() -> list[Path]:
     return list(dict.fromkeys(paths))
 
 
-def _candidates(wanted: _Wanted, engine: Engine | None) -> Iterator[tuple[Path, str]]:
+def _candidates(
+    wanted: _Wanted, engine: Engine | None = None, dtype: str = "auto"
+) -> Iterator[tuple[Path, str]]:
     """Every place a model may be in, with what it lacks there; "" when it is whole."""
     for folder in wanted.folders:
-        yield folder, find_lack(folder, wanted.dim, engine)
+        yield folder, find_lack(folder, wanted.dim, engine, dtype)
     for cache in _caches():
         repository = cache / f"models--{wanted.id.replace('/', '--')}"
         commit = _commit(repository, wanted.revision or "main")
@@ -174,7 +181,7 @@ def _candidates(wanted: _Wanted, engine: Engine | None) -> Iterator[tuple[Path, 
             yield repository, f"only other revisions: {held}" if held else NOTHING
         else:
             folder = repository / "snapshots" / commit
-            yield folder, find_lack(folder, wanted.dim, engine)
+            yield folder, find_lack(folder, wanted.dim, engine, dtype)
 
 
 def _commit(repository: Path, revision: str) -> str | None:
@@ -192,7 +199,7 @@ class _NotDownloaded(Exception):
     """Why a model was not downloaded: one sentence."""
 
 
-def _download(wanted: _Wanted, engine: Engine | None) -> Path:
+def _download(wanted: _Wanted, engine: Engine | None, dtype: str) -> Path:
     """The folder of a model, downloaded into the cache of huggingface_hub.
 
     Raises:
@@ -210,9 +217,12 @@ def _download(wanted: _Wanted, engine: Engine | None) -> Path:
     repository = wanted.id
     try:
         listed = HfApi().model_info(repository, revision=wanted.revision).siblings or []
-        files = choose_files([file.rfilename for file in listed], engine=engine or _installed())
+        files = choose_files([file.rfilename for file in listed], engine=engine or _installed(), dtype=dtype)
         if engine == "onnx" and not any(name.endswith(".onnx") for name in files):
-            raise _NotDownloaded(f"the hub has no ONNX file under {repository}. Choose backend='torch'.")
+            kind = "" if dtype == "auto" else f" in {dtype}"
+            raise _NotDownloaded(
+                f"the hub has no ONNX file{kind} under {repository}. Choose backend='torch'."
+            )
         folder = snapshot_download(
             repository,
             revision=wanted.revision,
@@ -222,7 +232,7 @@ def _download(wanted: _Wanted, engine: Engine | None) -> Path:
     # Its HTTP library and its transfer library raise classes of their own; each means: not downloaded.
     except Exception as error:
         raise _NotDownloaded(_say_why(error, repository, wanted.revision)) from error
-    if lack := find_lack(Path(folder), wanted.dim, engine):
+    if lack := find_lack(Path(folder), wanted.dim, engine, dtype):
         raise _NotDownloaded(
             f"what the hub has under {repository} is no model that {engine or 'yuyi'} can open: {lack}."
         )

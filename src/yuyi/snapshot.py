@@ -7,7 +7,7 @@ import re
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Literal
 
-from yuyi.layout import has_onnx_weights
+from yuyi.layout import ONNX_FILES, has_onnx_weights
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -18,7 +18,8 @@ _FORMS = (
     re.compile(r"(model(-\d+-of-\d+)?|table)\.safetensors|model\.safetensors\.index\.json"),
     re.compile(r"pytorch_model(-\d+-of-\d+)?\.bin|pytorch_model\.bin\.index\.json"),
 )
-_ONNX = re.compile(r"(onnx/)?model\.onnx([._]data)?")
+# What lies beside an ONNX file of more than 2 GB: its tensors, in one file or several.
+_ONNX_DATA = re.compile(r"(.+\.onnx)[._]data(_\d+)?")
 _SETTINGS = re.compile(r".+(?<!\.index)\.json|.+\.txt|.+\.model|README\.md")
 _MODULE_FOLDER = re.compile(r"\.|\d+_\w+")
 
@@ -28,7 +29,7 @@ Engine = Literal["torch", "onnx"]
 NOTHING = "not there"
 
 
-def choose_files(names: Collection[str], *, engine: Engine) -> list[str]:
+def choose_files(names: Collection[str], *, engine: Engine, dtype: str = "auto") -> list[str]:
     """The files of a repository that a model needs: settings, tokenizer and one form of its weights.
 
     Code is never among them, nor a second form of the same weights.
@@ -37,6 +38,7 @@ def choose_files(names: Collection[str], *, engine: Engine) -> list[str]:
         names: paths inside the repository, with "/".
         engine: what is to run the model. An ONNX file is taken for `onnx` where there is one, for `torch`
             where there is nothing else.
+        dtype: what an ONNX file is to compute in; there are several of one model.
     """
     folders: dict[str, list[PurePosixPath]] = {}
     for path in map(PurePosixPath, names):
@@ -45,7 +47,7 @@ def choose_files(names: Collection[str], *, engine: Engine) -> list[str]:
     chosen = {str(path) for paths in modules for path in paths if _SETTINGS.fullmatch(path.name)}
     weights = {str(path) for paths in modules for path in _best_form(paths)}
     encoder = {name for name in weights if "/" not in name or name.startswith("0_")}
-    onnx = {name for name in names if _ONNX.fullmatch(name)}
+    onnx = _onnx_files(names, dtype)
     if onnx and not (encoder and engine == "torch"):
         weights = weights - encoder | onnx
     return sorted(chosen | weights)
@@ -57,7 +59,17 @@ def _best_form(paths: list[PurePosixPath]) -> list[PurePosixPath]:
     return next(filter(None, forms), [])
 
 
-def find_lack(folder: Path, dim: int | None = None, engine: Engine | None = None) -> str:
+def _onnx_files(names: Collection[str], dtype: str) -> set[str]:
+    """The ONNX file for a dtype, the preferred one of several, with its data files."""
+    for name in ONNX_FILES.get(dtype, ONNX_FILES["float32"]):
+        for model in (f"onnx/{name}", name):
+            if model in names:
+                beside = (_ONNX_DATA.fullmatch(found) for found in names)
+                return {model} | {match[0] for match in beside if match and match[1] == model}
+    return set()
+
+
+def find_lack(folder: Path, dim: int | None = None, engine: Engine | None = None, dtype: str = "auto") -> str:
     """What a model folder lacks, in a few words; "" when it is whole.
 
     A download that was stopped, or a program that fetched only what it needed itself, leaves a part.
@@ -67,16 +79,17 @@ def find_lack(folder: Path, dim: int | None = None, engine: Engine | None = None
         dim: dimension of the model's vectors where it is known. A folder that gives vectors of another
             length lacks the layers that should follow the encoder.
         engine: what must be able to run it; None for any.
+        dtype: what it must compute in, where ONNX runs it.
     """
     if not folder.is_dir():
         return NOTHING
     try:
-        return ", ".join(f"no {part}" for part in _missing(folder, dim, engine))
+        return ", ".join(f"no {part}" for part in _missing(folder, dim, engine, dtype))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return "its settings cannot be read"
 
 
-def _missing(folder: Path, dim: int | None, engine: Engine | None) -> Iterator[str]:
+def _missing(folder: Path, dim: int | None, engine: Engine | None, dtype: str) -> Iterator[str]:
     if (folder / "yuyi.json").is_file():
         yield from (name for name in ("tokenizer.json", "table.safetensors") if not (folder / name).is_file())
     elif (folder / "modules.json").is_file():
@@ -84,15 +97,18 @@ def _missing(folder: Path, dim: int | None, engine: Engine | None) -> Iterator[s
         if not modules:
             yield "modules in modules.json"
         for module in modules:
-            yield from _missing_of_module(folder, module["path"], module["type"].rpartition(".")[2], engine)
+            kind = module["type"].rpartition(".")[2]
+            yield from _missing_of_module(folder, module["path"], kind, engine, dtype)
     else:
-        yield from _missing_of_module(folder, "", "Transformer", engine)
+        yield from _missing_of_module(folder, "", "Transformer", engine, dtype)
         config = folder / "config.json"
         if dim and config.is_file() and json.loads(config.read_bytes()).get("hidden_size", dim) != dim:
             yield "modules.json"
 
 
-def _missing_of_module(folder: Path, path: str, kind: str, engine: Engine | None) -> Iterator[str]:
+def _missing_of_module(
+    folder: Path, path: str, kind: str, engine: Engine | None, dtype: str
+) -> Iterator[str]:
     """What one module of a sentence-transformers folder lacks; a kind without files lacks nothing."""
     inner = folder / path
     place = f" in {path}" if path else ""
@@ -101,12 +117,14 @@ def _missing_of_module(folder: Path, path: str, kind: str, engine: Engine | None
     if kind in ("Transformer", "StaticEmbedding"):
         if not any((inner / name).is_file() for name in ("tokenizer.json", "vocab.txt")):
             yield f"tokenizer.json{place}"
-        yield from _missing_weights(folder, inner, place, engine if kind == "Transformer" else None)
+        yield from _missing_weights(folder, inner, place, engine if kind == "Transformer" else None, dtype)
     elif kind == "Dense" and not _has_weights(inner):
         yield f"weights{place}"
 
 
-def _missing_weights(folder: Path, inner: Path, place: str, engine: Engine | None) -> Iterator[str]:
+def _missing_weights(
+    folder: Path, inner: Path, place: str, engine: Engine | None, dtype: str
+) -> Iterator[str]:
     """What the engine lacks of an encoder's weights; a token table needs none."""
     torch, onnx = _has_weights(inner), has_onnx_weights(folder)
     if not torch and not onnx:
@@ -115,6 +133,8 @@ def _missing_weights(folder: Path, inner: Path, place: str, engine: Engine | Non
         yield f"weights for torch{place}"
     elif engine == "onnx" and not onnx:
         yield "ONNX file"
+    elif engine == "onnx" and not has_onnx_weights(folder, dtype):
+        yield f"ONNX file in {dtype}"
 
 
 def _has_weights(folder: Path) -> bool:

@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from onnx_export import Pooled, States, export
+from onnxruntime.transformers.float16 import convert_float_to_float16
 from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformer
 from tokenizers import Tokenizer
@@ -132,6 +134,18 @@ def test_int8_takes_the_quantised_file(models: Path) -> None:
     cosines = (whole.embed(batch, cores=1) * quantised.embed(batch, cores=1)).sum(axis=1)
     assert cosines.min() > 0.98
     assert cosines.mean() < 0.999999
+
+
+def test_float16_takes_its_own_file_and_gives_float32(models: Path, tmp_path: Path) -> None:
+    folder = copied(models, tmp_path) / "onnx"
+    half = convert_float_to_float16(onnx.load(folder / "model.onnx"))
+    onnx.save(half, folder / "model_fp16.onnx")
+    found, whole = opened(tmp_path / "model", "float16"), opened(models / "bert-zh")
+    assert [file.name for file in found.files] == ["model_fp16.onnx"]
+    batch = tokens(models / "bert-zh")
+    vectors = found.embed(batch, cores=1)
+    assert vectors.dtype == np.float32
+    np.testing.assert_allclose(vectors, whole.embed(batch, cores=1), atol=5e-3)
 
 
 def test_the_onnx_file_may_lie_beside_the_config(models: Path, tmp_path: Path) -> None:
@@ -304,7 +318,7 @@ def test_a_folder_without_the_file_that_a_dtype_needs(models: Path) -> None:
 
 def test_dtypes_and_devices_that_it_lacks(models: Path) -> None:
     pipeline = read_pipeline(models / "bert-zh")
-    with pytest.raises(InputError, match=r"dtype='bfloat16': the ONNX backend has float32, int8"):
+    with pytest.raises(InputError, match=r"dtype='bfloat16': the ONNX backend has float32, float16, int8"):
         open_backend(pipeline, device=None, dtype="bfloat16")
     for device in ("cuda:0", "auto"):
         with pytest.raises(InputError, match=rf"device='{device}': .*on the CPU"):

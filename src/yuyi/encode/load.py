@@ -77,7 +77,7 @@ def load(
     if dtype not in get_args(Dtype):
         raise InputError(f"dtype={dtype!r}: choose one of {', '.join(get_args(Dtype))}.")
     return _open_folder(
-        find_folder(name_or_folder, revision, backend), str(name_or_folder),
+        find_folder(name_or_folder, revision, backend, dtype), str(name_or_folder),
         backend=backend, device=device, dtype=dtype, pooling=pooling, truncate_dim=truncate_dim,
         max_tokens=max_tokens,
     )  # fmt: skip
@@ -135,7 +135,10 @@ def _open_folder(
 
 
 def find_folder(
-    name_or_folder: str | os.PathLike[str] | None, revision: str | None = None, backend: BackendName = "auto"
+    name_or_folder: str | os.PathLike[str] | None,
+    revision: str | None = None,
+    backend: BackendName = "auto",
+    dtype: Dtype = "auto",
 ) -> Path:
     """The folder of a model as `load` finds it, fetched where it is not on this machine.
 
@@ -148,7 +151,7 @@ def find_folder(
     from yuyi.hub import resolve
 
     engine = backend if backend in ("torch", "onnx") else None
-    return resolve(name_or_folder, revision=revision, engine=engine)
+    return resolve(name_or_folder, revision=revision, engine=engine, dtype=dtype)
 
 
 def _load_static(folder: Path, layout: str, truncate_dim: int | None, max_tokens: int | None) -> Encoder:

@@ -17,6 +17,7 @@ import numpy as np
 from yuyi.encode.heads import load_head, pool
 from yuyi.errors import InputError, ModelError
 from yuyi.extras import require
+from yuyi.layout import ONNX_FILES
 from yuyi.pipeline import Dense, read_json, usable_positions
 from yuyi.types import TokenBatch
 
@@ -31,11 +32,6 @@ if TYPE_CHECKING:
     Vectors = NDArray[np.float32]
     Integers = NDArray[np.int64]
 
-# File names by precision, in the order of preference; in `onnx/` or beside the config.
-_FILES = {
-    "float32": ("model.onnx",),
-    "int8": ("model_quantized.onnx", "model_int8.onnx"),
-}
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids", "position_ids")
 _STATES = ("last_hidden_state", "token_embeddings")
 _VECTORS = ("sentence_embedding", "sentence_embeddings", "text_embeds")
@@ -53,7 +49,8 @@ def open_backend(pipeline: Pipeline, *, device: str | None, dtype: str) -> OnnxB
     Args:
         pipeline: the folder's own description.
         device: None or `cpu`.
-        dtype: `auto` or `float32` for `model.onnx`; `int8` for `model_quantized.onnx`.
+        dtype: `auto` or `float32` for `model.onnx`; `float16` for `model_fp16.onnx`, `int8` for
+            `model_quantized.onnx`.
 
     Raises:
         ModelError: there is no such file, it is damaged, or it asks for inputs that a text does not have.
@@ -63,8 +60,10 @@ def open_backend(pipeline: Pipeline, *, device: str | None, dtype: str) -> OnnxB
     if device not in (None, "cpu"):
         raise InputError(f"device={device!r}: the ONNX backend computes on the CPU. Choose backend='torch'.")
     dtype = "float32" if dtype == "auto" else dtype
-    if dtype not in _FILES:
-        raise InputError(f"dtype={dtype!r}: the ONNX backend has {', '.join(_FILES)}. Choose one of them.")
+    if dtype not in ONNX_FILES:
+        raise InputError(
+            f"dtype={dtype!r}: the ONNX backend has {', '.join(ONNX_FILES)}. Choose one of them."
+        )
     return OnnxBackend(pipeline, dtype)
 
 
@@ -84,7 +83,7 @@ class OnnxBackend:
 
         Args:
             pipeline: the folder's own description.
-            dtype: `float32` or `int8`.
+            dtype: `float32`, `float16` or `int8`.
         """
         self.dtype = dtype
         # How an int8 file rounds is its exporter's choice.
@@ -166,14 +165,14 @@ def _find_file(pipeline: Pipeline, dtype: str) -> Path:
     folders = dict.fromkeys(
         folder / inner for folder in (pipeline.folder, pipeline.transformer) for inner in ("onnx", "")
     )
-    for name in _FILES[dtype]:
+    for name in ONNX_FILES[dtype]:
         for folder in folders:
             if (folder / name).is_file():
                 return folder / name
     found = sorted(path.name for folder in folders for path in folder.glob("*.onnx"))
     holds = f"it holds {', '.join(found)}" if found else "it holds no ONNX file"
     raise ModelError(
-        f"{pipeline.folder}: no {' or '.join(_FILES[dtype])} for dtype={dtype!r}, in it or in its onnx "
+        f"{pipeline.folder}: no {' or '.join(ONNX_FILES[dtype])} for dtype={dtype!r}, in it or in its onnx "
         f"folder; {holds}. Choose another dtype or backend='torch'."
     )
 
