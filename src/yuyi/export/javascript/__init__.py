@@ -1,0 +1,1 @@
+"""Forms of a model run by Transformers.js: in Node, and in a browser."""
