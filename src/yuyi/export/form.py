@@ -16,7 +16,8 @@ class Form:
     Attributes:
         target: what it was asked for by.
         files: what it needs beside tokenizer and settings, as paths in the folder; the first is the weights.
-        least: the least mean cosine to the model that it is a form of, with which it may be published.
+        least: the least mean cosine to the model that it is a form of, with which it may be published; None
+            for a form whose vectors have a space of their own, in which nothing can be compared with it.
         folder: where in the folder it is opened; "" for the folder itself.
         options: of `yuyi.load`, for instance `{"backend": "onnx", "dtype": "int8"}`.
         facts: what else its maker knows, for the report: the opset, the products that were kept wider.
@@ -24,7 +25,7 @@ class Form:
 
     target: Target
     files: tuple[str, ...]
-    least: float
+    least: float | None
     folder: str = ""
     options: dict[str, str] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)

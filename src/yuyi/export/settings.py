@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from yuyi.errors import InputError
+from yuyi.export.distilling.settings import Distilling
 from yuyi.export.form import TARGETS, Target
 from yuyi.export.smaller import Smaller
 
@@ -23,6 +24,7 @@ class ExportSettings:
         targets: the forms.
         pooling: needed for a plain folder of a model that is not known.
         smaller: what is cut off the model first.
+        distilling: how `static` makes a token table of an encoder.
         calibration: a file of texts by which numbers are rounded; None for yuyi's own sample.
         passages: a file of texts among which each form's ten nearest are compared; None for yuyi's own.
         sts: a file of scored pairs, whose rank correlation is compared; None for yuyi's own.
@@ -34,6 +36,7 @@ class ExportSettings:
     targets: tuple[Target, ...]
     pooling: Pooling | None = None
     smaller: Smaller = field(default_factory=Smaller)
+    distilling: Distilling = field(default_factory=Distilling)
     calibration: Path | None = None
     passages: Path | None = None
     sts: Path | None = None

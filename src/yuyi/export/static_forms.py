@@ -7,6 +7,7 @@ these two find the same rows as float32, so that all three give equal vectors.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import safetensors.numpy
@@ -14,6 +15,7 @@ import safetensors.numpy
 from yuyi.encode.static_backend import StaticBackend
 from yuyi.encode.static_folder import StaticModel, quantize, write_static
 from yuyi.export.base import plain_tokenizer
+from yuyi.export.distilling.distil import distil
 from yuyi.export.form import Form
 
 if TYPE_CHECKING:
@@ -39,14 +41,14 @@ def write_folder(folder: Path, source: Source, settings: ExportSettings) -> Form
     return Form("folder", tuple(weights), _LEAST, options={"backend": "torch", "dtype": "float32"})
 
 
-def _write_table(folder: Path, model: StaticModel, target: Target, **about: Any) -> Form:
+def _write_table(folder: Path, model: StaticModel, target: Target) -> Form:
     """Write a table into `static/`, unless it is there already."""
     inner = folder / FOLDER
     if not inner.exists():
         inner.mkdir()
         write_table(inner, model)
     files = tuple(f"{FOLDER}/{name}" for name in ("table.safetensors", "tokenizer.json", "yuyi.json"))
-    return Form(target, files, _LEAST_ROUNDED, folder=FOLDER, **about)
+    return Form(target, files, _LEAST_ROUNDED, folder=FOLDER)
 
 
 def write_table(folder: Path, model: StaticModel) -> None:
@@ -81,4 +83,6 @@ def write_static_form(folder: Path, source: Source, settings: ExportSettings) ->
     """A token table, distilled where the model is an encoder."""
     if isinstance(source.model, StaticModel):
         return _write_table(folder, source.model, "static")
-    raise NotImplementedError
+    table, facts = distil(source.reference, source.model.tokenizer, settings.distilling)
+    # The encoder's space is not the table's, which is turned and learned.
+    return replace(_write_table(folder, table, "static"), least=None, facts=facts)

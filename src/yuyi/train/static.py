@@ -107,10 +107,7 @@ def finished_table(learner: TokenTable, pieces: Sequence[str]) -> NDArray[np.flo
 
 
 def first_vectors(parts: Parts, frequencies: NDArray[np.float64], dim: int, seed: int) -> NDArray[np.float32]:
-    """(parts, dim) float32, random, each shortened by its share of all tokens: a / (a + share), a = 0.001.
-
-    Source: smooth inverse frequency, Arora et al. 2017, "A simple but tough-to-beat baseline for sentence
-    embeddings".
+    """(parts, dim) float32, random, each shortened by its share of all tokens.
 
     Args:
         parts: of the vocabulary.
@@ -121,9 +118,19 @@ def first_vectors(parts: Parts, frequencies: NDArray[np.float64], dim: int, seed
     shares = np.zeros(parts.count)
     owners = np.repeat(np.arange(len(frequencies)), np.diff(parts.offsets))
     np.add.at(shares, parts.ids, frequencies[owners])
-    weights = _SIF / (_SIF + shares)
+    weights = frequency_weights(shares)
     noise = np.random.default_rng(seed).normal(size=(len(shares), dim))
     return (noise * weights[:, None]).astype(np.float32)
+
+
+def frequency_weights(shares: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What a piece weighs that is `share` of all tokens: a / (a + share), a = 0.001.
+
+    Source: smooth inverse frequency, Arora et al. 2017, "A simple but tough-to-beat baseline for sentence
+    embeddings".
+    """
+    weights: NDArray[np.float64] = _SIF / (_SIF + shares)
+    return weights
 
 
 def _frequencies(sources: Sequence[Source], pieces: int) -> NDArray[np.float64]:

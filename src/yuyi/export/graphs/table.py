@@ -24,10 +24,11 @@ RowType = Literal["float32", "float16", "int8"]
 
 
 def table_graph(table: NDArray[np.float32], name: str, rows: RowType = "float32") -> onnx.ModelProto:
-    """The table with outputs, float32, `last_hidden_state` (B, S, D), the rows, and `sentence_embedding` (B, D).
+    """The table with the outputs `last_hidden_state` (B, S, D), its rows, and `sentence_embedding` (B, D).
 
-    A vector is the mean of a text's rows at unit length; zeros for a text without tokens. Inputs, both int64
-    (B, S): `input_ids` and `attention_mask`. Sums are float32 whatever the rows are stored in.
+    Both are float32. A vector is the mean of a text's rows at unit length; zeros for a text without tokens.
+    Inputs, both int64 (B, S): `input_ids` and `attention_mask`. Sums are float32 whatever the rows are stored
+    in.
 
     Args:
         table: (V, D).

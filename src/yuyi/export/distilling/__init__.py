@@ -1,0 +1,1 @@
+"""An encoder as a token table that follows it."""

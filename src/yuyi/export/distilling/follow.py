@@ -1,0 +1,105 @@
+"""A token table that learns to give a text the vector that an encoder gives it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from yuyi.text.plan import select
+from yuyi.train.losses.distillation import alignment
+from yuyi.train.table import Parts, TokenTable
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from yuyi.types import TokenBatch
+
+    Vectors = NDArray[np.float32]
+
+_BATCH = 256
+# Of Adam at the start, in units of the rows' mean length over the root of their dimensions.
+_RATE = 0.05
+# Epochs without gain on held-out texts before it ends.
+_PATIENCE = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """Texts and the vectors to be given to them.
+
+    Attributes:
+        tokens: ids of the table's pieces.
+        vectors: (texts, dim) float32 of unit length.
+    """
+
+    tokens: TokenBatch
+    vectors: Vectors
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """A table after its lessons.
+
+    Attributes:
+        table: (pieces, dim) float32, as it was best.
+        before: mean cosine to the encoder on held-out texts at first.
+        after: and with this table.
+        epochs: times that the texts were gone through.
+    """
+
+    table: Vectors
+    before: float
+    after: float
+    epochs: int
+
+
+def follow(table: Vectors, lesson: Lesson, held_out: Lesson, epochs: int, seed: int) -> Followed:
+    """The table after learning; it is the given one where learning has not helped.
+
+    Adam on the rows of a batch, at a rate that falls to nothing, minimises 1 - cosine.
+
+    Args:
+        table: (pieces, dim) first rows.
+        lesson: what is learned.
+        held_out: texts by which the best table is chosen.
+        epochs: at most.
+        seed: of the order of the texts.
+    """
+    learner = _learner(table)
+    best = _closeness(learner, held_out)
+    followed = Followed(table, best, best, 0)
+    random = np.random.default_rng(seed)
+    steps = -(-len(lesson.tokens) // _BATCH)
+    highest = _RATE * float(np.linalg.norm(table, axis=1).mean()) / table.shape[1] ** 0.5
+    for epoch in range(epochs):
+        order = random.permutation(len(lesson.tokens))
+        for step, rows in enumerate(np.array_split(order, steps)):
+            _step(learner, lesson, rows, highest * (1 - (epoch + step / steps) / epochs))
+        if (found := _closeness(learner, held_out)) > followed.after:
+            followed = Followed(learner.fold(), followed.before, found, epoch + 1)
+        elif epoch + 1 - followed.epochs >= _PATIENCE:
+            break
+    return followed
+
+
+def _learner(table: Vectors) -> TokenTable:
+    """The rows in training, each by itself."""
+    pieces = np.arange(len(table) + 1)
+    return TokenTable(Parts(pieces[:-1], pieces, len(table)), table)
+
+
+def _step(learner: TokenTable, lesson: Lesson, rows: NDArray[np.int64], rate: float) -> None:
+    tokens = select(lesson.tokens, rows)
+    if len(tokens.ids):
+        loss = alignment(learner.embed(tokens), torch.from_numpy(lesson.vectors[rows]))
+        torch.autograd.backward(loss)
+        learner.step(rate)
+
+
+def _closeness(learner: TokenTable, lesson: Lesson) -> float:
+    """Mean cosine of a lesson's texts."""
+    with learner.resting():
+        return 1 - float(alignment(learner.embed(lesson.tokens), torch.from_numpy(lesson.vectors)))

@@ -1,0 +1,41 @@
+"""How an encoder is distilled into a token table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from yuyi.errors import InputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Distilling:
+    """What a token table is made of.
+
+    Attributes:
+        corpus: a file of texts like those that the table is for, a sentence or a passage each. Its words
+            become pieces, and the table learns to follow the encoder on it. None for the encoder's own pieces
+            and no learning, which is much worse.
+        dim: length of a row; not more than the encoder's.
+        pieces: size of the vocabulary at most.
+        texts: the encoder is asked about so many of the corpus, drawn by lot.
+        characters: a text is cut to so many.
+        epochs: times that the texts are gone through at most; it ends where held-out texts gain nothing.
+        seed: of what is drawn by lot.
+    """
+
+    corpus: Path | None = None
+    dim: int = 256
+    pieces: int = 30_000
+    texts: int = 50_000
+    characters: int = 300
+    epochs: int = 20
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("dim", "pieces", "texts", "characters", "epochs"):
+            if getattr(self, name) < 1:
+                raise InputError(f"distilling: {name} is {getattr(self, name)}. Give a number from 1 on.")
