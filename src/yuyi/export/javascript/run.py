@@ -105,8 +105,16 @@ def _run_node(
     with tempfile.TemporaryDirectory(prefix="yuyi-") as folder:
         given, out = Path(folder, "texts.json"), Path(folder, "vectors")
         given.write_text(json.dumps(list(texts)), encoding="utf-8")
-        command = ["node", _HERE / "node.mjs", library / "dist" / "transformers.node.mjs", model, dtype]
-        done = subprocess.run([*command, given, out], capture_output=True, text=True, timeout=longest)
+        command = [
+            "node",
+            _HERE / "node.mjs",
+            library / "dist" / "transformers.node.mjs",
+            model,
+            dtype,
+            given,
+            out,
+        ]
+        done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=longest)
         if done.returncode:
             raise RuntimeError(done.stderr)
         times: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
