@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from model2vec import StaticModel as Model2Vec
-from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize, StaticEmbedding
 from tokenizers import Tokenizer
@@ -23,9 +23,13 @@ from yuyi.export.smaller import Smaller
 from yuyi.export.source import Source, open_source
 from yuyi.export.static_forms import write_folder, write_static_form
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 TINY = Path(__file__).parent.parent / "tiny"
 TEXTS = [
-    "今天天气很好", "The weather is nice", "", "   ", "混合 mixed 文本 😀 𠀀", "天气 weather " * 300, "[UNK] [PAD]",
+    "今天天气很好", "The weather is nice", "", "   ", "混合 mixed 文本 😀 𠀀", "天气 weather " * 300,
+    "[UNK] [PAD]",
 ]  # fmt: skip
 SETTINGS = ExportSettings(targets=("onnx", "static"))
 

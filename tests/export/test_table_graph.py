@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnxruntime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from yuyi.encode.static_backend import StaticBackend
 from yuyi.encode.static_folder import read_static
 from yuyi.export.graphs.table import RowType, table_graph
 from yuyi.text.tokenizer import BatchTokenizer
 from yuyi.types import TokenBatch
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 TINY = Path(__file__).parent.parent / "tiny" / "static"
 # Of a value, as far as a row may be off that was stored so.
