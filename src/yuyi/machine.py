@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import platform
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,6 +61,20 @@ def available_memory(root: Path = _ROOT) -> int:
             cache = statistics.get("total_inactive_file") or statistics.get("inactive_file") or 0
             free = min(free, limit - max(0, used - cache))
     return max(0, free)
+
+
+def processor_name(root: Path = _ROOT) -> str:
+    """What the processor is called, as far as the system tells.
+
+    Args:
+        root: where `/proc` is looked for.
+    """
+    named = (
+        line.partition(":")[2].strip()
+        for line in _lines(root / "proc/cpuinfo")
+        if line.startswith("model name")
+    )
+    return next(named, "") or platform.processor() or platform.machine()
 
 
 def _share() -> int | None:

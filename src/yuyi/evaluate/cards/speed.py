@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import platform
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from yuyi.encode.sample import SAMPLE
-from yuyi.machine import available_cores
+from yuyi.machine import available_cores, processor_name
 
 if TYPE_CHECKING:
     from yuyi.encode import Encoder
 
-_PROCESSOR = Path("/proc/cpuinfo")
 _SECONDS = 2.0
 _REPEATS = 64
 
@@ -68,8 +65,4 @@ def _machine(device: str) -> str:
         import torch
 
         return torch.cuda.get_device_name(device)
-    if device != "cpu":
-        return device
-    lines = _PROCESSOR.read_text().splitlines() if _PROCESSOR.is_file() else []
-    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(named, "") or platform.processor() or platform.machine()
+    return processor_name() if device == "cpu" else device

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from yuyi.errors import ModelError
 
 if TYPE_CHECKING:
-    from yuyi.export.verifying.parity import Parity
+    from yuyi.parity import Parity
 
 
 def check_gate(parity: Parity) -> None:
@@ -18,9 +18,10 @@ def check_gate(parity: Parity) -> None:
     """
     for form in parity.forms:
         if not form.passes:
-            worst = "; ".join(f"{text[:40]!r} {cosine:.4f}" for text, cosine in form.worst)
+            by = "" if form.runtime == "yuyi" else f" run by {form.runtime}"
+            worst = "; ".join(f"{text[:40]!r} {cosine:.5f}" for text, cosine in form.worst)
             raise ModelError(
-                f"{parity.model} as {form.target}: mean cosine {form.mean:.5f} to the model in float32, and "
-                f"at least {form.least} is asked for; nothing was written. Worst: {worst}. Choose another "
-                "form, calibrate on texts like yours, or lower --least."
+                f"{parity.model} as {form.target}{by}: mean cosine {form.mean:.5f} to the model in float32, "
+                f"and at least {form.least} is asked for; nothing was written. Worst: {worst}. Choose "
+                "another form, calibrate on texts like yours, or lower --least."
             )
