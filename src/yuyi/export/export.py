@@ -11,9 +11,10 @@ from yuyi.export.onnx_forms import write_float32
 from yuyi.export.source import Source, open_source
 from yuyi.export.static_forms import write_folder, write_static_form
 from yuyi.export.verifying.gate import check_gate
-from yuyi.export.verifying.parity import write_parity
+from yuyi.export.verifying.trial import read_trial
 from yuyi.export.verifying.verify import verify
 from yuyi.extras import require
+from yuyi.parity import write_parity
 
 if TYPE_CHECKING:
     import os
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from yuyi.export.form import Form, Target
     from yuyi.export.settings import ExportSettings
-    from yuyi.export.verifying.parity import Parity
+    from yuyi.parity import Parity
 
 _WRITERS: dict[Target, Callable[[Path, Source, ExportSettings], Form]] = {
     "onnx": write_float32,
@@ -55,11 +56,12 @@ def export(
     if out.exists() and (not out.is_dir() or any(out.iterdir())) and not force:
         raise InputError(f"{out}: there is something already. Choose another folder, or add --force.")
     require("export")
+    trial = read_trial(settings)
     source = open_source(name_or_folder, settings.smaller, pooling=settings.pooling)
     with publish_folder(out) as folder:
         write_base(folder, source, settings.targets)
         forms = [_WRITERS[target](folder, source, settings) for target in settings.targets]
-        parity = verify(folder, source, forms, settings)
+        parity = verify(folder, source, forms, trial, settings)
         check_gate(parity)
         write_parity(folder, parity)
     return parity
