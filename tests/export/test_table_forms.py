@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from model2vec import StaticModel as Model2Vec
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize, StaticEmbedding
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, pre_tokenizers
 from transformers import AutoTokenizer
 
 import yuyi
 from yuyi.encode.static_folder import read_static
-from yuyi.export.base import plain_tokenizer, write_base
+from yuyi.export.base import in_any_language, plain_tokenizer, write_base
 from yuyi.export.onnx_forms import write_float32
 from yuyi.export.settings import ExportSettings
 from yuyi.export.smaller import Smaller
@@ -114,6 +116,17 @@ def test_a_plain_tokenizer_adds_cuts_and_pads_nothing() -> None:
     tokenizer.enable_padding(length=9)
     assert plain_tokenizer(tokenizer).encode("今天天气很好").ids == expected
     assert len(tokenizer.encode("今天天气很好").ids) == 9
+
+
+@given(st.text())
+def test_browsers_are_given_the_same_cuts_in_other_words(text: str) -> None:
+    own = read_static(TINY / "static").tokenizer
+    assert isinstance(own.pre_tokenizer, pre_tokenizers.Whitespace)
+    rewritten = in_any_language(read_static(TINY / "static").tokenizer)
+    assert isinstance(rewritten.pre_tokenizer, pre_tokenizers.Split)
+    for each in (text, f"a{text}。{text}"):
+        expected = own.pre_tokenizer.pre_tokenize_str(each)
+        assert rewritten.pre_tokenizer.pre_tokenize_str(each) == expected
 
 
 def test_a_folder_of_tables_alone_has_nothing_at_its_top(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from tokenizers import Tokenizer
+from tokenizers import Regex, Tokenizer, pre_tokenizers
 
 from yuyi.encode.static_folder import StaticModel
 from yuyi.model.embedder import Pooler
@@ -28,6 +28,10 @@ _OF_TABLES = _OF_ENCODERS - {"folder"}
 _LONGEST = 1 << 20
 # The piece that fills short rows up: none that means something, and a row of zeros where there is one.
 _PADS = ("[PAD]", "<pad>", SEPARATOR, "[UNK]", "<unk>")
+# What the pre-tokenizer "Whitespace" parts a text into, runs of \w and of other signs; in JavaScript \w is
+# ASCII.
+_WORD = r"\p{Alphabetic}\p{M}\p{Nd}\p{Pc}" + "\u200c\u200d"
+_RUNS = rf"[{_WORD}]+|[^{_WORD}\s]+"
 
 
 def write_base(folder: Path, source: Source, targets: Iterable[Target]) -> None:
@@ -45,7 +49,7 @@ def write_base(folder: Path, source: Source, targets: Iterable[Target]) -> None:
 
 def _write_table_base(folder: Path, model: StaticModel, dims: tuple[int, ...]) -> None:
     """Files by which a table's ONNX form is opened as a transformer without layers."""
-    tokenizer = plain_tokenizer(model.tokenizer)
+    tokenizer = in_any_language(plain_tokenizer(model.tokenizer))
     pieces, dim = tokenizer.get_vocab(with_added_tokens=True), dims[0]
     pad = next((piece for piece in _PADS if piece in pieces), min(pieces, key=pieces.__getitem__))
     config = {
@@ -78,6 +82,13 @@ def plain_tokenizer(tokenizer: Tokenizer) -> Tokenizer:
     """A tokenizer that gives the ids that a token table reads: no special tokens, no limit, no padding."""
     settings = {**json.loads(tokenizer.to_str()), "truncation": None, "padding": None, "post_processor": None}
     return Tokenizer.from_str(json.dumps(settings, ensure_ascii=False))
+
+
+def in_any_language(tokenizer: Tokenizer) -> Tokenizer:
+    """The same cuts, where JavaScript too sees letters beyond those of English in a word."""
+    if isinstance(tokenizer.pre_tokenizer, pre_tokenizers.Whitespace):
+        tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(_RUNS), "removed", invert=True)
+    return tokenizer
 
 
 def _write(path: Path, value: Any) -> None:
