@@ -1,0 +1,94 @@
+"""The snippets of a card give the vectors of the folder, as they are but for where the library lies."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+import yuyi
+from yuyi.export.javascript.page import Site, opened
+from yuyi.export.smaller import Smaller
+from yuyi.export.snippets import javascript_snippets, pipeline_pooling
+from yuyi.export.source import open_source
+
+from .conftest import CLOSE, EXAMPLES, TINY
+from .deno import post, served
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+_PACKAGE = "@huggingface/transformers"
+_ONE = "'How do I renew my passport? 护照怎么续签？'"
+MODELS = {"encoder": TINY / "bert-zh", "with_dense": TINY / "bert-dense", "embedded": None}
+
+
+@pytest.fixture(params=MODELS)
+def case(request: pytest.FixtureRequest) -> tuple[Path, dict[str, str]]:
+    """An exported folder and its snippets."""
+    folder: Path = request.getfixturevalue(request.param)
+    pooling = pipeline_pooling(open_source(MODELS[request.param], Smaller()).model)
+    assert bool(pooling[0]) == (request.param == "encoder")
+    return folder, javascript_snippets(str(folder), "q8", *pooling)
+
+
+def _check(folder: Path, found: list[float]) -> None:
+    expected = yuyi.load(folder, backend="onnx", dtype="int8").encode(_ONE.strip("'"))
+    vector: NDArray[np.float64] = np.array(found)
+    assert vector.shape == expected.shape
+    assert float(vector @ expected) >= CLOSE * float(np.linalg.norm(vector)) > 0
+
+
+def test_node(case: tuple[Path, dict[str, str]], modules: Path, tmp_path: Path) -> None:
+    folder, snippets = case
+    (tmp_path / "node_modules").symlink_to((modules / "node_modules").resolve())
+    code = re.sub(r"console\.log\((.*)\)\n$", r"console.log(JSON.stringify(\1))\n", snippets["node"])
+    (tmp_path / "snippet.mjs").write_text(code, encoding="utf-8")
+    done = subprocess.run(
+        ["node", "snippet.mjs"], cwd=tmp_path, capture_output=True, text=True, check=True, timeout=120
+    )
+    _check(folder, json.loads(done.stdout.splitlines()[-1]))
+
+
+def test_edge(case: tuple[Path, dict[str, str]], modules: Path, tmp_path: Path) -> None:
+    folder, snippets = case
+    assert f"'npm:{_PACKAGE}@4'" in snippets["edge"]
+    (tmp_path / "index.js").write_text(
+        snippets["edge"].replace(f"npm:{_PACKAGE}@4", _PACKAGE), encoding="utf-8"
+    )
+    for name in ("deno.json", "package.json"):
+        (tmp_path / name).write_bytes((EXAMPLES / "edge" / name).read_bytes())
+    with served(tmp_path / "index.js", modules) as address:
+        status, answer = post(address, json.dumps({"input": _ONE.strip("'")}).encode())
+    assert status == 200
+    _check(folder, answer["embedding"])
+
+
+def test_browser(case: tuple[Path, dict[str, str]], modules: Path) -> None:
+    folder, snippets = case
+    page = (EXAMPLES / "browser" / "index.html").read_text(encoding="utf-8")
+    import_map = page[page.index('<script type="importmap">') : page.index("</script>") + len("</script>")]
+    # A page has to be told that models lie beside it; the runtime as well.
+    before = f"""<script type="module">
+      import {{ env }} from '{_PACKAGE}';
+      Object.assign(env, {{ allowRemoteModels: false, allowLocalModels: true, localModelPath: '/' }});
+      const at = new URL('/node_modules/onnxruntime-web/dist/ort-wasm-simd-threaded', location.href);
+      env.backends.onnx.wasm.wasmPaths = {{ mjs: `${{at}}.mjs`, wasm: `${{at}}.wasm` }};
+      const tell = (path) => (body) => fetch(path, {{ method: 'POST', body: JSON.stringify(body) }});
+      console.log = tell('/result');
+      addEventListener('unhandledrejection', (event) => tell('/failure')(String(event.reason)));
+    </script>"""
+    snippet = snippets["browser"].replace(str(folder), "model")
+    html = f'<!doctype html><meta charset="utf-8">{import_map}{before}{snippet}'
+    site = Site({"": folder, "model": folder, "node_modules": modules / "node_modules"}, {"index.html": html.encode()})
+    with site.served() as address, opened(f"{address}/index.html"):
+        assert site.answered.wait(60)
+    path, body = site.answer
+    assert path == "/result", body.decode()
+    _check(folder, json.loads(body))
