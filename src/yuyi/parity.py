@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 PARITY = "parity.json"
 
-COLUMNS = ("form", "runtime", "megabytes", "dim", "mean", "lowest", "overlap", "sts", "speed", "start")
+COLUMNS = ("form", "megabytes", "dim", "mean", "lowest", "overlap", "sts", "speed", "start")
 """Of the table that `Parity.rows` gives."""
 
 _NOTHING = "–"
@@ -140,8 +140,7 @@ def _row(each: Measured, reference: Measured) -> tuple[str, ...]:
     megabytes = each.bytes / 1e6
     change = "" if each is reference or each.sts is None else f" ({each.sts - (reference.sts or 0.0):+.2f})"
     return (
-        each.target,
-        each.runtime,
+        each.target if each.runtime == "yuyi" else f"{each.target}, {each.runtime}",
         f"{megabytes:.2f}" if megabytes < 10 else f"{megabytes:.1f}",
         str(each.dim),
         _number(each.mean, 5),

@@ -48,3 +48,5 @@ class ExportSettings:
         if unknown or not self.targets:
             given = f"{unknown[0]!r}: no such form" if unknown else "no form is asked for"
             raise InputError(f"--to: {given}. Choose of {', '.join(TARGETS)}.")
+        if self.least is not None and not 0 <= self.least <= 1:
+            raise InputError(f"--least {self.least}: no cosine to ask for. Give a number from 0 to 1.")
