@@ -80,7 +80,7 @@ def _parts(
     name: str, dtype: str, pooling: str, normalize: bool, text: str
 ) -> tuple[str, list[str], list[str], str]:
     """What is imported, the lines that open the model, those that embed a text, and its vector."""
-    quoted = json.dumps(name, ensure_ascii=False).replace('"', "'")
+    quoted = json.dumps(name, ensure_ascii=False).replace("'", "\\'").replace('"', "'")
     form = f"{{ dtype: '{dtype}' }}"
     if pooling:
         how = f"{{ pooling: '{pooling}', normalize: {str(normalize).lower()} }}"
