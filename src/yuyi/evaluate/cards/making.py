@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from yuyi.evaluate.cards.table import table
+from yuyi.markdown import table
 from yuyi.records import DOCUMENT_PREFIX
 
 if TYPE_CHECKING:

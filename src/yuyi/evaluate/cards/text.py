@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from yuyi.evaluate.cards.making import how_trained, what_data
 from yuyi.evaluate.cards.scores import mean_of, same_but_dim
-from yuyi.evaluate.cards.table import table
 from yuyi.evaluate.cards.usage import usage
 from yuyi.evaluate.cards.words import WORDS
 from yuyi.evaluate.comparing.domain import by_domain
 from yuyi.evaluate.linting.index import is_commit
 from yuyi.evaluate.suites import all_suites
 from yuyi.evaluate.tasks.kinds import ALL_ROWS
+from yuyi.markdown import table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
