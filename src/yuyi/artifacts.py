@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _BLOCK = 1 << 20
-_SEAL = re.compile(r"<!-- yuyi wrote this: ([0-9a-f]{16}) -->\n\Z")
+SEAL = re.compile(r"<!-- yuyi wrote this: ([0-9a-f]{16}) -->\n\Z")
 _PACKAGE = Path(__file__).parent
 
 
@@ -43,7 +43,7 @@ def sealed(text: str) -> str:
 
 def is_sealed(text: str) -> bool:
     """Whether a text is as `sealed` gave it, so that it may be written anew and nobody's work is lost."""
-    found = _SEAL.search(text)
+    found = SEAL.search(text)
     return found is not None and found[1] == _seal(text[: found.start()])
 
 

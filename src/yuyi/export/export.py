@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from yuyi.artifacts import publish_folder
 from yuyi.errors import InputError
 from yuyi.export.base import write_base
+from yuyi.export.card import write_card
+from yuyi.export.javascript.run import find_runtimes
 from yuyi.export.onnx_forms import write_float32
 from yuyi.export.source import Source, open_source
 from yuyi.export.static_forms import write_folder, write_static_form
@@ -53,15 +55,26 @@ def export(
             suffer most.
         MissingExtra: a package is not installed.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())) and not force:
-        raise InputError(f"{out}: there is something already. Choose another folder, or add --force.")
     require("export")
+    _check_place(out, force)
     trial = read_trial(settings)
+    find_runtimes(settings.javascript)
     source = open_source(name_or_folder, settings.smaller, pooling=settings.pooling)
+    if out.resolve() in (origin := source.reference.folder.resolve(), *origin.parents):
+        raise InputError(f"{out}: the model itself is in it, and would be lost. Choose another folder.")
     with publish_folder(out) as folder:
         write_base(folder, source, settings.targets)
         forms = [_WRITERS[target](folder, source, settings) for target in settings.targets]
         parity = verify(folder, source, forms, trial, settings)
         check_gate(parity)
         write_parity(folder, parity)
+        write_card(folder, out.resolve().name, str(name_or_folder or ""), source, forms, parity)
     return parity
+
+
+def _check_place(out: Path, force: bool) -> None:
+    """Return when nothing is lost by writing a folder there."""
+    if out.is_symlink() or (out.exists() and not out.is_dir()):
+        raise InputError(f"{out}: is no folder. Choose another place.")
+    if out.exists() and any(out.iterdir()) and not force:
+        raise InputError(f"{out}: there is something already. Choose another folder, or add --force.")
