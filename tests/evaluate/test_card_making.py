@@ -252,7 +252,8 @@ def test_cores_are_a_processors(model: Path, language: Any) -> None:
         texts=9_000.4, rounds=7, tokens=24.6, dtype="bfloat16", backend="torch", machine="H200", cores=None
     )
     facts = read_facts(model, yuyi.load(model))
-    show = partial(card_body, "a", facts, None, None, frozenset(), language=language, shape="mteb1")
+    told = {"language": language, "shape": "mteb1", "parity": None}
+    show: Any = partial(card_body, "a", facts, None, None, frozenset(), **told)
     on_gpu, on_cpu = show(speed=speed), show(speed=replace(speed, machine="Xeon", cores=16))
     end = {"en": "bfloat16 with torch on H200.", "zh": "bfloat16，torch，H200。"}[language]
     assert f"{end}\n" in on_gpu

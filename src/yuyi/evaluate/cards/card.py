@@ -22,6 +22,7 @@ from yuyi.evaluate.results import find_results
 from yuyi.extras import require
 from yuyi.known import find
 from yuyi.layout import find_layout
+from yuyi.parity import read_parity
 from yuyi.training_record import TRAINING, Training, read_training
 
 if TYPE_CHECKING:
@@ -133,7 +134,9 @@ def make_card(
     if scores:
         head["model-index"] = model_index(called, scores.main.results.values(), shape)
     measured = measure_speed(encoder) if speed else None
-    body = card_body(called, facts, scores, training, _sources(folder), measured, language, shape)
+    body = card_body(
+        called, facts, scores, training, _sources(folder), measured, read_parity(folder), language, shape
+    )
     return sealed(f"---\n{_yaml(head)}---\n\n{body}")
 
 

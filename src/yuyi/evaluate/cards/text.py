@@ -6,6 +6,7 @@ import json
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
+from yuyi.evaluate.cards.forms import forms_section
 from yuyi.evaluate.cards.making import how_trained, what_data
 from yuyi.evaluate.cards.scores import mean_of, same_but_dim
 from yuyi.evaluate.cards.usage import usage
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from yuyi.evaluate.linting.index import Convention
     from yuyi.evaluate.results import Result, Setting
     from yuyi.evaluate.suites import Suite
+    from yuyi.parity import Parity
     from yuyi.training_record import Training
 
 # So many digits of a fingerprint are enough to tell models apart.
@@ -39,6 +41,7 @@ def card_body(
     training: Training | None,
     sources: Collection[str],
     speed: Speed | None,
+    parity: Parity | None,
     language: Language,
     shape: Shape,
 ) -> str:
@@ -51,6 +54,7 @@ def card_body(
         training: how it was made; None where that is not known.
         sources: names of what it was trained on; none where that is not known.
         speed: how fast it is; None where it was not measured.
+        parity: what its forms cost; None where it was not exported.
         language: of the prose.
         shape: of the index in its front matter.
     """
@@ -61,6 +65,7 @@ def card_body(
         f"## {words['usage']}\n\n{usage(facts, name, words)}",
         _scores(name, facts, scores, sources, words, shape) if scores else "",
         _speed(speed, words),
+        forms_section(parity, words),
         how_trained(training, words),
         what_data(training, words),
         _limits(facts, training, words),
