@@ -1,0 +1,186 @@
+"""A graph whose weights are int8, and most of its products too.
+
+A narrow product is one of integers. Each token's values are rounded with a scale of its own, so that a text's
+vector does not depend on the texts beside it, as it would with the usual scale for the whole batch; each
+column of the weights has a scale too. Before that, each input channel is multiplied by a factor and the
+weights that read it are divided by it, so that both share the difficulty of outliers (SmoothQuant, Xiao et
+al. 2022, arXiv 2211.10438, section 4).
+
+Activations take eight bits, unsigned around 128. Weights take seven: processors without VNNI add two products
+in 16 bits, which 255 x 64 x 2 still fits into, and WebAssembly's relaxed instructions promise no more. So the
+same file gives the same sums everywhere.
+
+A wide product is one of floats, with weights stored in 8 bits in blocks of 32, each with a scale; runtimes
+make floats of them once, when they open the file.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from yuyi.export.quantizing.integers import to_integers
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float32]
+
+_LEVELS = 127
+# Two products of these with 255 stay within 16 bits.
+_WEIGHT_LEVELS = 64
+_MIDDLE = 128
+_BLOCK = 32
+_EXPONENT = 0.5
+# Where a token has nothing but zeros.
+_TINY = 1e-30
+
+
+def products_of(model: onnx.ModelProto) -> dict[str, onnx.NodeProto]:
+    """The products of states with weights, by the names of their operations."""
+    weights = {tensor.name for tensor in model.graph.initializer if len(tensor.dims) == 2}
+    return {
+        node.name: node
+        for node in model.graph.node
+        if node.op_type == "MatMul" and node.input[1] in weights and node.input[0] not in weights
+    }
+
+
+def wide_bytes(model: onnx.ModelProto) -> dict[str, int]:
+    """How many bytes each product takes more when it is wide: the scales of its blocks."""
+    shapes = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
+    more = {}
+    for name, node in products_of(model).items():
+        inputs, outputs = shapes[node.input[1]]
+        more[name] = 4 * (inputs // math.gcd(inputs, _BLOCK) * outputs - outputs - inputs)
+    return more
+
+
+def int8_graph(
+    model: onnx.ModelProto, peaks: Mapping[str, Floats], wide: Collection[str] = ()
+) -> onnx.ModelProto:
+    """The model with int8 tables and products.
+
+    Args:
+        model: in float32; stays as it is.
+        peaks: for each product, by its name, the largest magnitudes (inputs,) of what goes into it.
+        wide: products that are to stay products of floats.
+    """
+    rewriting = _Rewriting(model)
+    products = products_of(model)
+    for node in model.graph.node:
+        if node.name in products and node.name in wide:
+            rewriting.wide(node)
+        elif node.name in products:
+            rewriting.narrow(node, peaks[node.name])
+        elif node.op_type == "Gather" and len(rewriting.shape(node.input[0])) == 2:
+            rewriting.table(node)
+        else:
+            rewriting.nodes.append(node)
+    return rewriting.finished()
+
+
+class _Rewriting:
+    """A graph on its way from floats to integers."""
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        self._model = model
+        self._old = {tensor.name: tensor for tensor in model.graph.initializer}
+        self._new: dict[str, onnx.TensorProto] = {}
+        self.nodes: list[onnx.NodeProto] = []
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Of a weight; () of everything else."""
+        return tuple(self._old[name].dims) if name in self._old else ()
+
+    def table(self, node: onnx.NodeProto) -> None:
+        """Rows of a table in 8 bits, each with a scale."""
+        rows, scales = to_integers(self._values(node.input[0]), _LEVELS, axis=1)
+        stored = self._weight(f"{node.input[0]}.int8", rows)
+        found = self._add("Gather", f"{node.name}.int8", stored, node.input[1])
+        found = self._add("Cast", f"{node.name}.whole", found, to=TensorProto.FLOAT)
+        scales_of = self._weight(f"{node.input[0]}.scales", scales)
+        step = self._add("Gather", f"{node.name}.steps", scales_of, node.input[1])
+        self._add("Mul", node.output[0], found, step)
+
+    def narrow(self, node: onnx.NodeProto, peaks: Floats) -> None:
+        """A product of integers."""
+        name, weight = node.name, self._values(node.input[1])
+        smooth = _smoothing(peaks, weight)
+        whole, scales = to_integers(weight / smooth[:, None], _WEIGHT_LEVELS, axis=0)
+        x = self._add("Mul", f"{name}.smooth", node.input[0], self._weight(f"{name}.smoothing", smooth))
+        peak = self._add("Abs", f"{name}.magnitudes", x)
+        peak = self._add("ReduceMax", f"{name}.greatest", peak, axes=[-1], keepdims=1)
+        peak = self._add("Max", f"{name}.peak", peak, self._number("tiny", np.float32(_TINY)))
+        step = self._add("Div", f"{name}.step", peak, self._number("levels", np.float32(_LEVELS)))
+        x = self._add("Div", f"{name}.ratio", x, step)
+        # Rounding and narrowing in one operation, which runtimes have fast code for.
+        middle = self._number("middle", np.uint8(_MIDDLE))
+        x = self._add("QuantizeLinear", f"{name}.uint8", x, self._number("one", np.float32(1)), middle)
+        stored = self._weight(f"{node.input[1]}.int8", whole)
+        sums = self._add("MatMulInteger", f"{name}.sums", x, stored, middle)
+        sums = self._add("Cast", f"{name}.whole", sums, to=TensorProto.FLOAT)
+        sums = self._add("Mul", f"{name}.steps", sums, step)
+        self._add("Mul", node.output[0], sums, self._weight(f"{node.input[1]}.scales", scales[0]))
+
+    def wide(self, node: onnx.NodeProto) -> None:
+        """A product of floats, by weights whose blocks are stored in 8 bits."""
+        name, weight = node.input[1], self._values(node.input[1])
+        inputs, outputs = weight.shape
+        blocks = weight.reshape(-1, math.gcd(inputs, _BLOCK), outputs)
+        whole, scales = to_integers(blocks, _LEVELS, axis=1)
+        stored = self._weight(f"{name}.int8", whole)
+        found = self._add("Cast", f"{name}.whole", stored, to=TensorProto.FLOAT)
+        found = self._add("Mul", f"{name}.blocks", found, self._weight(f"{name}.scales", scales))
+        shape = self._number(f"{name}.shape", np.array(weight.shape, dtype=np.int64))
+        found = self._add("Reshape", f"{name}.floats", found, shape)
+        self._add("MatMul", node.output[0], node.input[0], found)
+
+    def finished(self) -> onnx.ModelProto:
+        """The model, with those weights that its operations take."""
+        taken = {name for node in self.nodes for name in node.input}
+        kept = [tensor for name, tensor in self._old.items() if name in taken]
+        old = self._model.graph
+        graph = helper.make_graph(
+            self.nodes, old.name, list(old.input), list(old.output), [*kept, *self._new.values()]
+        )
+        model = helper.make_model(
+            graph,
+            opset_imports=list(self._model.opset_import),
+            ir_version=self._model.ir_version,
+            producer_name=self._model.producer_name,
+            producer_version=self._model.producer_version,
+        )
+        model.metadata_props.extend(self._model.metadata_props)
+        return model
+
+    def _values(self, name: str) -> Floats:
+        return cast("Floats", numpy_helper.to_array(self._old[name]))
+
+    def _weight(self, name: str, values: NDArray[np.generic]) -> str:
+        self._new[name] = numpy_helper.from_array(np.ascontiguousarray(values), name)
+        return name
+
+    def _number(self, name: str, value: np.generic | NDArray[np.int64]) -> str:
+        name = f"int8.{name}"
+        if name not in self._new:
+            self._new[name] = numpy_helper.from_array(np.asarray(value), name)
+        return name
+
+    def _add(self, kind: str, name: str, *inputs: str, **attributes: int | list[int]) -> str:
+        self.nodes.append(helper.make_node(kind, list(inputs), [name], name=name, **attributes))
+        return name
+
+
+def _smoothing(peaks: Floats, weight: Floats) -> Floats:
+    """(inputs,) factors of geometric mean one, as `yuyi.model.int8` has them for the engine itself."""
+    reach = np.maximum(np.abs(weight).max(axis=1), 1e-5)
+    peaks = np.maximum(peaks, max(float(peaks.mean()), 1e-5))
+    factors = peaks**-_EXPONENT * reach ** (1 - _EXPONENT)
+    return cast("Floats", (factors / np.exp(np.log(factors).mean())).astype(np.float32))
