@@ -10,6 +10,7 @@ from yuyi.export.base import write_base
 from yuyi.export.card import write_card
 from yuyi.export.javascript.run import find_runtimes
 from yuyi.export.onnx_forms import write_float32
+from yuyi.export.quantizing.forms import write_half, write_int8
 from yuyi.export.source import Source, open_source
 from yuyi.export.static_forms import write_folder, write_static_form
 from yuyi.export.verifying.gate import check_gate
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 _WRITERS: dict[Target, Callable[[Path, Source, ExportSettings], Form]] = {
     "onnx": write_float32,
+    "onnx-int8": write_int8,
+    "onnx-fp16": write_half,
     "static": write_static_form,
     "folder": write_folder,
 }
