@@ -153,6 +153,10 @@ def _python(name: str, forms: Sequence[Form]) -> str:
     theirs = [
         _call("SentenceTransformer", places[form.target], _their_options(form), form.target) for form in forms
     ]
+    needed = ""
+    if any(form.options.get("backend") == "onnx" for form in forms):
+        needed = ", whose ONNX backend is `pip install 'sentence-transformers[onnx]'`"
+    text += f"\nWith sentence-transformers{needed}:\n"
     text += "\n```python\nfrom sentence_transformers import SentenceTransformer\n\n"
     return text + "\n".join(dict.fromkeys(theirs)) + "\n```\n"
 
