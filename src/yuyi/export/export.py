@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from yuyi.artifacts import publish_folder
 from yuyi.errors import InputError
 from yuyi.export.base import write_base
+from yuyi.export.browser import write_browser
 from yuyi.export.card import write_card
+from yuyi.export.form import TARGETS
 from yuyi.export.javascript.run import find_runtimes
 from yuyi.export.onnx_forms import write_float32
 from yuyi.export.quantizing.forms import write_half, write_int8
@@ -32,6 +34,7 @@ _WRITERS: dict[Target, Callable[[Path, Source, ExportSettings], Form]] = {
     "onnx": write_float32,
     "onnx-int8": write_int8,
     "onnx-fp16": write_half,
+    "browser": write_browser,
     "static": write_static_form,
     "folder": write_folder,
 }
@@ -67,7 +70,9 @@ def export(
         raise InputError(f"{out}: the model itself is in it, and would be lost. Choose another folder.")
     with publish_folder(out) as folder:
         write_base(folder, source, settings.targets)
-        forms = [_WRITERS[target](folder, source, settings) for target in settings.targets]
+        # In their own order: the form for browsers takes what is there already.
+        targets = sorted(settings.targets, key=TARGETS.index)
+        forms = [_WRITERS[target](folder, source, settings) for target in targets]
         parity = verify(folder, source, forms, trial, settings)
         check_gate(parity)
         write_parity(folder, parity)

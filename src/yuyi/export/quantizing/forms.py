@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from yuyi.encode.ranges import write_ranges
 from yuyi.encode.static_folder import StaticModel
 from yuyi.export.form import Form
 from yuyi.export.graphs.graph import OPSET
@@ -12,7 +13,8 @@ from yuyi.export.onnx_file import write_onnx
 from yuyi.export.onnx_forms import FOLDER, graph_of
 from yuyi.export.quantizing.half import half_graph
 from yuyi.export.quantizing.int8_graph import products_of
-from yuyi.export.quantizing.running import peaks_of
+from yuyi.export.quantizing.outputs import calibrated_outputs
+from yuyi.export.quantizing.running import peaks_of, vectors_of
 from yuyi.export.quantizing.texts import calibration_texts, ids_of
 from yuyi.export.quantizing.widening import widen
 
@@ -24,22 +26,22 @@ if TYPE_CHECKING:
     import onnx
     from numpy.typing import NDArray
 
+    from yuyi.export.quantizing.running import Ids
     from yuyi.export.settings import ExportSettings
     from yuyi.export.source import Source
-    from yuyi.train.starting.start import TextModel
 
 # The mean cosine on texts that were not calibrated on, for which products are kept wide. It is a little more
 # than the 0.998 that is promised, since other texts are rounded a little worse.
 _WANTED = 0.9985
 # Far below what is aimed at: a model that falls short of this ranks texts otherwise.
-_LEAST_INT8 = 0.99
+LEAST_INT8 = 0.99
 # Half precision has eleven bits; what it rounds away is a thousandth of what int8 does.
 _LEAST_HALF = 0.9999
 _SCHEME = "uint8 by token x int8 (7 bits) by column, smoothed; wide: int8 in blocks of 32, product in float32"
 
 
 def write_int8(folder: Path, source: Source, settings: ExportSettings) -> Form:
-    """Write `onnx/model_quantized.onnx`.
+    """Write `onnx/model_quantized.onnx` and, for an encoder, the ranges of its vectors beside the settings.
 
     Raises:
         InputError: the file of calibration texts cannot be used.
@@ -48,27 +50,32 @@ def write_int8(folder: Path, source: Source, settings: ExportSettings) -> Form:
     if isinstance(source.model, StaticModel):
         files = _write(folder, "model_quantized.onnx", graph_of(source, "int8"))
         facts: dict[str, Any] = {"opset": OPSET, "scheme": "int8 by row", "wider": []}
-        return Form("onnx-int8", files, _LEAST_INT8, options=options, facts=facts)
+        return Form("onnx-int8", files, LEAST_INT8, options=options, facts=facts)
     texts = calibration_texts(settings.calibration)
     model, facts = _rounded(graph_of(source), source.model, texts)
     files = _write(folder, "model_quantized.onnx", model)
-    return Form("onnx-int8", files, _LEAST_INT8, options=options, facts=facts)
+    return Form("onnx-int8", files, LEAST_INT8, options=options, facts=facts)
 
 
-def _rounded(
-    model: onnx.ModelProto, text_model: TextModel, texts: list[str]
-) -> tuple[onnx.ModelProto, dict[str, Any]]:
-    """The int8 graph and what is known of it; half of the texts are for ranges, the others judge."""
-    # Two by two, since files often have languages or the sides of a pair by turns.
+def _halves(texts: Ids) -> tuple[Ids, Ids]:
+    """Texts for ranges, and texts that judge.
+
+    Two by two, since files often have languages or the sides of a pair by turns.
+    """
     halves: tuple[list[NDArray[np.int64]], ...] = ([], [])
-    for number, ids in enumerate(ids_of(text_model, texts)):
-        halves[number // 2 % 2].append(ids)
+    for row, ids in enumerate(texts):
+        halves[row // 2 % 2].append(ids)
+    return halves[0], halves[1]
+
+
+def _rounded(model: onnx.ModelProto, texts: tuple[Ids, Ids]) -> tuple[onnx.ModelProto, dict[str, Any]]:
+    """The int8 graph and what is known of it."""
     inputs = {name: node.input[0] for name, node in products_of(model).items()}
-    made, mean, wider = widen(model, peaks_of(model, inputs, halves[0]), halves[1], _WANTED)
+    made, mean, wider = widen(model, peaks_of(model, inputs, texts[0]), texts[1], _WANTED)
     return made, {
         "opset": OPSET,
         "scheme": _SCHEME,
-        "calibration_texts": len(texts),
+        "calibration_texts": sum(map(len, texts)),
         "products": len(inputs),
         "mean_on_held_out": round(mean, 6),
         "wider": [asdict(product) for product in wider],
