@@ -51,9 +51,13 @@ def write_int8(folder: Path, source: Source, settings: ExportSettings) -> Form:
         files = _write(folder, "model_quantized.onnx", graph_of(source, "int8"))
         facts: dict[str, Any] = {"opset": OPSET, "scheme": "int8 by row", "wider": []}
         return Form("onnx-int8", files, LEAST_INT8, options=options, facts=facts)
-    texts = calibration_texts(settings.calibration)
-    model, facts = _rounded(graph_of(source), source.model, texts)
+    texts = _halves(ids_of(source.model, calibration_texts(settings.calibration)))
+    whole = graph_of(source)
+    ranges, losses = calibrated_outputs(*(vectors_of(whole, half) for half in texts))
+    write_ranges(folder, ranges)
+    model, facts = _rounded(whole, texts)
     files = _write(folder, "model_quantized.onnx", model)
+    facts["stored_vectors"] = losses
     return Form("onnx-int8", files, LEAST_INT8, options=options, facts=facts)
 
 
