@@ -1,8 +1,9 @@
 """An encoder distilled into a token table.
 
 Each piece begins with the encoder's vector of it, on the principal axes of what the encoder says and cut to
-fewer dimensions (Model2Vec, Tulkens and van Dongen 2024, https://github.com/MinishLab/model2vec), the shorter
-the more frequent it is; then the table learns to follow the encoder on whole texts.
+fewer dimensions, less what all pieces have in common (Model2Vec, Tulkens and van Dongen 2024,
+https://github.com/MinishLab/model2vec), the shorter the more frequent it is; then the table learns to follow
+the encoder on whole texts.
 """
 
 from __future__ import annotations
@@ -109,13 +110,13 @@ def _cut_texts(corpus: Path, characters: int) -> Iterator[str]:
 
 
 def _turned(teacher: Encoder, pieces: Pieces, texts: list[str], dim: int) -> tuple[Vectors, Vectors]:
-    """(pieces, dim) and (texts, dim) of unit length on common principal axes; zeros for silent pieces."""
+    """(pieces, dim) less their mean, zeros for silent ones, and (texts, dim), both on the same axes."""
     spoken = [text for text in pieces.texts if text]
     vectors = teacher.encode([*texts, *spoken])
     turned = np.zeros((len(vectors), min(dim, teacher.dim)), dtype=np.float32)
     turn(vectors, turned)
     rows = np.zeros((len(pieces.texts), turned.shape[1]), dtype=np.float32)
-    rows[~pieces.silent] = turned[len(texts) :]
+    rows[~pieces.silent] = turned[len(texts) :] - turned[len(texts) :].mean(axis=0)
     return rows, turned[: len(texts)]
 
 

@@ -1,4 +1,9 @@
-"""A token table that learns to give a text the vector that an encoder gives it."""
+"""A token table that learns to give a text the vector that an encoder gives it.
+
+A mean of rows cannot be just that vector. So the table is also taught how like one another the encoder finds
+the texts of a batch; that alone decides what is found, and a cosine to the encoder's vector is got most
+cheaply from what all texts have in common.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +14,7 @@ import numpy as np
 import torch
 
 from yuyi.text.plan import select
-from yuyi.train.losses.distillation import alignment
+from yuyi.train.losses.distillation import alignment, relation
 from yuyi.train.table import Parts, TokenTable
 
 if TYPE_CHECKING:
@@ -20,10 +25,14 @@ if TYPE_CHECKING:
     Vectors = NDArray[np.float32]
 
 _BATCH = 256
+# Fewer texts are parted into so many batches, of not less than the least.
+_STEPS, _SMALLEST = 32, 8
 # Of Adam at the start, in units of the rows' mean length over the root of their dimensions.
 _RATE = 0.05
+# Of `relation`: low enough that the texts most alike count most.
+_TEMPERATURE = 0.05
 # Epochs without gain on held-out texts before it ends.
-_PATIENCE = 3
+_PATIENCE = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +68,7 @@ class Followed:
 def follow(table: Vectors, lesson: Lesson, held_out: Lesson, epochs: int, seed: int) -> Followed:
     """The table after learning; it is the given one where learning has not helped.
 
-    Adam on the rows of a batch, at a rate that falls to nothing, minimises 1 - cosine.
+    Adam on the rows of a batch, at a rate that falls to nothing, minimises `alignment` + `relation`.
 
     Args:
         table: (pieces, dim) first rows.
@@ -69,17 +78,19 @@ def follow(table: Vectors, lesson: Lesson, held_out: Lesson, epochs: int, seed: 
         seed: of the order of the texts.
     """
     learner = _learner(table)
-    best = _closeness(learner, held_out)
-    followed = Followed(table, best, best, 0)
+    first = _cosine(learner, held_out)
+    followed, least = Followed(table, first, first, 0), _held_out_loss(learner, held_out)
     random = np.random.default_rng(seed)
-    steps = -(-len(lesson.tokens) // _BATCH)
+    texts = len(lesson.tokens)
+    steps = -(-texts // min(_BATCH, max(_SMALLEST, texts // _STEPS)))
     highest = _RATE * float(np.linalg.norm(table, axis=1).mean()) / table.shape[1] ** 0.5
     for epoch in range(epochs):
-        order = random.permutation(len(lesson.tokens))
+        order = random.permutation(texts)
         for step, rows in enumerate(np.array_split(order, steps)):
             _step(learner, lesson, rows, highest * (1 - (epoch + step / steps) / epochs))
-        if (found := _closeness(learner, held_out)) > followed.after:
-            followed = Followed(learner.fold(), followed.before, found, epoch + 1)
+        if (found := _held_out_loss(learner, held_out)) < least:
+            least = found
+            followed = Followed(learner.fold(), first, _cosine(learner, held_out), epoch + 1)
         elif epoch + 1 - followed.epochs >= _PATIENCE:
             break
     return followed
@@ -94,12 +105,26 @@ def _learner(table: Vectors) -> TokenTable:
 def _step(learner: TokenTable, lesson: Lesson, rows: NDArray[np.int64], rate: float) -> None:
     tokens = select(lesson.tokens, rows)
     if len(tokens.ids):
-        loss = alignment(learner.embed(tokens), torch.from_numpy(lesson.vectors[rows]))
-        torch.autograd.backward(loss)
+        torch.autograd.backward(_loss(learner.embed(tokens), torch.from_numpy(lesson.vectors[rows])))
         learner.step(rate)
 
 
-def _closeness(learner: TokenTable, lesson: Lesson) -> float:
+def _loss(found: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+    return alignment(found, wanted) + relation(found, wanted, temperature=_TEMPERATURE)
+
+
+def _held_out_loss(learner: TokenTable, lesson: Lesson) -> float:
+    """Mean loss of a lesson's texts in batches."""
+    batches = np.array_split(np.arange(len(lesson.tokens)), -(-len(lesson.tokens) // _BATCH))
+    with learner.resting():
+        losses = [
+            float(_loss(learner.embed(select(lesson.tokens, rows)), torch.from_numpy(lesson.vectors[rows])))
+            for rows in batches
+        ]
+    return float(np.mean(losses))
+
+
+def _cosine(learner: TokenTable, lesson: Lesson) -> float:
     """Mean cosine of a lesson's texts."""
     with learner.resting():
         return 1 - float(alignment(learner.embed(lesson.tokens), torch.from_numpy(lesson.vectors)))

@@ -32,7 +32,7 @@ class Distilling:
     pieces: int = 30_000
     texts: int = 50_000
     characters: int = 300
-    epochs: int = 20
+    epochs: int = 8
     seed: int = 0
 
     def __post_init__(self) -> None:
