@@ -24,6 +24,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from yuyi.export.quantizing.integers import to_integers
+from yuyi.export.quantizing.rebuilt import rebuilt
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -146,19 +147,7 @@ class _Rewriting:
         """The model, with those weights that its operations take."""
         taken = {name for node in self.nodes for name in node.input}
         kept = [tensor for name, tensor in self._old.items() if name in taken]
-        old = self._model.graph
-        graph = helper.make_graph(
-            self.nodes, old.name, list(old.input), list(old.output), [*kept, *self._new.values()]
-        )
-        model = helper.make_model(
-            graph,
-            opset_imports=list(self._model.opset_import),
-            ir_version=self._model.ir_version,
-            producer_name=self._model.producer_name,
-            producer_version=self._model.producer_version,
-        )
-        model.metadata_props.extend(self._model.metadata_props)
-        return model
+        return rebuilt(self._model, self.nodes, [*kept, *self._new.values()])
 
     def _values(self, name: str) -> Floats:
         return cast("Floats", numpy_helper.to_array(self._old[name]))
