@@ -10,6 +10,7 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import safetensors
 import safetensors.numpy
 
 from yuyi.encode.static_backend import StaticBackend
@@ -57,7 +58,10 @@ def write_table(folder: Path, model: StaticModel) -> None:
     write_static(folder, model.card, plain_tokenizer(model.tokenizer), table)
     # What the int8 rows mean, to the last digit.
     rows = StaticBackend(*quantize(table)).table()
-    safetensors.numpy.save_file({"embeddings": rows}, folder / "model.safetensors")
+    try:
+        safetensors.numpy.save_file({"embeddings": rows}, folder / "model.safetensors")
+    except safetensors.SafetensorError as error:  # a full disk, for one
+        raise OSError(str(error)) from error
     modules = [
         {"idx": number, "name": str(number), "path": path, "type": f"sentence_transformers.models.{kind}"}
         for number, (kind, path) in enumerate(_MODULES)
