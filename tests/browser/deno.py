@@ -25,14 +25,14 @@ def served(program: Path, modules: Path, **environment: str) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         place = f"127.0.0.1:{free.getsockname()[1]}"
+    places = {"DENO_SERVE_ADDRESS": f"tcp:{place}", "DENO_DIR": str(folder / "deno")}
     log = (folder / "deno.log").open("w")
     process = subprocess.Popen(
         [
             folder / "node_modules" / ".bin" / "deno", "run", "--no-prompt", "--cached-only", "--allow-read",
             "--allow-env", "--allow-ffi", "--allow-sys", f"--allow-net={place}", program,
         ],
-        cwd=folder, stdout=log, stderr=log,
-        env={**os.environ, **environment, "DENO_SERVE_ADDRESS": f"tcp:{place}", "DENO_DIR": str(folder / "deno")},
+        cwd=folder, stdout=log, stderr=log, env={**os.environ, **environment, **places},
     )  # fmt: skip
     try:
         _wait(place, process, folder / "deno.log")

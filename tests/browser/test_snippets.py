@@ -86,7 +86,8 @@ def test_browser(case: tuple[Path, dict[str, str]], modules: Path) -> None:
     </script>"""
     snippet = snippets["browser"].replace(str(folder), "model")
     html = f'<!doctype html><meta charset="utf-8">{import_map}{before}{snippet}'
-    site = Site({"": folder, "model": folder, "node_modules": modules / "node_modules"}, {"index.html": html.encode()})
+    folders = {"": folder, "model": folder, "node_modules": modules / "node_modules"}
+    site = Site(folders, {"index.html": html.encode()})
     with site.served() as address, opened(f"{address}/index.html"):
         assert site.answered.wait(60)
     path, body = site.answer

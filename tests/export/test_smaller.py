@@ -108,9 +108,9 @@ def test_the_embedded_table_keeps_the_vectors_of_its_corpus(tmp_path: Path) -> N
 def test_undeclared_dimensions_are_warned_of() -> None:
     check_dim(None, (32, 16), "m")
     check_dim(16, (32, 16), "m")
-    with pytest.warns(YuyiWarning, match="--dim 12: m was not trained for it, but for 32, 16"):
+    with pytest.warns(YuyiWarning, match=r"--dim 12: m was not trained for it, but for 32, 16"):
         check_dim(12, (32, 16), "m")
-    with pytest.raises(InputError, match="--dim 64: m has 32 dimensions. Choose one of 32, 16"):
+    with pytest.raises(InputError, match=r"--dim 64: m has 32 dimensions\. Choose one of 32, 16"):
         check_dim(64, (32, 16), "m")
 
 
@@ -118,17 +118,17 @@ def test_what_cannot_be_cut_is_refused(tmp_path: Path) -> None:
     for wrong in ({"dim": 0}, {"layers": 0}, {"pieces": 9}):
         with pytest.raises(InputError, match=f"--{next(iter(wrong))} "):
             Smaller(**wrong)
-    with pytest.raises(InputError, match="--layers 9: bert-zh has 2"):
+    with pytest.raises(InputError, match=r"--layers 9: bert-zh has 2"):
         smaller_encoder(TINY / "bert-zh", Smaller(layers=9))
-    with pytest.raises(InputError, match="--layers 1: .* is a token table"):
+    with pytest.raises(InputError, match=r"--layers 1: .* is a token table"):
         smaller_table(read_static(TINY / "static"), Smaller(layers=1))
     corpus = _corpus(tmp_path)
-    with pytest.raises(InputError, match="^--pieces 9, and special tokens and single characters alone"):
+    with pytest.raises(InputError, match=r"^--pieces 9, and special tokens and single characters alone"):
         smaller_encoder(TINY / "bert-zh", Smaller(corpus=corpus, pieces=9))
-    with pytest.raises(InputError, match="^--pieces 9, and special tokens"):
+    with pytest.raises(InputError, match=r"^--pieces 9, and special tokens"):
         smaller_table(read_static(TINY / "static"), Smaller(corpus=corpus, pieces=9))
     for model in (TINY / "bert-zh", None):
-        with pytest.raises(InputError, match="--corpus .*there is no text in it"):
+        with pytest.raises(InputError, match=r"--corpus .*there is no text in it"):
             open_source(model, Smaller(corpus=_corpus(tmp_path, ("", " "))))
     with pytest.raises(InputError, match=r"nowhere\.txt"):
         smaller_encoder(TINY / "bert-zh", Smaller(corpus=tmp_path / "nowhere.txt"))
