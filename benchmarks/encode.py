@@ -29,6 +29,8 @@ from encode_report import MAIN_SET, Row, Table, publish
 HERE = Path(__file__).resolve().parent
 SETS = ("queries", "mixed", "long")
 WARM_UP = 32
+# Forms of the model, and which other form each is made from.
+SOURCES = {"onnx": "", "fused": "onnx", "quantised": "fused", "ctranslate2": "", "exported": ""}
 # Seconds; some have been seen to hang.
 PATIENCE = 900
 
@@ -158,7 +160,13 @@ def make_forms(home: Path, table: Table, cores: list[int]) -> None:
     if "fused" in needed:
         needed.add("onnx")
     problems: dict[str, str] = {}
-    for form, source in (("onnx", ""), ("fused", "onnx"), ("quantised", "fused"), ("ctranslate2", "")):
+    for form, source in (
+        ("onnx", ""),
+        ("fused", "onnx"),
+        ("quantised", "fused"),
+        ("ctranslate2", ""),
+        ("exported", ""),
+    ):
         if form not in needed or (home / form).exists():
             continue
         if source in problems:

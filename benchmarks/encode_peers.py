@@ -4,7 +4,9 @@
 
 HOME is a folder with `model` (sentence-transformers' layout) and the forms made from it. Contenders without
 an encoder of their own (onnxruntime, OpenVINO, CTranslate2) get what sentence-transformers gives its model:
-texts sorted by length, batches of 32 padded to the longest, mean over the mask, unit length.
+texts sorted by length, batches of 32 padded to the longest, mean over the mask, unit length. Those called
+plain get batches of 32 in the order given, as short examples have it, and the vector that the file itself
+gives; yuyi runs the same file.
 """
 
 from __future__ import annotations
@@ -97,34 +99,32 @@ def load_yuyi(home: Path, cores: int, dtype: str, kernels: bool = True) -> Encod
 
 
 def load_yuyi_onnx(home: Path, cores: int, dtype: str) -> Encode:
-    """The ONNX backend, on the file as exported."""
+    """The ONNX backend, on the file that yuyi has exported."""
     import yuyi
 
-    return yuyi.load(home / "onnx", dtype=dtype, backend="onnx").encode
+    return yuyi.load(home / "exported", dtype=dtype, backend="onnx").encode
 
 
 # Contenders that take token ids.
 
 
-def load_onnxruntime(home: Path, cores: int, form: str) -> Encode:
-    """The graph that onnxruntime's own optimiser has fused, one session over all cores."""
+def load_onnxruntime(home: Path, cores: int, file: str, plain: bool = False) -> Encode:
+    """The graph that onnxruntime's own optimiser has fused, or yuyi's; one session over all cores."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = cores
-    session = onnxruntime.InferenceSession(
-        home / form / "model.onnx", options, providers=["CPUExecutionProvider"]
-    )
+    session = onnxruntime.InferenceSession(home / file, options, providers=["CPUExecutionProvider"])
     types = {"tensor(int64)": np.int64, "tensor(int32)": np.int32}
     inputs = {node.name: types[node.type] for node in session.get_inputs()}
+    output = "sentence_embedding" if plain else "last_hidden_state"
 
     def encode(texts: list[str]) -> Vectors:
         found = []
-        for rows, feeds in _batches(tokenize(texts)):
-            states = session.run(
-                ["last_hidden_state"], {name: feeds[name].astype(kind) for name, kind in inputs.items()}
-            )[0]
-            found.append((rows, _mean(states, feeds["attention_mask"])))
+        for rows, feeds in _batches(tokenize(texts), by_length=not plain):
+            given = {name: feeds[name].astype(kind) for name, kind in inputs.items()}
+            values = session.run([output], given)[0]
+            found.append((rows, values if plain else _mean(values, feeds["attention_mask"])))
         return _ordered(found, len(texts))
 
     tokenize = _tokenizer(home)
@@ -192,12 +192,14 @@ def _tokenizer(home: Path) -> Callable[[list[str]], list[list[int]]]:
     return lambda texts: [encoding.ids for encoding in tokenizer.encode_batch_fast(texts)]
 
 
-def _batches(ids: list[list[int]]) -> Iterator[tuple[list[int], dict[str, NDArray[np.int64]]]]:
-    """(row numbers, inputs) of padded batches, longest texts first."""
-    order = sorted(range(len(ids)), key=lambda row: -len(ids[row]))
+def _batches(
+    ids: list[list[int]], by_length: bool = True
+) -> Iterator[tuple[list[int], dict[str, NDArray[np.int64]]]]:
+    """(row numbers, inputs) of padded batches, longest texts first or in the order given."""
+    order = sorted(range(len(ids)), key=lambda row: -len(ids[row]) if by_length else row)
     for start in range(0, len(order), BATCH):
         rows = order[start : start + BATCH]
-        values = np.zeros((len(rows), len(ids[rows[0]])), dtype=np.int64)
+        values = np.zeros((len(rows), max(len(ids[row]) for row in rows)), dtype=np.int64)
         mask = np.zeros_like(values)
         for place, row in enumerate(rows):
             values[place, : len(ids[row])] = ids[row]
@@ -227,6 +229,8 @@ def _ordered(found: list[tuple[list[int], Vectors]], count: int) -> Vectors:
 
 
 _SENTENCE_TRANSFORMERS = ("torch", "transformers", "sentence_transformers")
+_ONNXRUNTIME = ("onnxruntime", "tokenizers")
+_FLOAT32, _INT8 = "exported/onnx/model.onnx", "exported/onnx/model_quantized.onnx"
 REFERENCE = "sentence-transformers float32"
 PEERS = {
     REFERENCE: Peer(
@@ -236,10 +240,16 @@ PEERS = {
         "bfloat16", "model", _SENTENCE_TRANSFORMERS, partial(load_sentence_transformers, dtype="bfloat16")
     ),
     "onnxruntime float32": Peer(
-        "float32", "fused", ("onnxruntime", "tokenizers"), partial(load_onnxruntime, form="fused")
+        "float32", "fused", _ONNXRUNTIME, partial(load_onnxruntime, file="fused/model.onnx")
     ),
     "onnxruntime int8": Peer(
-        "int8", "quantised", ("onnxruntime", "tokenizers"), partial(load_onnxruntime, form="quantised")
+        "int8", "quantised", _ONNXRUNTIME, partial(load_onnxruntime, file="quantised/model.onnx")
+    ),
+    "plain onnxruntime float32": Peer(
+        "float32", "exported", _ONNXRUNTIME, partial(load_onnxruntime, file=_FLOAT32, plain=True)
+    ),
+    "plain onnxruntime int8": Peer(
+        "int8", "exported", _ONNXRUNTIME, partial(load_onnxruntime, file=_INT8, plain=True)
     ),
     "OpenVINO float32": Peer(
         "float32", "onnx", ("openvino", "tokenizers"), partial(load_openvino, dtype="float32")
@@ -255,7 +265,10 @@ PEERS = {
     ),
     "fastembed float32": Peer("float32", "onnx", ("fastembed",), load_fastembed),
     "yuyi ONNX float32": Peer(
-        "float32", "onnx", ("yuyi", "onnxruntime"), partial(load_yuyi_onnx, dtype="float32")
+        "float32", "exported", ("yuyi", "onnxruntime"), partial(load_yuyi_onnx, dtype="float32")
+    ),
+    "yuyi ONNX int8": Peer(
+        "int8", "exported", ("yuyi", "onnxruntime"), partial(load_yuyi_onnx, dtype="int8")
     ),
     "yuyi float32, no compiler": Peer(
         "float32", "model", ("yuyi", "torch"), partial(load_yuyi, dtype="float32", kernels=False)
