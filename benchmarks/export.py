@@ -78,8 +78,8 @@ def report(parity: Parity) -> Iterator[str]:
     yield ""
     yield (
         f"`python benchmarks/export.py`: {parity.texts} texts, ten nearest of {parity.passages:,} passages, "
-        f"{parity.pairs} judged pairs. Megabytes are those of the form's own files, speed is texts a second, start "
-        "seconds from a new process to its first vector."
+        f"{parity.pairs} judged pairs. Megabytes are those of the form's own files, "
+        "speed is texts a second, start seconds from a new process to its first vector."
     )
     yield ""
     yield table(COLUMNS, parity.rows()).rstrip()
