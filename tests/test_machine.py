@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from yuyi.errors import InputError
-from yuyi.machine import available_cores, available_memory
+from yuyi.machine import available_cores, available_memory, processor_name
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,6 +28,12 @@ def system(root: Path, group: str, files: dict[str, str]) -> Path:
 def test_this_machine() -> None:
     assert 1 <= available_cores() <= (os.cpu_count() or 1)
     assert 0 < available_memory() <= os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_the_processor_has_a_name(tmp_path: Path) -> None:
+    assert processor_name(tmp_path)
+    text = "processor\t: 0\nmodel name\t: Xeon 一 @ 2.0: GHz\nprocessor\t: 1\nmodel name\t: other\n"
+    assert processor_name(system(tmp_path, "0::/\n", {"proc/cpuinfo": text})) == "Xeon 一 @ 2.0: GHz"
 
 
 def test_a_system_that_tells_nothing(tmp_path: Path) -> None:
