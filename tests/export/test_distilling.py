@@ -76,6 +76,14 @@ def test_without_texts_the_pieces_are_the_encoders_own(name: str) -> None:
     assert ids == source.model.tokenizer.encode("今天天气很好 weather", add_special_tokens=False).ids
 
 
+def test_without_texts_what_is_on_every_line_weighs_less() -> None:
+    source = open_source(TINY / "bert-zh", Smaller())
+    table, _ = distil(source.reference, source.model.tokenizer, distilling(None))
+    lengths = np.linalg.norm(table.backend.table(), axis=1)
+    frequent = lengths[[table.tokenizer.token_to_id(piece) for piece in ("的", "，", "。")]]
+    assert frequent.max() < np.median(lengths[lengths > 0])
+
+
 def test_the_three_libraries_open_what_is_written_to_equal_vectors(
     source: Source, corpus: Path, tmp_path: Path
 ) -> None:

@@ -18,6 +18,7 @@ from yuyi.encode.static_folder import StaticCard, StaticModel
 from yuyi.errors import InputError
 from yuyi.export.distilling.follow import Lesson, follow
 from yuyi.export.distilling.pieces import counted_pieces, own_pieces
+from yuyi.export.quantizing.texts import calibration_texts
 from yuyi.text.plan import select
 from yuyi.text.rows import read_texts
 from yuyi.text.tokenizer import BatchTokenizer
@@ -63,8 +64,11 @@ def distil(
     pieces = counted_pieces(texts, teacher.folder, settings.pieces) if texts else own_pieces(tokenizer)
     texts = texts[: settings.texts]
     rows, vectors = _turned(teacher, pieces, texts, settings.dim)
-    tokens = _audible(BatchTokenizer(pieces.tokenizer)(texts), pieces.silent)
-    table = (rows * frequency_weights(_shares(tokens, pieces.silent))[:, None]).astype(np.float32)
+    tokenize = BatchTokenizer(pieces.tokenizer)
+    tokens = _audible(tokenize(texts), pieces.silent)
+    # Without texts, yuyi's own tell at least which pieces are on every line.
+    counted = tokens if texts else _audible(tokenize(calibration_texts(None)), pieces.silent)
+    table = (rows * frequency_weights(_shares(counted, len(rows)))[:, None]).astype(np.float32)
     facts: dict[str, Any] = {"pieces": len(table), "dim": table.shape[1], "texts": len(texts)}
     if texts:
         held = max(1, int(len(texts) * _HELD_OUT))
@@ -127,13 +131,7 @@ def _audible(tokens: TokenBatch, silent: NDArray[np.bool_]) -> TokenBatch:
     return TokenBatch(tokens.ids[kept], counts[tokens.offsets])
 
 
-def _shares(tokens: TokenBatch, silent: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """(pieces,) share of each among all tokens.
-
-    Without texts by Zipf's law: vocabularies are, more or less, in the order of falling use.
-    """
-    counts = np.bincount(tokens.ids, minlength=len(silent)).astype(np.float64)
-    if not counts.any():
-        counts[~silent] = 1 / np.arange(1, 1 + np.count_nonzero(~silent))
-    shares: NDArray[np.float64] = counts / counts.sum()
+def _shares(tokens: TokenBatch, pieces: int) -> NDArray[np.float64]:
+    """(pieces,) share of each among all tokens."""
+    shares: NDArray[np.float64] = np.bincount(tokens.ids, minlength=pieces) / max(1, len(tokens.ids))
     return shares

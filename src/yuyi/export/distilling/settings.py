@@ -18,7 +18,7 @@ class Distilling:
     Attributes:
         corpus: a file of texts like those that the table is for, a sentence or a passage each. Its words
             become pieces, and the table learns to follow the encoder on it. None for the encoder's own pieces
-            and no learning, which is much worse.
+            and no learning, which is worse, most of all for Chinese.
         dim: length of a row; not more than the encoder's.
         pieces: size of the vocabulary at most.
         texts: the encoder is asked about so many of the corpus, drawn by lot.
