@@ -227,6 +227,22 @@ def test_padding_is_a_few_hundredths_of_the_work() -> None:
     assert 1 - lengths.sum() / padded < 0.03
 
 
+def test_long_texts_run_beside_each_other_as_far_as_memory_allows(
+    models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = opened(models / "bert-zh")
+    scores = 3 * 4 * 4 * 8_192**2  # Three copies, float32, four heads: 3.2 GB.
+    for memory, fitting in ((16 << 30, 5), (scores, 1), (scores - 1, 0)):
+        monkeypatch.setattr("yuyi.encode.onnx_backend.available_memory", lambda memory=memory: memory)
+        assert backend._fitting(8_192) == fitting
+        assert backend._fitting(512) > 1_000
+    # Where not one fits, one is tried.
+    monkeypatch.setattr("yuyi.encode.onnx_backend._SHORT", 0)
+    batch = tokens(models / "bert-zh")
+    monkeypatch.setattr("yuyi.encode.onnx_backend.available_memory", lambda: 0)
+    assert backend.embed(batch, cores=4).any(axis=1).all()
+
+
 # Pooling and heads in numpy, against torch.
 
 

@@ -8,6 +8,7 @@ slow core.
 
 from __future__ import annotations
 
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from yuyi.encode.heads import load_head, pool
 from yuyi.errors import InputError, ModelError
 from yuyi.extras import require
 from yuyi.layout import ONNX_FILES
+from yuyi.machine import available_memory
 from yuyi.pipeline import Dense, read_json, usable_positions
 from yuyi.types import TokenBatch
 
@@ -41,6 +43,9 @@ _BATCH_TOKENS = 1_024
 # The share of a batch that may be padding; below a number of tokens a batch costs the same, padded or not.
 _PADDING = 0.03
 _SMALL_BATCH = 128
+# Up to this length, scores of attention are a few megabytes. Copies that a layer holds of longer texts' ones.
+_SHORT = 1_024
+_SCORES = 3
 
 
 def open_backend(pipeline: Pipeline, *, device: str | None, dtype: str) -> OnnxBackend:
@@ -97,6 +102,7 @@ class OnnxBackend:
         config = read_json(pipeline.transformer / "config.json")
         # RoBERTa numbers positions from behind the padding id.
         limit = usable_positions(config)
+        self._attention_heads = int(config.get("num_attention_heads", 1)) or 1
         self._first_position = int(config.get("max_position_embeddings", limit)) - limit
         dense = [head.folder / "model.safetensors" for head in pipeline.heads if isinstance(head, Dense)]
         self.files = (self._file, *_external_data(self._file), *dense)
@@ -133,10 +139,17 @@ class OnnxBackend:
         vectors = np.zeros((len(batch), self.dim), dtype=np.float32)
         groups = list(_groups(batch.lengths))
         embed = partial(self._embed_rows, batch, skip=prompt_tokens)
-        with ThreadPoolExecutor(max(1, min(cores, len(groups)))) as pool:
+        side_by_side = min(cores, len(groups), self._fitting(int(batch.lengths.max(initial=0))))
+        with ThreadPoolExecutor(max(1, side_by_side)) as pool:
             for rows, found in zip(groups, pool.map(embed, groups), strict=True):
                 vectors[rows] = found
         return vectors
+
+    def _fitting(self, longest: int) -> int:
+        """How many texts of this length fit in memory: a layer holds scores of all pairs of tokens."""
+        if longest <= _SHORT:
+            return sys.maxsize
+        return available_memory() // (_SCORES * 4 * self._attention_heads * longest**2)
 
     def _embed_rows(self, batch: TokenBatch, rows: Integers, skip: int) -> Vectors:
         """(len(rows), dim) float32, for rows of nearly one length, longest first."""
