@@ -231,6 +231,7 @@ def test_a_table_has_int8_rows(tmp_path: Path) -> None:
     model = onnx.load(tmp_path / form.files[0])
     stored = next(tensor for tensor in model.graph.initializer if tensor.name == "table")
     assert numpy_helper.to_array(stored).dtype == np.int8
+    assert len(read_ranges(tmp_path).least) == table.dim
 
 
 def test_weights_may_lie_beside_the_file(tmp_path: Path) -> None:

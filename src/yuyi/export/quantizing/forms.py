@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from yuyi.encode.output import unit
 from yuyi.encode.ranges import write_ranges
 from yuyi.encode.static_folder import StaticModel
 from yuyi.export.form import Form
@@ -41,45 +42,48 @@ _SCHEME = "uint8 by token x int8 (7 bits) by column, smoothed; wide: int8 in blo
 
 
 def write_int8(folder: Path, source: Source, settings: ExportSettings) -> Form:
-    """Write `onnx/model_quantized.onnx` and, for an encoder, the ranges of its vectors beside the settings.
+    """Write `onnx/model_quantized.onnx` and, beside the settings, the ranges of the model's vectors.
 
     Raises:
         InputError: the file of calibration texts cannot be used.
     """
     options = {"backend": "onnx", "dtype": "int8"}
+    texts = _halves(calibration_texts(settings.calibration))
+    vectors: list[NDArray[np.float32]]
     if isinstance(source.model, StaticModel):
-        files = _write(folder, "model_quantized.onnx", graph_of(source, "int8"))
+        model = graph_of(source, "int8")
+        vectors = [unit(source.reference.encode(half)[:, : source.dim]) for half in texts]
         facts: dict[str, Any] = {"opset": OPSET, "scheme": "int8 by row", "wider": []}
-        return Form("onnx-int8", files, LEAST_INT8, options=options, facts=facts)
-    texts = _halves(ids_of(source.model, calibration_texts(settings.calibration)))
-    whole = graph_of(source)
-    ranges, losses = calibrated_outputs(*(vectors_of(whole, half) for half in texts))
-    write_ranges(folder, ranges)
-    model, facts = _rounded(whole, texts)
+    else:
+        whole = graph_of(source)
+        ids = tuple(ids_of(source.model, half) for half in texts)
+        vectors = [vectors_of(whole, half) for half in ids]
+        model, facts = _rounded(whole, *ids)
+    ranges, losses = calibrated_outputs(*vectors)
     files = _write(folder, "model_quantized.onnx", model)
-    facts["stored_vectors"] = losses
+    write_ranges(folder, ranges)
+    facts |= {"calibration_texts": sum(map(len, texts)), "stored_vectors": losses}
     return Form("onnx-int8", files, LEAST_INT8, options=options, facts=facts)
 
 
-def _halves(texts: Ids) -> tuple[Ids, Ids]:
+def _halves(texts: list[str]) -> tuple[list[str], list[str]]:
     """Texts for ranges, and texts that judge.
 
     Two by two, since files often have languages or the sides of a pair by turns.
     """
-    halves: tuple[list[NDArray[np.int64]], ...] = ([], [])
-    for row, ids in enumerate(texts):
-        halves[row // 2 % 2].append(ids)
-    return halves[0], halves[1]
+    halves: tuple[list[str], list[str]] = ([], [])
+    for row, text in enumerate(texts):
+        halves[row // 2 % 2].append(text)
+    return halves
 
 
-def _rounded(model: onnx.ModelProto, texts: tuple[Ids, Ids]) -> tuple[onnx.ModelProto, dict[str, Any]]:
+def _rounded(model: onnx.ModelProto, ranged: Ids, judging: Ids) -> tuple[onnx.ModelProto, dict[str, Any]]:
     """The int8 graph and what is known of it."""
     inputs = {name: node.input[0] for name, node in products_of(model).items()}
-    made, mean, wider = widen(model, peaks_of(model, inputs, texts[0]), texts[1], _WANTED)
+    made, mean, wider = widen(model, peaks_of(model, inputs, ranged), judging, _WANTED)
     return made, {
         "opset": OPSET,
         "scheme": _SCHEME,
-        "calibration_texts": sum(map(len, texts)),
         "products": len(inputs),
         "mean_on_held_out": round(mean, 6),
         "wider": [asdict(product) for product in wider],
