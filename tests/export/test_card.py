@@ -128,7 +128,11 @@ def test_the_section_tells_figures_files_and_facts(tmp_path: Path) -> None:
     assert "200 texts of many kinds" in text and "小处理器, cores: 2" in text
     assert "80 pairs of 句对.jsonl" in text and "10,000 passages, " in text
     assert "- onnx: `onnx/model.onnx`; opset 17\n" in text
-    assert "layers.7 and 4 more; share 0.123457\n" in text and "empty" not in text
+    assert (
+        "wider layers.0, layers.1, " in text
+        and "layers.7 and 4 more; share 0.123457\n" in text
+        and "empty" not in text
+    )
     for kind in ("ts", "html", "js"):
         assert len(re.findall(rf"^```{kind}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)) == 1
 

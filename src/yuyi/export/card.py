@@ -136,6 +136,8 @@ def _facts(form: Form) -> str:
 
 def _in_words(value: Any) -> str:
     if isinstance(value, dict):
+        if "name" in value:
+            return str(value["name"])
         return _in_words([f"{key} {_in_words(inner)}" for key, inner in value.items()])
     if isinstance(value, list | tuple):
         more = f" and {len(value) - _MOST_NAMED} more" if len(value) > _MOST_NAMED else ""
