@@ -100,7 +100,8 @@ def publish_file(path: Path) -> Iterator[Path]:
 def publish_folder(path: Path) -> Iterator[Path]:
     """A temporary folder beside `path`; it becomes `path` when the block ends without an error.
 
-    An existing folder is replaced only then.
+    An existing folder is replaced only then. Its files may be read by whom ordinary new ones may, however
+    they were written: safetensors, for one, lets nobody else read what it writes.
 
     Raises:
         InputError: the parent does not exist or cannot be written, or the disk is full.
@@ -111,7 +112,8 @@ def publish_folder(path: Path) -> Iterator[Path]:
         raise _unwritable(path, error) from error
     try:
         yield temporary
-        temporary.chmod(0o755)
+        for inner in (temporary, *temporary.rglob("*")):
+            _set_default_mode(inner)
         if path.exists():
             old = temporary.with_name(temporary.name + ".old")
             path.rename(old)
@@ -145,10 +147,12 @@ def make_folder(path: Path, what: str) -> None:
 
 
 def _set_default_mode(path: Path) -> None:
-    """Give a temporary file the permissions that an ordinary new file would have."""
+    """Give a temporary file or folder the permissions that an ordinary new one would have."""
+    if path.is_symlink():
+        return
     mask = os.umask(0)
     os.umask(mask)
-    path.chmod(0o666 & ~mask)
+    path.chmod((0o777 if path.is_dir() else 0o666) & ~mask)
 
 
 def _unwritable(path: Path, error: OSError) -> InputError:
