@@ -54,20 +54,32 @@ def session(name: str) -> onnxruntime.InferenceSession:
     return session_of(embedder(name))
 
 
+@cache
+def every_pooling(name: str) -> Embedder:
+    return Embedder(embedder(name).encoder, Pooler(POOLINGS, (), 32))
+
+
+@cache
+def every_pooling_session(name: str) -> onnxruntime.InferenceSession:
+    return session_of(every_pooling(name))
+
+
 def by_onnx(
-    graph: onnxruntime.InferenceSession, rows: Rows, *, more: int = 0, pad: int = 0
+    graph: onnxruntime.InferenceSession, rows: Rows, *, more: int = 0, pad: int = 0, in_front: bool = False
 ) -> tuple[list[Floats], Floats]:
     """States of each text without its padding, and vectors, from one batch with `more` columns too many."""
     columns = max(map(len, rows)) + more
     ids = np.full((len(rows), columns), pad, dtype=np.int64)
     mask = np.zeros_like(ids)
+    first = [columns - len(row) if in_front else 0 for row in rows]
     for number, row in enumerate(rows):
-        ids[number, : len(row)] = row
-        mask[number, : len(row)] = 1
+        ids[number, first[number] : first[number] + len(row)] = row
+        mask[number, first[number] : first[number] + len(row)] = 1
     values = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
     feeds = {node.name: values[node.name] for node in graph.get_inputs()}
     states, vectors = graph.run([STATES, VECTORS], feeds)
-    return [state[: len(row)] for state, row in zip(states, rows, strict=True)], vectors
+    parts = zip(states, first, rows, strict=True)
+    return [state[start : start + len(row)] for state, start, row in parts], vectors
 
 
 def by_torch(model: Embedder, rows: Rows) -> tuple[list[Floats], Floats]:
@@ -123,13 +135,30 @@ def test_alone_is_as_in_any_padded_batch(name: str, data: st.DataObject) -> None
         np.testing.assert_allclose(vectors[number], vector[0], atol=CLOSE, rtol=CLOSE)
 
 
+# All but those whose positions are columns.
+@pytest.mark.parametrize("name", ["gte-new", "modernbert", "roberta", "xlm-roberta"])
+@settings(max_examples=10)
+@given(data=st.data())
+def test_padding_may_stand_in_front(name: str, data: st.DataObject) -> None:
+    config = embedder(name).encoder.config
+    lengths = data.draw(st.lists(st.integers(1, config.max_positions), min_size=1, max_size=4))
+    more = data.draw(st.integers(0, config.max_positions - max(lengths)))
+    rows = drawn(name, *lengths, seed=data.draw(st.integers(0, 99)))
+    wanted_states, wanted = by_torch(every_pooling(name), rows)
+    states, vectors = by_onnx(every_pooling_session(name), rows, more=more, pad=config.pad_id, in_front=True)
+    for found, expected in zip(states, wanted_states, strict=True):
+        np.testing.assert_allclose(found, expected, atol=CLOSE, rtol=CLOSE)
+    np.testing.assert_allclose(vectors, wanted, atol=CLOSE, rtol=CLOSE)
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_a_row_of_padding_alone_is_zeros_and_spoils_no_other(name: str) -> None:
-    model = Embedder(embedder(name).encoder, Pooler(POOLINGS, (), 32))
     rows = drawn(name, 9, 3)
-    states, vectors = by_onnx(session_of(model), [rows[0], [], rows[1]])
+    states, vectors = by_onnx(every_pooling_session(name), [rows[0], [], rows[1]])
     assert not vectors[1].any()
-    np.testing.assert_allclose(vectors[[0, 2]], by_torch(model, rows)[1], atol=CLOSE, rtol=CLOSE)
+    np.testing.assert_allclose(
+        vectors[[0, 2]], by_torch(every_pooling(name), rows)[1], atol=CLOSE, rtol=CLOSE
+    )
     assert all(np.isfinite(state).all() for state in states)
     # Behind the heads as well: a dense layer's bias aside, nothing is divided by nothing.
     assert np.isfinite(by_onnx(session(name), [rows[0], []])[1]).all()

@@ -35,7 +35,8 @@ def encoder_graph(embedder: Embedder, name: str) -> onnx.ModelProto:
     """The model in float32, with outputs `last_hidden_state` (B, S, H) and `sentence_embedding` (B, dim).
 
     Inputs, all int64 (B, S): `input_ids`, `attention_mask` and, where the model tells types of tokens apart,
-    `token_type_ids`. Texts are padded behind their end. A prompt takes part in pooling.
+    `token_type_ids`. Texts are padded behind their end, or in front unless
+    columns are rows of a position table, as BERT's are. A prompt takes part in pooling.
 
     Args:
         embedder: the model, float32.

@@ -39,17 +39,26 @@ def add_pooling(graph: Graph, states: str, mask: str, modes: Sequence[Pooling]) 
 
 
 def _add_first(graph: Graph, name: str, states: str, kept: str) -> str:
-    seen = graph.add("Mul", f"{name}.seen", states, kept)
-    return graph.add("Gather", name, seen, graph.number(0), axis=1)
+    """The state of the first token: the only one that padding, or nothing, stands before."""
+    return _add_edge(graph, name, states, kept, (0, -1), (0, 1, 0, 0, 0, 0))
 
 
 def _add_last(graph: Graph, name: str, states: str, kept: str) -> str:
-    """The state of the last token: the only one whose successor is padding."""
-    after = graph.add("Slice", f"{name}.after", kept, *(graph.integers(value) for value in (1, _END, 1)))
-    pads = graph.integers(0, 0, 0, 0, 1, 0)
-    after = graph.add("Pad", f"{name}.padded", after, pads)
-    is_last = graph.add("Sub", f"{name}.is_last", kept, after)
-    chosen = graph.add("Mul", f"{name}.chosen", states, is_last)
+    """The state of the last token: the only one that padding, or nothing, stands behind."""
+    return _add_edge(graph, name, states, kept, (1, _END), (0, 0, 0, 0, 1, 0))
+
+
+def _add_edge(
+    graph: Graph, name: str, states: str, kept: str, neighbours: tuple[int, int], pads: tuple[int, ...]
+) -> str:
+    """The state of the token whose neighbour is no token, on whichever side of the texts the padding is."""
+    beside = graph.add(
+        "Slice", f"{name}.beside", kept, *(graph.integers(value) for value in (*neighbours, 1))
+    )
+    beside = graph.add("Pad", f"{name}.padded", beside, graph.integers(*pads))
+    # Padding next to a token is less than nothing, and not to be counted.
+    is_edge = graph.add("Relu", f"{name}.is_edge", graph.add("Sub", f"{name}.steps", kept, beside))
+    chosen = graph.add("Mul", f"{name}.chosen", states, is_edge)
     return graph.add("ReduceSum", name, chosen, graph.integers(1), keepdims=0)
 
 
