@@ -36,6 +36,11 @@ def hash_json(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON value as people read it: indented, Chinese as it is, with a line end."""
+    path.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+
+
 def sealed(text: str) -> str:
     """A Markdown text with a last line, not shown, by which `is_sealed` knows it while nobody edits it."""
     return f"{text}<!-- yuyi wrote this: {_seal(text)} -->\n"

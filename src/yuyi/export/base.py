@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tokenizers import Regex, Tokenizer, pre_tokenizers
 
+from yuyi.artifacts import write_json
 from yuyi.encode.static_folder import StaticModel
 from yuyi.model.embedder import Pooler
 from yuyi.model.heads import UnitLength
@@ -67,13 +68,13 @@ def _write_table_base(folder: Path, model: StaticModel, dims: tuple[int, ...]) -
     if len(dims) > 1:
         config |= {"is_matryoshka": True, DIMS_KEY: list(dims)}
     prompts = {"prompts": dict(model.prompts.texts), "default_prompt_name": model.prompts.default}
-    _write(folder / "config.json", config)
-    _write(folder / "sentence_bert_config.json", {"max_seq_length": _LONGEST, "do_lower_case": False})
-    _write(folder / "config_sentence_transformers.json", {**prompts, "similarity_fn_name": "cosine"})
-    _write(folder / "tokenizer_config.json", {
+    write_json(folder / "config.json", config)
+    write_json(folder / "sentence_bert_config.json", {"max_seq_length": _LONGEST, "do_lower_case": False})
+    write_json(folder / "config_sentence_transformers.json", {**prompts, "similarity_fn_name": "cosine"})
+    write_json(folder / "tokenizer_config.json", {
         "tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": _LONGEST, "pad_token": pad,
     })  # fmt: skip
-    _write(folder / "special_tokens_map.json", {})
+    write_json(folder / "special_tokens_map.json", {})
     (folder / "tokenizer.json").write_text(tokenizer.to_str(), encoding="utf-8")
     write_modules(folder, Pooler(("mean",), (UnitLength(),), dim), dim)
 
@@ -89,7 +90,3 @@ def in_any_language(tokenizer: Tokenizer) -> Tokenizer:
     if isinstance(tokenizer.pre_tokenizer, pre_tokenizers.Whitespace):
         tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(_RUNS), "removed", invert=True)
     return tokenizer
-
-
-def _write(path: Path, value: Any) -> None:
-    path.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")

@@ -9,8 +9,9 @@ unknown piece of a Unigram tokenizer.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from yuyi.artifacts import write_json
 from yuyi.export.form import Form
 from yuyi.export.graphs.graph import OPSET
 from yuyi.export.onnx_forms import FOLDER, write_float32
@@ -61,15 +62,11 @@ def _write_settings(folder: Path) -> None:
     if with_data:
         path = folder / "config.json"
         config = json.loads(path.read_text(encoding="utf-8"))
-        _write(path, {**config, "transformers.js_config": {"use_external_data_format": with_data}})
-    _write(folder / "quantize_config.json", _QUANTIZED)
+        write_json(path, {**config, "transformers.js_config": {"use_external_data_format": with_data}})
+    write_json(folder / "quantize_config.json", _QUANTIZED)
 
 
 def _squeeze(path: Path) -> None:
     """Write a file of JSON without its line ends, which a browser would have to fetch."""
     values = json.loads(path.read_text(encoding="utf-8"))
     path.write_text(json.dumps(values, ensure_ascii=False, separators=(",", ":")), encoding="utf-8")
-
-
-def _write(path: Path, value: Any) -> None:
-    path.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")

@@ -6,13 +6,13 @@ these two find the same rows as float32, so that all three give equal vectors.
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import safetensors
 import safetensors.numpy
 
+from yuyi.artifacts import write_json
 from yuyi.encode.static_backend import StaticBackend
 from yuyi.encode.static_folder import StaticModel, quantize, write_static
 from yuyi.export.base import plain_tokenizer
@@ -66,8 +66,8 @@ def write_table(folder: Path, model: StaticModel) -> None:
         {"idx": number, "name": str(number), "path": path, "type": f"sentence_transformers.models.{kind}"}
         for number, (kind, path) in enumerate(_MODULES)
     ]
-    _write(folder / "modules.json", modules)
-    _write(folder / "config.json", {
+    write_json(folder / "modules.json", modules)
+    write_json(folder / "config.json", {
         "model_type": "model2vec",
         "architectures": ["StaticModel"],
         "hidden_dim": rows.shape[1],
@@ -76,11 +76,7 @@ def write_table(folder: Path, model: StaticModel) -> None:
         "max_length": None,
     })  # fmt: skip
     prompts = {"prompts": dict(model.prompts.texts), "default_prompt_name": model.prompts.default}
-    _write(folder / "config_sentence_transformers.json", {**prompts, "similarity_fn_name": "cosine"})
-
-
-def _write(path: Path, value: Any) -> None:
-    path.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    write_json(folder / "config_sentence_transformers.json", {**prompts, "similarity_fn_name": "cosine"})
 
 
 def write_static_form(folder: Path, source: Source, settings: ExportSettings) -> Form:

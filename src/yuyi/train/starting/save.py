@@ -10,7 +10,7 @@ import safetensors.torch
 import torch
 from tokenizers import models, normalizers, pre_tokenizers
 
-from yuyi.artifacts import publish_folder, sealed
+from yuyi.artifacts import publish_folder, sealed, write_json
 from yuyi.errors import InputError
 from yuyi.model.heads import DenseHead
 from yuyi.model.write import config_values, disk_tensors
@@ -101,7 +101,7 @@ def write_model(
     _write_tokenizer(folder, model)
     write_modules(folder, model.embedder.pooler, model.embedder.encoder.config.hidden)
     prompts = {"prompts": model.prompts, "default_prompt_name": model.default_prompt}
-    _write(folder / "config_sentence_transformers.json", {**prompts, "similarity_fn_name": "cosine"})
+    write_json(folder / "config_sentence_transformers.json", {**prompts, "similarity_fn_name": "cosine"})
 
 
 def card_text(
@@ -154,8 +154,10 @@ def _write_settings(folder: Path, model: TextModel, dims: Sequence[int], dtype: 
             values[f"{token}_token_id"] = model.tokenizer.token_to_id(piece)
     if dims:
         values |= {"is_matryoshka": True, DIMS_KEY: sorted(set(dims), reverse=True)}
-    _write(folder / "config.json", values)
-    _write(folder / "sentence_bert_config.json", {"max_seq_length": model.max_tokens, "do_lower_case": False})
+    write_json(folder / "config.json", values)
+    write_json(
+        folder / "sentence_bert_config.json", {"max_seq_length": model.max_tokens, "do_lower_case": False}
+    )
 
 
 def _write_weights(folder: Path, encoder: TransformerEncoder, dtype: str) -> None:
@@ -171,8 +173,8 @@ def _write_tokenizer(folder: Path, model: TextModel) -> None:
     tokenizer = model.tokenizer
     # How long texts are cut or padded is for whoever opens it to say.
     whole = {**json.loads(tokenizer.to_str()), "truncation": None, "padding": None}
-    _write(folder / "tokenizer.json", whole)
-    _write(folder / "special_tokens_map.json", model.specials)
+    write_json(folder / "tokenizer.json", whole)
+    write_json(folder / "special_tokens_map.json", model.specials)
     settings: dict[str, Any] = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "model_max_length": model.max_tokens,
@@ -187,7 +189,7 @@ def _write_tokenizer(folder: Path, model: TextModel) -> None:
             "tokenize_chinese_chars": tokenizer.normalizer.handle_chinese_chars,
         }
         (folder / "vocab.txt").write_text("".join(f"{piece}\n" for piece in pieces), encoding="utf-8")
-    _write(folder / "tokenizer_config.json", settings)
+    write_json(folder / "tokenizer_config.json", settings)
 
 
 def _plain_bert(tokenizer: Tokenizer) -> list[str] | None:
@@ -209,7 +211,7 @@ def write_modules(folder: Path, pooler: Pooler, hidden: int) -> None:
     """Write `modules.json`, and a folder for the pooling and for each head, into a folder that exists."""
     modules = ["Transformer", "Pooling"]
     (folder / "1_Pooling").mkdir()
-    _write(folder / "1_Pooling" / "config.json", _pooling_values(pooler, hidden))
+    write_json(folder / "1_Pooling" / "config.json", _pooling_values(pooler, hidden))
     for number, head in enumerate(pooler.heads, 2):
         modules.append("Dense" if isinstance(head, DenseHead) else "Normalize")
         inner = folder / f"{number}_{modules[-1]}"
@@ -225,7 +227,7 @@ def write_modules(folder: Path, pooler: Pooler, hidden: int) -> None:
         }
         for number, kind in enumerate(modules)
     ]
-    _write(folder / "modules.json", entries)
+    write_json(folder / "modules.json", entries)
 
 
 def _pooling_values(pooler: Pooler, hidden: int) -> dict[str, Any]:
@@ -246,7 +248,7 @@ def _write_dense(folder: Path, head: DenseHead) -> None:
         "bias": head.linear.bias is not None,
         "activation_function": f"{function.__module__}.{function.__qualname__}",
     }
-    _write(folder / "config.json", settings)
+    write_json(folder / "config.json", settings)
     _write_tensors(folder, _state(head.linear), torch.float32)
 
 
@@ -260,7 +262,3 @@ def _write_tensors(folder: Path, tensors: dict[str, torch.Tensor], dtype: torch.
         safetensors.torch.save_file(held, folder / _WEIGHTS, metadata={"format": "pt"})
     except safetensors.SafetensorError as error:  # a full disk, for one
         raise OSError(str(error)) from error
-
-
-def _write(path: Path, value: Any) -> None:
-    path.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
