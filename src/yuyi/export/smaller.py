@@ -62,9 +62,6 @@ class Smaller:
                 "--corpus."
             )
 
-    def __bool__(self) -> bool:
-        return (self.dim, self.layers, self.corpus) != (None, None, None)
-
 
 def check_dim(dim: int | None, dims: Sequence[int], name: str) -> None:
     """Return when vectors can be cut to `dim`; warn where the model does not declare that dimension.
