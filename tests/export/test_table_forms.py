@@ -17,7 +17,8 @@ from tokenizers import Tokenizer, pre_tokenizers
 from transformers import AutoTokenizer
 
 import yuyi
-from yuyi.encode.static_folder import read_static
+from yuyi.encode.static_folder import read_static, save_sentence_transformers
+from yuyi.errors import ModelError
 from yuyi.export.base import in_any_language, plain_tokenizer, write_base
 from yuyi.export.onnx_forms import write_float32
 from yuyi.export.settings import ExportSettings
@@ -107,6 +108,50 @@ def test_a_table_with_berts_tokenizer_gets_no_special_tokens(tmp_path: Path) -> 
     np.testing.assert_allclose(rounded, expected, atol=2e-2)
     others = SentenceTransformer(str(out / "static"), device="cpu").encode(TEXTS)
     np.testing.assert_allclose(others, rounded, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def prompted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of sentence-transformers with prompts and another similarity."""
+    folder = tmp_path_factory.mktemp("prompted") / "模型"
+    save_sentence_transformers(folder, read_static(TINY / "static"))
+    told = {
+        "prompts": {"query": "搜索 weather ", "document": ""},
+        "default_prompt_name": "query",
+        "similarity_fn_name": "dot",
+    }
+    (folder / "config_sentence_transformers.json").write_text(json.dumps(told), encoding="utf-8")
+    return folder
+
+
+def test_prompts_and_similarity_of_a_table_go_along(prompted: Path, tmp_path: Path) -> None:
+    written(tmp_path, open_source(prompted, Smaller()))
+    model, whole = yuyi.load(prompted), yuyi.load(tmp_path / "static")
+    theirs = SentenceTransformer(str(tmp_path / "static"), device="cpu")
+    for method in ("encode", "encode_query", "encode_document"):
+        expected = getattr(model, method)(TEXTS)
+        for encoder in (whole, yuyi.load(tmp_path, backend="onnx"), theirs):
+            np.testing.assert_allclose(getattr(encoder, method)(TEXTS), expected, atol=1e-5)
+    assert np.abs(model.encode(TEXTS) - model.encode_document(TEXTS)).max() > 0.1
+    assert theirs.similarity_fn_name == "dot"
+    assert SentenceTransformer(str(tmp_path / "static"), device="cpu").prompts == dict(whole.prompts)
+    top = json.loads((tmp_path / "config_sentence_transformers.json").read_text("utf-8"))
+    assert top["similarity_fn_name"] == "dot"
+
+
+def test_prompts_are_part_of_what_yuyi_checks(prompted: Path, tmp_path: Path) -> None:
+    source = open_source(prompted, Smaller())
+    write_static_form(tmp_path, source, SETTINGS)
+    plain = yuyi.load(TINY / "static")
+    assert yuyi.load(tmp_path / "static").fingerprint != plain.fingerprint
+    about = tmp_path / "static" / "config_sentence_transformers.json"
+    about.write_text(about.read_text("utf-8").replace("搜索", "查找"), "utf-8")
+    with pytest.raises(ModelError, match=r"config_sentence_transformers\.json: damaged"):
+        yuyi.load(tmp_path / "static")
+
+
+def test_a_table_without_prompts_keeps_its_fingerprint(exported: Path) -> None:
+    assert yuyi.load(exported / "static").fingerprint == yuyi.load(TINY / "static").fingerprint
 
 
 def test_a_plain_tokenizer_adds_cuts_and_pads_nothing() -> None:

@@ -151,6 +151,19 @@ def test_prompts(include: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
     assert (plain - wanted).abs().max() <= 1e-6
 
 
+def test_what_vectors_are_compared_by_goes_along(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    start = shutil.copytree(TINY / "bert-zh", tmp_path / "start")
+    (start / "config_sentence_transformers.json").write_text('{"similarity_fn_name": "dot"}')
+    save_model(tmp_path / "model", open_start(ModelConfig(folder=str(start))))
+    assert _peer(tmp_path / "model", caplog).similarity_fn_name == "dot"
+
+
+def test_dimensions_are_declared_with_the_whole_one(tmp_path: Path) -> None:
+    save_model(tmp_path / "model", open_start(ModelConfig(folder=str(TINY / "bert-zh"))), dims=(8, 16))
+    config = json.loads((tmp_path / "model" / "config.json").read_text("utf-8"))
+    assert config["matryoshka_dimensions"] == [32, 16, 8]
+
+
 def test_yuyi_loads_it_with_its_dimensions(tmp_path: Path) -> None:
     model = open_start(ModelConfig(folder=str(TINY / "bert-zh")))
     save_model(tmp_path / "model", model, dims=(8, 32, 16))

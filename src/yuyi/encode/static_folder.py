@@ -1,8 +1,9 @@
 """The two folder forms of a token table: yuyi's own, and sentence-transformers' StaticEmbedding.
 
 yuyi's folder holds `tokenizer.json`, `table.safetensors` (int8 `rows`, float32 `scales`) and `yuyi.json`,
-which names the model and carries the SHA-256 of the other two files and of itself, so that a single flipped
-byte is found.
+which names the model and carries the SHA-256 of the other files and of itself, so that a single flipped byte
+is found. A table with prompts has them where sentence-transformers does, in a file of its settings that
+`yuyi.json` names as well.
 """
 
 from __future__ import annotations
@@ -18,14 +19,15 @@ import safetensors
 import safetensors.numpy
 from tokenizers import Tokenizer
 
-from yuyi.artifacts import hash_file, hash_json, publish_folder
+from yuyi.artifacts import hash_file, hash_json, publish_folder, write_json
 from yuyi.encode.static_backend import StaticBackend
 from yuyi.errors import ModelError
-from yuyi.pipeline import read_modules, read_prompts
+from yuyi.pipeline import read_modules, read_prompts, read_similarity
 from yuyi.text.prompts import Prompts
 from yuyi.text.tokenizer_folder import load_tokenizer
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -36,6 +38,8 @@ _VERSION = 1
 _ZERO = 1e-30
 # The weights of sentence-transformers' StaticEmbedding: in a folder of their own before its version 5.
 _TABLE = "model.safetensors"
+# Where sentence-transformers keeps prompts.
+_SETTINGS = "config_sentence_transformers.json"
 # The types a token table may have, by their names in the safetensors format.
 _DTYPES = {"I8": np.int8, "F16": np.float16, "F32": np.float32, "F64": np.float64}
 
@@ -67,6 +71,7 @@ class StaticModel:
         backend: its table.
         digest: hex SHA-256 of everything that decides the vectors.
         prompts: its prompts.
+        similarity: by what its vectors are compared, as sentence-transformers calls it.
     """
 
     card: StaticCard
@@ -74,6 +79,13 @@ class StaticModel:
     backend: StaticBackend
     digest: str
     prompts: Prompts = field(default_factory=Prompts)
+    similarity: str = "cosine"
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What sentence-transformers' file of settings says of it."""
+        prompts = {"prompts": dict(self.prompts.texts), "default_prompt_name": self.prompts.default}
+        return {**prompts, "similarity_fn_name": self.similarity}
 
 
 def quantize(table: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
@@ -89,13 +101,29 @@ def save_static(folder: Path, card: StaticCard, tokenizer: Tokenizer, table: NDA
         write_static(temporary, card, tokenizer, table)
 
 
-def write_static(folder: Path, card: StaticCard, tokenizer: Tokenizer, table: NDArray[np.float32]) -> None:
-    """Write the files of a yuyi folder into a folder that exists, to be published together with others."""
+def write_static(
+    folder: Path,
+    card: StaticCard,
+    tokenizer: Tokenizer,
+    table: NDArray[np.float32],
+    settings: Mapping[str, Any] | None = None,
+) -> None:
+    """Write the files of a yuyi folder into a folder that exists, to be published together with others.
+
+    Args:
+        folder: where they go.
+        card: what the model says of itself.
+        tokenizer: its tokenizer.
+        table: (pieces, dim), stored as int8 rows with scales.
+        settings: `StaticModel.settings` of a model with prompts, which decide its vectors too.
+    """
     rows, scales = quantize(table)
     contents = {
         "tokenizer.json": tokenizer.to_str(pretty=False).encode(),
         "table.safetensors": safetensors.numpy.save({"rows": rows, "scales": scales}),
     }
+    if settings is not None:
+        contents[_SETTINGS] = json.dumps(settings, ensure_ascii=False, indent=2).encode()
     about: dict[str, Any] = {"format": _FORMAT, "version": _VERSION, **asdict(card)}
     about["files"] = {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
     contents["yuyi.json"] = _sealed(about)
@@ -121,7 +149,8 @@ def read_static(folder: Path) -> StaticModel:
     card = StaticCard(about["name"], tuple(about["dims"]), tuple(about["languages"]), about["license"])
     backend = StaticBackend(rows, scales)
     tokenizer = Tokenizer.from_str(bytes(contents["tokenizer.json"]).decode())
-    return StaticModel(card, tokenizer, backend, hash_json(about["files"]))
+    prompts = Prompts(*read_prompts(folder)) if _SETTINGS in about["files"] else Prompts()
+    return StaticModel(card, tokenizer, backend, hash_json(about["files"]), prompts, read_similarity(folder))
 
 
 def _map(path: Path) -> memoryview:
@@ -201,8 +230,7 @@ def save_sentence_transformers(folder: Path, model: StaticModel) -> None:
         inner.mkdir()
         (temporary / "1_Normalize").mkdir()
         (temporary / "modules.json").write_text(json.dumps(modules, indent=2))
-        config: dict[str, Any] = {"similarity_fn_name": "cosine", "prompts": {}, "default_prompt_name": None}
-        (temporary / "config_sentence_transformers.json").write_text(json.dumps(config, indent=2))
+        write_json(temporary / _SETTINGS, model.settings)
         (inner / "tokenizer.json").write_text(model.tokenizer.to_str(pretty=False), encoding="utf-8")
         safetensors.numpy.save_file({"embedding.weight": model.backend.table()}, inner / "model.safetensors")
 
@@ -243,7 +271,7 @@ def read_sentence_transformers(folder: Path) -> StaticModel:
     digest = hash_json([hash_file(weights), hash_file(inner / "tokenizer.json"), prompts, default])
     card = StaticCard(folder.resolve().name, (table.shape[1],))
     backend = StaticBackend(table.astype(np.float32, copy=False), None)
-    return StaticModel(card, tokenizer, backend, digest, Prompts(prompts, default))
+    return StaticModel(card, tokenizer, backend, digest, Prompts(prompts, default), read_similarity(folder))
 
 
 # The reader of each layout of a token table.

@@ -67,10 +67,9 @@ def _write_table_base(folder: Path, model: StaticModel, dims: tuple[int, ...]) -
     }
     if len(dims) > 1:
         config |= {"is_matryoshka": True, DIMS_KEY: list(dims)}
-    prompts = {"prompts": dict(model.prompts.texts), "default_prompt_name": model.prompts.default}
     write_json(folder / "config.json", config)
     write_json(folder / "sentence_bert_config.json", {"max_seq_length": _LONGEST, "do_lower_case": False})
-    write_json(folder / "config_sentence_transformers.json", {**prompts, "similarity_fn_name": "cosine"})
+    write_json(folder / "config_sentence_transformers.json", model.settings)
     write_json(folder / "tokenizer_config.json", {
         "tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": _LONGEST, "pad_token": pad,
     })  # fmt: skip

@@ -55,7 +55,8 @@ def _write_table(folder: Path, model: StaticModel, target: Target) -> Form:
 def write_table(folder: Path, model: StaticModel) -> None:
     """Write a table as yuyi, sentence-transformers and model2vec open it, into a folder that exists."""
     table = model.backend.table()
-    write_static(folder, model.card, plain_tokenizer(model.tokenizer), table)
+    settings = model.settings if model.prompts.texts else None
+    write_static(folder, model.card, plain_tokenizer(model.tokenizer), table, settings)
     # What the int8 rows mean, to the last digit.
     rows = StaticBackend(*quantize(table)).table()
     try:
@@ -75,8 +76,8 @@ def write_table(folder: Path, model: StaticModel) -> None:
         "normalize": True,
         "max_length": None,
     })  # fmt: skip
-    prompts = {"prompts": dict(model.prompts.texts), "default_prompt_name": model.prompts.default}
-    write_json(folder / "config_sentence_transformers.json", {**prompts, "similarity_fn_name": "cosine"})
+    if settings is None:
+        write_json(folder / "config_sentence_transformers.json", model.settings)
 
 
 def write_static_form(folder: Path, source: Source, settings: ExportSettings) -> Form:

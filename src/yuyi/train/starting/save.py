@@ -101,7 +101,9 @@ def write_model(
     _write_tokenizer(folder, model)
     write_modules(folder, model.embedder.pooler, model.embedder.encoder.config.hidden)
     prompts = {"prompts": model.prompts, "default_prompt_name": model.default_prompt}
-    write_json(folder / "config_sentence_transformers.json", {**prompts, "similarity_fn_name": "cosine"})
+    write_json(
+        folder / "config_sentence_transformers.json", {**prompts, "similarity_fn_name": model.similarity}
+    )
 
 
 def card_text(
@@ -153,7 +155,7 @@ def _write_settings(folder: Path, model: TextModel, dims: Sequence[int], dtype: 
             piece = model.specials.get(f"{token}_token", model.specials.get(f"{usual}_token", ""))
             values[f"{token}_token_id"] = model.tokenizer.token_to_id(piece)
     if dims:
-        values |= {"is_matryoshka": True, DIMS_KEY: sorted(set(dims), reverse=True)}
+        values |= {"is_matryoshka": True, DIMS_KEY: sorted({*dims, model.embedder.dim}, reverse=True)}
     write_json(folder / "config.json", values)
     write_json(
         folder / "sentence_bert_config.json", {"max_seq_length": model.max_tokens, "do_lower_case": False}

@@ -13,7 +13,7 @@ from yuyi.errors import ModelError, RecipeError
 from yuyi.model.config import read_config
 from yuyi.model.embedder import Embedder, Pooler, load_embedder
 from yuyi.model.heads import DenseHead, UnitLength
-from yuyi.pipeline import Dense, Normalize, read_pipeline
+from yuyi.pipeline import Dense, Normalize, read_pipeline, read_similarity
 from yuyi.text.tokenizer_folder import BERT_SPECIALS, read_specials, read_tokenizer
 from yuyi.train.starting.cut_layers import cut_layers
 from yuyi.train.starting.cut_vocabulary import cut_vocabulary
@@ -44,6 +44,7 @@ class TextModel:
         specials: the special tokens by the names that transformers has for them, such as `pad_token`.
         prompts: texts put before an input, by name.
         default_prompt: name of the prompt used when none is asked for.
+        similarity: by what its vectors are compared, as sentence-transformers calls it.
     """
 
     embedder: Embedder
@@ -52,6 +53,7 @@ class TextModel:
     specials: dict[str, str]
     prompts: dict[str, str] = field(default_factory=dict)
     default_prompt: str | None = None
+    similarity: str = "cosine"
 
 
 def open_start(config: ModelConfig, texts: Iterable[str] = (), *, seed: int = 0) -> TextModel:
@@ -135,6 +137,7 @@ def _open(config: ModelConfig, texts: Iterable[str], generator: torch.Generator)
         read_specials(pipeline.transformer),
         pipeline.prompts,
         pipeline.default_prompt,
+        read_similarity(pipeline.folder),
     )
 
 
