@@ -84,16 +84,16 @@ def test_json_of_the_embedded_model_in_place_of_what_is_there(
     yuyi: Run, tmp_path: Path, passages: str
 ) -> None:
     (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "old").write_text("x")
     model = ("export", str(TINY / "static"), "-o", "out", "--to", "onnx,static", "--passages", passages)
     done = yuyi(*model, "--force", "--json")
     assert done.code == 0, done.err
     said = json.loads(done.out)
     assert [form["target"] for form in said["forms"]] == ["onnx", "static"]
     assert said["reference"]["target"] == "static int8"
-    assert not (tmp_path / "out" / "old").exists()
+    (tmp_path / "out" / "old").write_text("x")
     done = yuyi(*model, "--force", "--quiet")
     assert (done.code, done.out, done.err) == (0, "", "")
+    assert not (tmp_path / "out" / "old").exists()
 
 
 @pytest.mark.parametrize(
@@ -147,21 +147,22 @@ def test_models_that_cannot_be_opened(yuyi: Run, tmp_path: Path) -> None:
 def test_a_model_is_not_replaced_by_its_forms(yuyi: Run, tmp_path: Path) -> None:
     model = shutil.copytree(TINY / "bert-zh", tmp_path / "model")
     before = sorted(path.name for path in model.rglob("*"))
-    for place in ("model", "."):
-        error = yuyi("export", "model", "-o", place, "--force").error
-        assert error == f"{place}: the model itself is in it, and would be lost. Choose another folder."
-    assert sorted(path.name for path in model.rglob("*")) == before
+    (model / "parity.json").write_text("{}")
+    before.append("parity.json")
+    error = yuyi("export", "model", "-o", "model", "--force").error
+    assert error == "model: the model itself is in it, and would be lost. Choose another folder."
+    assert sorted(path.name for path in model.rglob("*")) == sorted(before)
 
 
 def test_a_form_too_far_off_is_not_published(yuyi: Run, tmp_path: Path, passages: str) -> None:
     (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "mine").write_text("x")
+    (tmp_path / "out" / "parity.json").write_text("{}")
     least = ("--least", "0.99999999", "--force")
     done = yuyi("export", MODEL, "-o", "out", "--to", "onnx,onnx-int8", "--passages", passages, *least)
     assert done.error.startswith("bert-zh as onnx-int8: mean cosine 0.99")
     assert "at least 0.99999999 is asked for; nothing was written. Worst: '" in done.error
     assert left(tmp_path) == ["out"]
-    assert left(tmp_path / "out") == ["mine"]
+    assert left(tmp_path / "out") == ["parity.json"]
 
 
 @pytest.mark.parametrize(
