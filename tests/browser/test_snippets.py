@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import yuyi
-from yuyi.export.javascript.page import Site, opened
+from yuyi.export.javascript.page import Site
 from yuyi.export.smaller import Smaller
 from yuyi.export.snippets import javascript_snippets, pipeline_pooling
 from yuyi.export.source import open_source
@@ -88,8 +88,6 @@ def test_browser(case: tuple[Path, dict[str, str]], modules: Path) -> None:
     html = f'<!doctype html><meta charset="utf-8">{import_map}{before}{snippet}'
     folders = {"": folder, "model": folder, "node_modules": modules / "node_modules"}
     site = Site(folders, {"index.html": html.encode()})
-    with site.served() as address, opened(f"{address}/index.html"):
-        assert site.answered.wait(60)
-    path, body = site.answer
+    path, body = site.ask("index.html", 60)
     assert path == "/result", body.decode()
     _check(folder, json.loads(body))

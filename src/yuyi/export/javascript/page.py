@@ -10,7 +10,8 @@ import subprocess
 import sys
 import tempfile
 import threading
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -20,7 +21,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -30,7 +31,14 @@ _NAMES = ("chromium", "chromium-browser", "google-chrome")
 _FLAGS = (
     "--headless", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
+    "--remote-debugging-pipe",
 )  # fmt: skip
+# Chromium ends when descriptor 3 does, that is with this process, however that ends.
+_TIED = 'exec "$@" 3<&0 4>/dev/null </dev/null'
+# Seconds between looks at whether it still runs.
+_LOOK = 0.2
+# How many of its last lines are passed on.
+_LAST = 5
 _KINDS = {
     ".html": "text/html; charset=utf-8",
     ".mjs": "text/javascript",
@@ -60,16 +68,13 @@ def run_page(
 
     Raises:
         RuntimeError: it failed; the message is what it said.
-        subprocess.TimeoutExpired: it took longer.
+        TimeoutError: it took longer.
     """
     places = {"transformers": library, "onnxruntime": _package(library, "onnxruntime-web"), "model": model}
     site = Site(
         {**places, "": _HERE}, {"task.json": json.dumps({"dtype": dtype, "texts": list(texts)}).encode()}
     )
-    with site.served() as address, opened(f"{address}/page.html"):
-        if not site.answered.wait(longest):
-            raise subprocess.TimeoutExpired("chromium", longest)
-    path, body = site.answer
+    path, body = site.ask("page.html", longest)
     if path != "/result":
         raise RuntimeError(body.decode(errors="replace"))
     return np.frombuffer(body, dtype="<f4"), {name: float(value) for name, value in site.query.items()}
@@ -123,6 +128,26 @@ class Site:
             server.server_close()
             thread.join()
 
+    def ask(self, page: str, longest: float, *flags: str) -> tuple[str, bytes]:
+        """What a page posts after it was opened in Chromium: the path that it posts to, and the body.
+
+        Args:
+            page: its path.
+            longest: seconds to wait for that.
+            flags: further ones of Chromium.
+
+        Raises:
+            RuntimeError: Chromium ended before; the message is what it said last.
+            TimeoutError: nothing came.
+        """
+        end = time.monotonic() + longest
+        with self.served() as address, opened(f"{address}/{page}", *flags) as check:
+            while not self.answered.wait(_LOOK):
+                check()
+                if time.monotonic() > end:
+                    raise TimeoutError(f"no answer within {longest:g} s")
+        return self.answer
+
 
 class _Server(ThreadingHTTPServer):
     def handle_error(self, request: Any, client_address: Any) -> None:
@@ -137,7 +162,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path = urlsplit(self.path).path
-        data = self.site.read(path)
+        try:
+            data = self.site.read(path)
+        except (ValueError, OSError):  # No name of a file: it holds a null, or is too long.
+            self.send_error(400)
+            return
         self.send_response(404 if data is None else 200)
         self.send_header("Content-Type", _KINDS.get(Path(path).suffix, "application/octet-stream"))
         self.send_header("Content-Length", str(len(data or b"")))
@@ -145,7 +174,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(data or b"")
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
+        length = self.headers["Content-Length"] or ""
+        if not length.isdecimal():
+            self.send_error(400)
+            return
+        body = self.rfile.read(int(length))
         parts = urlsplit(self.path)
         self.site.query = dict(parse_qsl(parts.query))
         self.site.answer = parts.path, body
@@ -158,26 +191,42 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def opened(address: str, *flags: str) -> Iterator[None]:
+def opened(address: str, *flags: str) -> Iterator[Callable[[], None]]:
     """While a page is open in a Chromium of its own, which starts with nothing kept and leaves nothing.
 
     Args:
         address: of the page.
         flags: further ones of the program.
+
+    Yields:
+        What raises RuntimeError, with what Chromium said last, once it has ended.
     """
     program = find_chromium()
     if program is None:
         raise RuntimeError("chromium is not installed")
     as_root = ("--no-sandbox",) if os.geteuid() == 0 else ()
     with tempfile.TemporaryDirectory(prefix="yuyi-", ignore_cleanup_errors=True) as profile:
-        process = subprocess.Popen(
-            [program, *_FLAGS, *as_root, f"--user-data-dir={profile}", *flags, address],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        try:
-            yield
-        finally:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        own = f"--user-data-dir={profile}"
+        said = Path(profile, "said")
+        with (
+            said.open("wb") as errors,
+            subprocess.Popen(
+                ["sh", "-c", _TIED, "sh", program, *_FLAGS, *as_root, own, *flags, address],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+                start_new_session=True,
+                env={**os.environ, "TMPDIR": profile},
+            ) as process,
+        ):
+
+            def check() -> None:
+                if (code := process.poll()) is not None:
+                    last = " ".join(said.read_text(errors="replace").splitlines()[-_LAST:])
+                    raise RuntimeError(f"it ended with exit code {code}: {last}")
+
+            try:
+                yield check
+            finally:
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)

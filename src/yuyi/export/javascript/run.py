@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _HERE = Path(__file__).parent
 _LIBRARY = Path("node_modules/@huggingface/transformers")
 # Seconds that a run may take; a machine may be busy.
-_LONGEST = 1800
+_LONGEST = 600
 # How much of what a program said of its failure is passed on.
 _SAID = 600
 
@@ -84,7 +84,7 @@ def embed(runtime: str, model_folder: Path, dtype: str, texts: Sequence[str], mo
     run = {"node": _run_node, "chromium": run_page}[runtime]
     try:
         values, times = run(library, model_folder.resolve(), dtype, texts, _LONGEST)
-    except (RuntimeError, subprocess.TimeoutExpired) as error:
+    except (RuntimeError, TimeoutError) as error:
         said = " ".join(str(error).split())
         raise ModelError(
             f"{model_folder}: {runtime} cannot run it as {dtype}: {said[:_SAID]}. Export it again, or leave "
@@ -100,7 +100,7 @@ def _run_node(
 
     Raises:
         RuntimeError: it failed; the message is what it said.
-        subprocess.TimeoutExpired: it took longer than `longest` seconds.
+        TimeoutError: it took longer than `longest` seconds.
     """
     with tempfile.TemporaryDirectory(prefix="yuyi-") as folder:
         given, out = Path(folder, "texts.json"), Path(folder, "vectors")
@@ -114,7 +114,10 @@ def _run_node(
             given,
             out,
         ]
-        done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=longest)
+        try:
+            done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=longest)
+        except subprocess.TimeoutExpired as error:
+            raise TimeoutError(f"no answer within {longest:g} s") from error
         if done.returncode:
             raise RuntimeError(done.stderr)
         times: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
