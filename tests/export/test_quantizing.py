@@ -176,6 +176,19 @@ def test_wide_products_are_nearly_those_of_floats() -> None:
     assert model.ByteSize() < 0.6 * graph("bert-zh").ByteSize()
 
 
+def test_no_weight_is_rounded_twice() -> None:
+    rounded: dict[str, onnx.TensorProto] = {}
+    some = next(iter(products_of(graph("bert-zh"))))
+    int8_graph(graph("bert-zh"), peaks("bert-zh"), rounded=rounded)
+    first = dict(rounded)
+    again = int8_graph(graph("bert-zh"), peaks("bert-zh"), {some}, rounded)
+    assert all(rounded[name] is tensor for name, tensor in first.items())
+    # Beyond the first graph, the wide form of that product alone.
+    assert len(set(rounded) - set(first)) == 3
+    alone = int8_graph(graph("bert-zh"), peaks("bert-zh"), {some})
+    assert again.SerializeToString() == alone.SerializeToString()
+
+
 def test_nothing_is_kept_wide_where_all_is_near_enough() -> None:
     _, mean, kept = widen(graph("bert-dense"), peaks("bert-dense"), texts("bert-dense")[40:60], 0.99)
     assert mean >= 0.99

@@ -27,14 +27,20 @@ def write_onnx(path: Path, model: onnx.ModelProto, *, largest: int = LARGEST) ->
     Raises:
         onnx.checker.ValidationError: an exporter wrote what no ONNX model can be.
     """
-    # Asked for its size as a whole, a message of more than 2 GB fails.
-    if sum(len(weight.raw_data) for weight in model.graph.initializer) + _REST <= largest:
-        onnx.checker.check_model(model, full_check=True)
-        path.write_bytes(model.SerializeToString())
+    if fits(model, largest):
+        data = model.SerializeToString()
+        onnx.checker.check_model(data, full_check=True)
+        path.write_bytes(data)
         return (path.name,)
-    data = path.name + _DATA
+    beside = path.name + _DATA
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
-    onnx.save_model(copy, path, save_as_external_data=True, location=data, all_tensors_to_one_file=True)
+    onnx.save_model(copy, path, save_as_external_data=True, location=beside, all_tensors_to_one_file=True)
+    # Without types, for inferring them needs the whole model in one message.
     onnx.checker.check_model(path)
-    return path.name, data
+    return path.name, beside
+
+
+def fits(model: onnx.ModelProto, largest: int = LARGEST) -> bool:
+    """Whether a model can be one message of so many bytes; asked itself for its size, a larger one fails."""
+    return sum(len(weight.raw_data) for weight in model.graph.initializer) + _REST <= largest

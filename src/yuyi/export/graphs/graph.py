@@ -25,31 +25,37 @@ class Graph:
     """A graph in the making. Values are known by their names, which calls take and give."""
 
     def __init__(self) -> None:
-        self._nodes: list[onnx.NodeProto] = []
-        self._weights: dict[str, onnx.TensorProto] = {}
-        self._inputs: list[onnx.ValueInfoProto] = []
-        self._outputs: list[onnx.ValueInfoProto] = []
+        # Written in its place, for the helpers of onnx copy all weights, and then the graph.
+        self._model = onnx.ModelProto(
+            ir_version=_IR_VERSION,
+            producer_name="yuyi",
+            producer_version=__version__,
+            opset_import=[helper.make_opsetid("", OPSET)],
+        )
+        self._graph = self._model.graph
+        self._weights: set[str] = set()
 
     def input(self, name: str, shape: Sequence[str | int]) -> str:
         """The name of an int64 input; a dimension is a number or the name of one that may be any."""
-        self._inputs.append(helper.make_tensor_value_info(name, TensorProto.INT64, shape))
+        self._graph.input.append(helper.make_tensor_value_info(name, TensorProto.INT64, shape))
         return name
 
     def output(self, value: str, name: str, shape: Sequence[str | int]) -> None:
         """Give a float32 value out under `name`."""
-        self._nodes.append(helper.make_node("Identity", [value], [name], name=name))
-        self._outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
+        self._graph.node.append(helper.make_node("Identity", [value], [name], name=name))
+        self._graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
 
     def weight(self, name: str, values: NDArray[Any]) -> str:
         """The name of values that are part of the file."""
         if name in self._weights:
             raise AssertionError(f"{name} is in the graph already")
-        self._weights[name] = numpy_helper.from_array(np.asarray(values, order="C"), name)
+        self._weights.add(name)
+        self._graph.initializer.append(numpy_helper.from_array(np.asarray(values, order="C"), name))
         return name
 
     def has(self, name: str) -> bool:
         """Whether an operation of this name is there."""
-        return any(node.name == name for node in self._nodes)
+        return any(node.name == name for node in self._graph.node)
 
     def number(self, value: float) -> str:
         """The name of a constant without dimensions: float32 from a float, int64 from an int."""
@@ -72,31 +78,22 @@ class Graph:
             inputs: names of what goes in; an empty one stands for an optional input that is left out.
             attributes: its settings.
         """
-        self._nodes.append(helper.make_node(kind, list(inputs), [name], name=name, **attributes))
+        self._graph.node.append(helper.make_node(kind, list(inputs), [name], name=name, **attributes))
         return name
 
     def split(self, name: str, x: str, parts: int) -> list[str]:
         """The names of the equal parts of the last dimension."""
         names = [f"{name}.{number}" for number in range(parts)]
-        self._nodes.append(helper.make_node("Split", [x], names, name=name, axis=-1))
+        self._graph.node.append(helper.make_node("Split", [x], names, name=name, axis=-1))
         return names
 
     def model(self, name: str, about: Mapping[str, str]) -> onnx.ModelProto:
-        """The finished model.
+        """The finished model, to which nothing is to be added any more.
 
         Args:
             name: of the model.
             about: what the file says of itself, by name.
         """
-        graph = helper.make_graph(
-            self._nodes, name, self._inputs, self._outputs, list(self._weights.values())
-        )
-        model = helper.make_model(
-            graph,
-            opset_imports=[helper.make_opsetid("", OPSET)],
-            ir_version=_IR_VERSION,
-            producer_name="yuyi",
-            producer_version=__version__,
-        )
-        helper.set_model_props(model, dict(about))
-        return model
+        self._graph.name = name
+        helper.set_model_props(self._model, dict(about))
+        return self._model

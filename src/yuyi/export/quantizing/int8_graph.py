@@ -27,7 +27,7 @@ from yuyi.export.quantizing.integers import to_integers
 from yuyi.export.quantizing.rebuilt import rebuilt
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -64,7 +64,10 @@ def wide_bytes(model: onnx.ModelProto) -> dict[str, int]:
 
 
 def int8_graph(
-    model: onnx.ModelProto, peaks: Mapping[str, Floats], wide: Collection[str] = ()
+    model: onnx.ModelProto,
+    peaks: Mapping[str, Floats],
+    wide: Collection[str] = (),
+    rounded: dict[str, onnx.TensorProto] | None = None,
 ) -> onnx.ModelProto:
     """The model with int8 tables and products.
 
@@ -72,8 +75,9 @@ def int8_graph(
         model: in float32; stays as it is.
         peaks: for each product, by its name, the largest magnitudes (inputs,) of what goes into it.
         wide: products that are to stay products of floats.
+        rounded: what earlier graphs of this model left here, which is not rounded again; empty at first.
     """
-    rewriting = _Rewriting(model)
+    rewriting = _Rewriting(model, {} if rounded is None else rounded)
     products = products_of(model)
     for node in model.graph.node:
         if node.name in products and node.name in wide:
@@ -90,10 +94,10 @@ def int8_graph(
 class _Rewriting:
     """A graph on its way from floats to integers."""
 
-    def __init__(self, model: onnx.ModelProto) -> None:
+    def __init__(self, model: onnx.ModelProto, rounded: dict[str, onnx.TensorProto]) -> None:
         self._model = model
         self._old = {tensor.name: tensor for tensor in model.graph.initializer}
-        self._new: dict[str, onnx.TensorProto] = {}
+        self._new = rounded
         self.nodes: list[onnx.NodeProto] = []
 
     def shape(self, name: str) -> tuple[int, ...]:
@@ -102,20 +106,26 @@ class _Rewriting:
 
     def table(self, node: onnx.NodeProto) -> None:
         """Rows of a table in 8 bits, each with a scale."""
-        rows, scales = to_integers(self._values(node.input[0]), _LEVELS, axis=1)
-        stored = self._weight(f"{node.input[0]}.int8", rows)
+        stored, scales = f"{node.input[0]}.int8", f"{node.input[0]}.scales"
+        if stored not in self._new:
+            self._put((stored, scales), to_integers(self._values(node.input[0]), _LEVELS, axis=1))
         found = self._add("Gather", f"{node.name}.int8", stored, node.input[1])
         found = self._add("Cast", f"{node.name}.whole", found, to=TensorProto.FLOAT)
-        scales_of = self._weight(f"{node.input[0]}.scales", scales)
-        step = self._add("Gather", f"{node.name}.steps", scales_of, node.input[1])
+        step = self._add("Gather", f"{node.name}.steps", scales, node.input[1])
         self._add("Mul", node.output[0], found, step)
 
     def narrow(self, node: onnx.NodeProto, peaks: Floats) -> None:
         """A product of integers."""
-        name, weight = node.name, self._values(node.input[1])
-        smooth = _smoothing(peaks, weight)
-        whole, scales = to_integers(weight / smooth[:, None], _WEIGHT_LEVELS, axis=0)
-        x = self._add("Mul", f"{name}.smooth", node.input[0], self._weight(f"{name}.smoothing", smooth))
+        name = node.name
+        stored, scales, smoothing = (
+            f"{node.input[1]}.int8", f"{node.input[1]}.scales", f"{name}.smoothing",
+        )  # fmt: skip
+        if stored not in self._new:
+            weight = self._values(node.input[1])
+            smooth = _smoothing(peaks, weight)
+            whole, steps = to_integers(weight / smooth[:, None], _WEIGHT_LEVELS, axis=0)
+            self._put((stored, scales, smoothing), (whole, steps[0], smooth))
+        x = self._add("Mul", f"{name}.smooth", node.input[0], smoothing)
         peak = self._add("Abs", f"{name}.magnitudes", x)
         peak = self._add("ReduceMax", f"{name}.greatest", peak, axes=[-1], keepdims=1)
         peak = self._add("Max", f"{name}.peak", peak, self._number("tiny", np.float32(_TINY)))
@@ -124,37 +134,37 @@ class _Rewriting:
         # Rounding and narrowing in one operation, which runtimes have fast code for.
         middle = self._number("middle", np.uint8(_MIDDLE))
         x = self._add("QuantizeLinear", f"{name}.uint8", x, self._number("one", np.float32(1)), middle)
-        stored = self._weight(f"{node.input[1]}.int8", whole)
         sums = self._add("MatMulInteger", f"{name}.sums", x, stored, middle)
         sums = self._add("Cast", f"{name}.whole", sums, to=TensorProto.FLOAT)
         sums = self._add("Mul", f"{name}.steps", sums, step)
-        self._add("Mul", node.output[0], sums, self._weight(f"{node.input[1]}.scales", scales[0]))
+        self._add("Mul", node.output[0], sums, scales)
 
     def wide(self, node: onnx.NodeProto) -> None:
         """A product of floats, by weights whose blocks are stored in 8 bits."""
-        name, weight = node.input[1], self._values(node.input[1])
-        inputs, outputs = weight.shape
-        blocks = weight.reshape(-1, math.gcd(inputs, _BLOCK), outputs)
-        whole, scales = to_integers(blocks, _LEVELS, axis=1)
-        stored = self._weight(f"{name}.int8", whole)
+        name = node.input[1]
+        stored, scales = f"{name}.blocks.int8", f"{name}.blocks.scales"
+        inputs, outputs = self.shape(name)
+        if stored not in self._new:
+            blocks = self._values(name).reshape(-1, math.gcd(inputs, _BLOCK), outputs)
+            self._put((stored, scales), to_integers(blocks, _LEVELS, axis=1))
         found = self._add("Cast", f"{name}.whole", stored, to=TensorProto.FLOAT)
-        found = self._add("Mul", f"{name}.blocks", found, self._weight(f"{name}.scales", scales))
-        shape = self._number(f"{name}.shape", np.array(weight.shape, dtype=np.int64))
+        found = self._add("Mul", f"{name}.blocks", found, scales)
+        shape = self._number(f"{name}.shape", np.array([inputs, outputs], dtype=np.int64))
         found = self._add("Reshape", f"{name}.floats", found, shape)
         self._add("MatMul", node.output[0], node.input[0], found)
 
     def finished(self) -> onnx.ModelProto:
-        """The model, with those weights that its operations take."""
-        taken = {name for node in self.nodes for name in node.input}
-        kept = [tensor for name, tensor in self._old.items() if name in taken]
-        return rebuilt(self._model, self.nodes, [*kept, *self._new.values()])
+        """The model, with those weights that its operations take, in their order."""
+        weights = self._old | self._new
+        taken = dict.fromkeys(name for node in self.nodes for name in node.input if name in weights)
+        return rebuilt(self._model, self.nodes, (weights[name] for name in taken))
 
     def _values(self, name: str) -> Floats:
         return cast("Floats", numpy_helper.to_array(self._old[name]))
 
-    def _weight(self, name: str, values: NDArray[np.generic]) -> str:
-        self._new[name] = numpy_helper.from_array(np.ascontiguousarray(values), name)
-        return name
+    def _put(self, names: Sequence[str], values: Sequence[NDArray[np.generic]]) -> None:
+        for name, part in zip(names, values, strict=True):
+            self._new[name] = numpy_helper.from_array(np.ascontiguousarray(part), name)
 
     def _number(self, name: str, value: np.generic | NDArray[np.int64]) -> str:
         name = f"int8.{name}"

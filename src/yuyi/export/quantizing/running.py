@@ -7,16 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnx
 import onnxruntime
 from onnx import TensorProto, helper
 
 from yuyi.export.graphs.encoder import VECTORS
-from yuyi.export.onnx_file import write_onnx
+from yuyi.export.onnx_file import fits, write_onnx
+from yuyi.export.quantizing.rebuilt import rebuilt
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import onnx
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float32]
@@ -45,21 +46,42 @@ def peaks_of(model: onnx.ModelProto, values: Mapping[str, str], texts: Ids) -> d
         values: names of values whose last dimension is that of channels, by what they are wanted under.
         texts: the ids of each text.
     """
-    watched = onnx.ModelProto()
-    watched.CopyFrom(model)
+    found = _watched(model, values, texts, axes=[0])
+    return {name: np.max(peaks, axis=0) for name, peaks in found.items()}
+
+
+def largest_of(model: onnx.ModelProto, values: Sequence[str], texts: Ids) -> dict[str, float]:
+    """The largest magnitude in any text of each of these values of the graph, whatever their shapes.
+
+    Args:
+        model: stays as it is.
+        values: their names.
+        texts: the ids of each text.
+    """
+    found = _watched(model, {value: value for value in values}, texts, axes=[0, 1])
+    return {name: float(np.max(peaks)) for name, peaks in found.items()}
+
+
+def _watched(
+    model: onnx.ModelProto, values: Mapping[str, str], texts: Ids, axes: list[int]
+) -> dict[str, tuple[Floats, ...]]:
+    """For each text the largest magnitudes of values, of which the last dimension alone is kept apart."""
+    nodes, outputs = list(model.graph.node), [f"{name}.watched.peaks" for name in values]
     for name, value in values.items():
         parts = [f"{name}.watched.{step}" for step in ("magnitudes", "rows", "peaks")]
-        watched.graph.node.extend([
+        nodes += [
             helper.make_node("Abs", [value], parts[:1]),
             helper.make_node("Flatten", parts[:1], parts[1:2], axis=-1),
-            helper.make_node("ReduceMax", parts[1:2], parts[2:], axes=[0], keepdims=0),
-        ])  # fmt: skip
-        shape = [f"channels of {name}"]
-        watched.graph.output.append(helper.make_tensor_value_info(parts[2], TensorProto.FLOAT, shape))
+            helper.make_node("ReduceMax", parts[1:2], parts[2:], axes=axes, keepdims=0),
+        ]
+    watched = rebuilt(model, nodes, model.graph.initializer)
+    watched.graph.output.extend(
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, [f"channels of {name}"][: 2 - len(axes)])
+        for name in outputs
+    )
     session = _open(watched)
-    outputs = [f"{name}.watched.peaks" for name in values]
     found = [session.run(outputs, _feeds(session, ids)) for ids in texts]
-    return {name: np.max(peaks, axis=0) for name, peaks in zip(values, zip(*found, strict=True), strict=True)}
+    return dict(zip(values, zip(*found, strict=True), strict=True))
 
 
 def _open(model: onnx.ModelProto) -> Any:
@@ -67,10 +89,13 @@ def _open(model: onnx.ModelProto) -> Any:
     # What is measured must not depend on how many cores there are.
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4
+    providers = ["CPUExecutionProvider"]
+    if fits(model):
+        return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=providers)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
         write_onnx(path, model)
-        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(path, options, providers=providers)
 
 
 def _feeds(session: Any, ids: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:

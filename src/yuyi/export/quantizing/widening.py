@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from yuyi.export.quantizing.int8_graph import int8_graph, products_of, wide_bytes
 from yuyi.export.quantizing.running import vectors_of
+from yuyi.progress import progress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,22 +51,26 @@ def widen(
         target: the mean cosine that is wanted.
     """
     expected = vectors_of(model, texts)
+    products = products_of(model)
+    rounded: dict[str, onnx.TensorProto] = {}
+    # Twice as many are tried at most: each alone, and then those that gain most together.
+    with progress("rounding", total=1 + 2 * len(products)) as count:
 
-    def mean(made: onnx.ModelProto) -> float:
-        return float((vectors_of(made, texts) * expected).sum(axis=1).mean())
+        def tried(*wide: str) -> tuple[onnx.ModelProto, float]:
+            made = int8_graph(model, peaks, wide, rounded)
+            mean = float((vectors_of(made, texts) * expected).sum(axis=1).mean())
+            count(1)
+            return made, mean
 
-    made = int8_graph(model, peaks)
-    reached = narrow = mean(made)
-    kept: list[Widened] = []
-    if reached >= target:
-        return made, reached, kept
-    gains = {name: mean(int8_graph(model, peaks, {name})) - narrow for name in products_of(model)}
-    costs = wide_bytes(model)
-    for name in sorted(gains, key=lambda name: (-gains[name], name)):
-        wide = {name, *(widened.name for widened in kept)}
-        made = int8_graph(model, peaks, wide)
-        reached = mean(made)
-        kept.append(Widened(name, gains[name], costs[name], reached))
+        made, reached = tried()
+        kept: list[Widened] = []
         if reached >= target:
-            break
-    return made, reached, kept
+            return made, reached, kept
+        gains = {name: mean - reached for name, mean in ((name, tried(name)[1]) for name in products)}
+        costs = wide_bytes(model)
+        for name in sorted(gains, key=lambda name: (-gains[name], name)):
+            made, reached = tried(name, *(widened.name for widened in kept))
+            kept.append(Widened(name, gains[name], costs[name], reached))
+            if reached >= target:
+                break
+        return made, reached, kept
