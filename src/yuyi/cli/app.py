@@ -4,13 +4,14 @@ A verb's module is imported when that verb is called. `yuyi --help` therefore re
 table below, and a verb that needs heavy packages costs the others nothing.
 
 Exit codes: 0 done; 1 a check found something, nobody reads the output any more, or a bug in yuyi;
-2 something the user can mend; 130 stopped by Ctrl-C.
+2 something the user can mend; 130 stopped by Ctrl-C, 143 and 129 by SIGTERM and SIGHUP.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
 import warnings
 from functools import partial
@@ -42,10 +43,16 @@ SUMMARIES = {
     "evaluate": "Score a model on labelled files.",
     "compare": "Results side by side, and which differences are real.",
     "card": "Write a model card from results, or check one.",
-    "export": "A model as ONNX, int8, for browsers or as a token table, with the cost of each.",
+    "export": "A model in other forms, each with its measured cost.",
 }
 
+# They end a verb as Ctrl-C does, so that what is half-written is taken away. Windows has no SIGHUP.
+_STOPS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class _Stopped(KeyboardInterrupt):
+    """A signal other than Ctrl-C's; its number is the argument."""
 
 
 class Verbs(TyperGroup):
@@ -60,13 +67,14 @@ class Verbs(TyperGroup):
         """What the verb returns.
 
         Raises:
-            typer.Exit: Ctrl-C stopped the verb; code 130.
+            typer.Exit: Ctrl-C or another signal stopped the verb; code 128 and its number.
         """
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as stop:
             typer.echo("\nstopped; nothing was half-written", err=True)
-            raise typer.Exit(130) from stop
+            number = stop.args[0] if isinstance(stop, _Stopped) else signal.SIGINT
+            raise typer.Exit(128 + number) from stop
 
 
 app = typer.Typer(
@@ -90,6 +98,9 @@ def load_verb(name: str) -> Any:
 def run() -> NoReturn:
     """Run the command line on `sys.argv` and leave Python with its exit code."""
     sys.excepthook = _report_bug
+    for number in _STOPS:
+        if signal.getsignal(number) is signal.SIG_DFL:  # nohup has SIGHUP ignored.
+            signal.signal(number, _stop)
     warnings.simplefilter("always", YuyiWarning)
     warnings.showwarning = partial(_show_warning, warnings.showwarning)
     if isinstance(sys.stdout, TextIOWrapper):
@@ -104,6 +115,11 @@ def run() -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # What is still buffered would fail again at the end.
         _refuse(f"the output cannot be written ({error.strerror}). Make room, or send it elsewhere.")
     sys.exit(0)
+
+
+def _stop(number: int, frame: object) -> NoReturn:
+    signal.signal(number, signal.SIG_DFL)  # A second one ends what cleaning up cannot.
+    raise _Stopped(number)
 
 
 def _show_warning(

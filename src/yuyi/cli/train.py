@@ -95,13 +95,13 @@ def train(
     try:
         with open_view(chosen.name, quiet=quiet or not first) as view:
             model = run_training(chosen, folder, view, resume=resume, write_table=write_table)
-    except KeyboardInterrupt as stop:
+    except KeyboardInterrupt:
         if first and (folder / "run.json").is_file():
             place = ["-o", str(out)] if out else []
             changed = [part for each in settings or [] for part in ("--set", each)]
             again = shlex.join(["yuyi", "train", str(config), "--resume", *place, *changed])
             typer.echo(f"\ngo on with: {again}", err=True)
-        raise KeyboardInterrupt from stop
+        raise
     if first:
         typer.echo(str(model))
 
