@@ -27,8 +27,8 @@ _PASSAGES = 10_000
 # Kinds of yuyi's own texts that are sentences; each of them under every topic makes yuyi's own passages.
 _SENTENCES = ("zh", "en", "mixed", "traditional")
 _PAIR_COLUMNS = ("sentence1", "sentence2", "score")
-# A model that reads any length gets a text of so many words.
-_LONG = 600
+# A model that reads any length gets a text of so many characters.
+_LONG = 4_000
 _OWN = "yuyi"
 
 
@@ -99,15 +99,14 @@ def too_long_text(encoder: Encoder, sentences: Sequence[str]) -> str:
         encoder: of the model.
         sentences: that it is put together from, again and again.
     """
-    words = " ".join(sentences).split()
+    text = " ".join(" ".join(sentences).split()) + " "
     if encoder.max_tokens is None:
-        return " ".join(words[place % len(words)] for place in range(_LONG))
+        return (text * (1 + _LONG // len(text)))[:_LONG]
     limit = encoder.max_tokens - _count(encoder, "")
-    words *= 1 + limit // len(words)
-    enough = bisect_left(
-        range(len(words)), limit + 1, key=lambda end: len(encoder.tokens(" ".join(words[:end])))
-    )
-    return " ".join(words[:enough])
+    while len(encoder.tokens(text)) <= limit:
+        text += text
+    enough = bisect_left(range(len(text)), limit + 1, key=lambda end: len(encoder.tokens(text[:end])))
+    return text[:enough]
 
 
 def _count(encoder: Encoder, text: str) -> int:
