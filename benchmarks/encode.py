@@ -160,13 +160,7 @@ def make_forms(home: Path, table: Table, cores: list[int]) -> None:
     if "fused" in needed:
         needed.add("onnx")
     problems: dict[str, str] = {}
-    for form, source in (
-        ("onnx", ""),
-        ("fused", "onnx"),
-        ("quantised", "fused"),
-        ("ctranslate2", ""),
-        ("exported", ""),
-    ):
+    for form, source in SOURCES.items():
         if form not in needed or (home / form).exists():
             continue
         if source in problems:

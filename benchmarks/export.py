@@ -45,8 +45,10 @@ def main() -> None:
     text = "\n".join(report(parity))
     print(text)
     REPORTS.mkdir(exist_ok=True)
-    machine = re.sub(r"[^a-z0-9]+", "-", processor_name().lower()).strip("-")
-    (REPORTS / f"export_{machine}_{date.today():%Y%m}.md").write_text(text + "\n", encoding="utf-8")
+    of, on = (
+        re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") for name in (parity.model, processor_name())
+    )
+    (REPORTS / f"export_{of}_{on}_{date.today():%Y%m}.md").write_text(text + "\n", encoding="utf-8")
 
 
 def parse_options() -> argparse.Namespace:
