@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from itertools import product
 from pathlib import Path
 
@@ -22,7 +24,7 @@ from yuyi.export.distilling.settings import Distilling
 from yuyi.export.settings import ExportSettings
 from yuyi.export.smaller import Smaller
 from yuyi.export.source import Source, open_source
-from yuyi.export.static_forms import write_static_form
+from yuyi.export.static_forms import check_static, write_static_form, write_table
 from yuyi.text.tokenizer import SEPARATOR, BatchTokenizer
 from yuyi.text.tokenizer_folder import read_tokenizer
 from yuyi.train.static import frequency_weights, pieces_of
@@ -48,7 +50,8 @@ def source() -> Source:
 
 
 def distilling(corpus: Path | None, **changes: int) -> Distilling:
-    return Distilling(**{"corpus": corpus, "dim": 16, "pieces": 400, "epochs": 8, **changes})  # type: ignore[arg-type]
+    pieces = {} if corpus is None else {"pieces": 400}
+    return Distilling(**{"corpus": corpus, "dim": 16, "epochs": 8, **pieces, **changes})  # type: ignore[arg-type]
 
 
 def test_learning_brings_a_table_nearer_on_texts_that_it_has_not_seen(source: Source, corpus: Path) -> None:
@@ -182,5 +185,57 @@ def test_too_few_texts_are_refused(source: Source, tmp_path: Path) -> None:
 
 
 def test_numbers_that_leave_nothing_are_refused() -> None:
-    with pytest.raises(InputError, match="epochs is 0"):
-        Distilling(epochs=0)
+    for name, said in (
+        ("epochs", r"distilling\.epochs"),
+        ("dim", "--distil-dim"),
+        ("pieces", "--distil-pieces"),
+    ):
+        with pytest.raises(InputError, match=f"{said} 0: give a number"):
+            Distilling(**{name: 0})  # type: ignore[arg-type]
+
+
+def test_options_that_nothing_heeds_are_refused(source: Source, corpus: Path) -> None:
+    for targets, changes, said in (
+        (("onnx",), {"distilling": Distilling(corpus=corpus)}, "--distil: for static alone"),
+        (("onnx",), {"distilling": Distilling(dim=8)}, "--distil-dim: for static alone"),
+        (("onnx", "static"), {"calibration": corpus}, "--calibration: for onnx-int8 and browser alone"),
+    ):
+        with pytest.raises(InputError, match=said):
+            ExportSettings(targets=targets, **changes)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="--distil-pieces 90: without texts"):
+        Distilling(pieces=90)
+    table = open_source(TINY / "static", Smaller())
+    with pytest.raises(InputError, match="--distil: tiny-static is a token table already"):
+        check_static(table, ExportSettings(targets=("static",), distilling=Distilling(corpus=corpus)))
+    for smaller, said in ((Smaller(layers=1), "--layers 1"), (Smaller(corpus=corpus), "--corpus")):
+        with pytest.raises(InputError, match=f"{said}.* the table follows the whole of bert-zh"):
+            check_static(source, ExportSettings(targets=("static",), smaller=smaller))
+        check_static(source, ExportSettings(targets=("static", "onnx"), smaller=smaller))
+
+
+@pytest.mark.filterwarnings("ignore:--dim")
+def test_dimensions_cut_off_the_model_are_cut_off_its_table(tmp_path: Path) -> None:
+    smaller = Smaller(dim=8)
+    settings = ExportSettings(targets=("static",), smaller=smaller)
+    form = write_static_form(tmp_path, open_source(TINY / "bert-zh", smaller), settings)
+    assert form.facts["dim"] == yuyi.load(tmp_path / "static").dim == 8
+
+
+def test_a_table_has_the_names_of_its_encoders_prompts(corpus: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(TINY / "bert-zh", tmp_path / "bert-zh")
+    (folder / "config_sentence_transformers.json").write_text("{}", encoding="utf-8")
+    plain = open_source(folder, Smaller())
+    prompts = {"prompts": {"query": "为这个句子生成表示：", "web": "web: "}, "default_prompt_name": "web"}
+    (folder / "config_sentence_transformers.json").write_text(json.dumps(prompts), encoding="utf-8")
+    prompted = open_source(folder, Smaller())
+    settings = distilling(corpus, epochs=1)
+    tables = [distil(each.reference, each.model.tokenizer, settings) for each in (plain, prompted)]
+    np.testing.assert_array_equal(tables[0][0].backend.table(), tables[1][0].backend.table())
+    assert [facts.get("prompts") for _, facts in tables] == [None, "left out"]
+    (tmp_path / "static").mkdir()
+    write_table(tmp_path / "static", tables[1][0])
+    encoder = yuyi.load(tmp_path / "static")
+    expected = encoder.encode("天气 weather")
+    assert expected.any()
+    np.testing.assert_array_equal(encoder.encode("天气 weather", prompt_name="web"), expected)
+    np.testing.assert_array_equal(encoder.encode_query("天气 weather"), expected)

@@ -194,6 +194,15 @@ def test_an_encoders_own_folder_is_opened_by_torch(tmp_path: Path) -> None:
     np.testing.assert_allclose(encoder.encode(TEXTS[:5]), source.reference.encode(TEXTS[:5]), atol=1e-6)
 
 
+def test_tables_beside_an_encoder_are_no_weights_of_its_own(tmp_path: Path) -> None:
+    source, settings = open_source(TINY / "bert-zh", Smaller()), ExportSettings(targets=("static", "folder"))
+    write_base(tmp_path, source, ("static", "folder"))
+    table = write_static_form(tmp_path, source, settings)
+    assert table.files[0] == "static/table.safetensors"
+    assert "static/model.safetensors" in str(table.facts)
+    assert write_folder(tmp_path, source, settings).files == ("model.safetensors",)
+
+
 def test_an_encoders_folder_without_that_form_has_no_weights(tmp_path: Path) -> None:
     write_base(tmp_path, open_source(TINY / "bert-zh", Smaller()), ("onnx",))
     assert (tmp_path / "config.json").is_file()

@@ -53,7 +53,8 @@ def export(
         typer.Option("--dim", metavar="N", help="Keep the first N dimensions, cut into the weights."),
     ] = None,
     layers: Annotated[
-        int | None, typer.Option("--layers", metavar="N", help="Keep N layers, spread evenly.")
+        int | None,
+        typer.Option("--layers", metavar="N", help="Keep N layers, spread evenly; not for static."),
     ] = None,
     corpus: Annotated[
         Path | None, _file("--corpus", "Keep only the pieces of the vocabulary that occur in these texts.")
@@ -72,7 +73,7 @@ def export(
         int, typer.Option("--distil-dim", metavar="N", help="For static: length of a row of the table.")
     ] = 256,
     distil_pieces: Annotated[
-        int, typer.Option("--distil-pieces", metavar="N", help="For static: rows of the table at most.")
+        int, typer.Option("--distil-pieces", metavar="N", help="With --distil: rows of the table at most.")
     ] = 30_000,
     calibration: Annotated[
         Path | None, _file("--calibration", "Texts by which numbers are rounded. Default: yuyi's own")

@@ -10,12 +10,14 @@ from yuyi.errors import InputError
 from yuyi.export.base import write_base
 from yuyi.export.browser import write_browser
 from yuyi.export.card import write_card
+from yuyi.export.distilling.distil import check_corpus
 from yuyi.export.form import TARGETS
 from yuyi.export.javascript.run import find_runtimes
 from yuyi.export.onnx_forms import write_float32
 from yuyi.export.quantizing.forms import write_half, write_int8
+from yuyi.export.quantizing.texts import calibration_texts
 from yuyi.export.source import Source, open_source
-from yuyi.export.static_forms import write_folder, write_static_form
+from yuyi.export.static_forms import check_static, write_folder, write_static_form
 from yuyi.export.verifying.gate import check_gate
 from yuyi.export.verifying.trial import read_trial
 from yuyi.export.verifying.verify import verify
@@ -65,10 +67,13 @@ def export(
     require("export")
     _check_place(out, settings, force)
     trial = read_trial(settings)
+    calibration_texts(settings.calibration)
+    check_corpus(settings.distilling)
     find_runtimes(settings.javascript)
     source = open_source(name_or_folder, settings.smaller, pooling=settings.pooling)
     if _lies_in(source.reference.folder, out.resolve()):
         raise InputError(f"{out}: the model itself is in it, and would be lost. Choose another folder.")
+    check_static(source, settings)
     with publish_folder(out) as folder:
         write_base(folder, source, settings.targets)
         # In their own order: the form for browsers takes what is there already.

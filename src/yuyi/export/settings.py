@@ -48,5 +48,20 @@ class ExportSettings:
         if unknown or not self.targets:
             given = f"{unknown[0]!r}: no such form" if unknown else "no form is asked for"
             raise InputError(f"--to: {given}. Choose of {', '.join(TARGETS)}.")
+        self._check_effects()
         if self.least is not None and not 0 <= self.least <= 1:
             raise InputError(f"--least {self.least}: no cosine to ask for. Give a number from 0 to 1.")
+
+    def _check_effects(self) -> None:
+        """Raise where an option is given that none of the forms heeds."""
+        usual = Distilling()
+        for option, given, heeding in (
+            ("--distil", self.distilling.corpus is not None, ("static",)),
+            ("--distil-dim", self.distilling.dim != usual.dim, ("static",)),
+            ("--calibration", self.calibration is not None, ("onnx-int8", "browser")),
+        ):
+            if given and not set(heeding).intersection(self.targets):
+                raise InputError(
+                    f"{option}: for {' and '.join(heeding)} alone, and --to has {', '.join(self.targets)}. "
+                    "Leave it out, or add a form."
+                )

@@ -20,6 +20,7 @@ from yuyi.export.distilling.follow import Lesson, follow
 from yuyi.export.distilling.pieces import counted_pieces, own_pieces
 from yuyi.export.quantizing.texts import calibration_texts
 from yuyi.text.plan import select
+from yuyi.text.prompts import Prompts
 from yuyi.text.rows import read_texts
 from yuyi.text.tokenizer import BatchTokenizer
 from yuyi.train.static import frequency_weights
@@ -28,7 +29,6 @@ from yuyi.types import TokenBatch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from numpy.typing import NDArray
     from tokenizers import Tokenizer
@@ -51,6 +51,9 @@ def distil(
 ) -> tuple[StaticModel, dict[str, Any]]:
     """The table, and what is known of it: its pieces, its dimension, how near it is to the encoder.
 
+    The encoder's prompts stand before nothing: the table has their names, which callers may use, and each of
+    them is empty.
+
     Args:
         teacher: the encoder.
         tokenizer: its own, which gives the pieces where there is no corpus.
@@ -60,7 +63,8 @@ def distil(
         InputError: the corpus is missing, damaged or too small.
         MissingExtra: what reads the corpus or segments Chinese is not installed.
     """
-    texts = _draw(settings.corpus, settings) if settings.corpus else []
+    check_corpus(settings)
+    texts = _draw(settings) if settings.corpus else []
     pieces = counted_pieces(texts, teacher.folder, settings.pieces) if texts else own_pieces(tokenizer)
     texts = texts[: settings.texts]
     rows, vectors = _turned(teacher, pieces, texts, settings.dim)
@@ -70,6 +74,8 @@ def distil(
     counted = tokens if texts else _audible(tokenize(calibration_texts(None)), pieces.silent)
     table = (rows * frequency_weights(_shares(counted, len(rows)))[:, None]).astype(np.float32)
     facts: dict[str, Any] = {"pieces": len(table), "dim": table.shape[1], "texts": len(texts)}
+    if any(teacher.prompts.values()):
+        facts["prompts"] = "left out"
     if texts:
         held = max(1, int(len(texts) * _HELD_OUT))
         parts = np.arange(held), np.arange(held, len(texts))
@@ -84,39 +90,51 @@ def distil(
         }
     card = StaticCard(f"{teacher.name}-static", (table.shape[1],), teacher.languages, teacher.license)
     digest = hash_json([teacher.fingerprint, facts])
-    return StaticModel(card, pieces.tokenizer, StaticBackend(table, None), digest), facts
+    prompts = Prompts(dict.fromkeys(teacher.prompts, ""))
+    return StaticModel(card, pieces.tokenizer, StaticBackend(table, None), digest, prompts), facts
 
 
-def _draw(corpus: Path, settings: Distilling) -> list[str]:
-    """Different texts in the order of a lottery, enough of them to count words in.
+def check_corpus(settings: Distilling) -> None:
+    """Return when there is no corpus, or enough different texts are in it to learn from.
 
     Raises:
-        InputError: there are too few.
+        InputError: it is missing, damaged or too small.
     """
+    if settings.corpus is None:
+        return
+    different: set[str] = set()
+    for text in _cut_texts(settings):
+        different.add(text)
+        if len(different) == _FEWEST:
+            return
+    raise InputError(
+        f"--distil {settings.corpus}: holds {len(different)} different texts, and a table learns from at "
+        f"least {_FEWEST}, better from tens of thousands. Give more, one a line."
+    )
+
+
+def _draw(settings: Distilling) -> list[str]:
+    """Different texts of the corpus in the order of a lottery, enough of them to count words in."""
     most = settings.texts * _COUNTED
     random = np.random.default_rng(settings.seed)
     drawn: dict[str, float] = {}
-    for text in _cut_texts(corpus, settings.characters):
+    for text in _cut_texts(settings):
         drawn.setdefault(text, random.random())
         if len(drawn) >= 2 * most:
             drawn = dict(sorted(drawn.items(), key=lambda item: item[1])[:most])
-    if len(drawn) < _FEWEST:
-        raise InputError(
-            f"{corpus}: holds {len(drawn)} different texts, and a table learns from at least {_FEWEST}, "
-            "better from tens of thousands. Give more, one a line."
-        )
     return sorted(drawn, key=drawn.__getitem__)[:most]
 
 
-def _cut_texts(corpus: Path, characters: int) -> Iterator[str]:
-    for block in read_texts(str(corpus)):
-        yield from (cut for text in block.texts if (cut := text[:characters].strip()))
+def _cut_texts(settings: Distilling) -> Iterator[str]:
+    for block in read_texts(str(settings.corpus)):
+        yield from (cut for text in block.texts if (cut := text[: settings.characters].strip()))
 
 
 def _turned(teacher: Encoder, pieces: Pieces, texts: list[str], dim: int) -> tuple[Vectors, Vectors]:
     """(pieces, dim) less their mean, zeros for silent ones, and (texts, dim), both on the same axes."""
     spoken = [text for text in pieces.texts if text]
-    vectors = teacher.encode([*texts, *spoken])
+    # A prompt is for the encoder alone: every piece would have its meaning in it.
+    vectors = teacher.encode([*texts, *spoken], prompt="")
     turned = np.zeros((len(vectors), min(dim, teacher.dim)), dtype=np.float32)
     turn(vectors, turned)
     rows = np.zeros((len(pieces.texts), turned.shape[1]), dtype=np.float32)
