@@ -317,6 +317,10 @@ class Encoder:
         share(file)
         return True
 
+    def with_engine(self, backend: Backend) -> Encoder:
+        """The same model with its tokenizer, prompts and limits, computed by another engine."""
+        return Encoder(backend, self._tokenize, self._facts)
+
     def _in_role(self, role: Sequence[str], options: EncodeOptions) -> EncodeOptions:
         """The options with the prompt that fits the role, where none is asked for."""
         prompt = self._facts.prompts.choose(options.get("prompt_name"), options.get("prompt"), role)

@@ -83,12 +83,13 @@ class OnnxBackend:
     block_characters = 400_000
     token_budget: int | None = None
 
-    def __init__(self, pipeline: Pipeline, dtype: str) -> None:
+    def __init__(self, pipeline: Pipeline, dtype: str, *, by_itself: bool = False) -> None:
         """Open the model and try it on one short text.
 
         Args:
             pipeline: the folder's own description.
             dtype: `float32`, `float16` or `int8`.
+            by_itself: read the file's own vector a text, pooled and shaped, instead of token states.
         """
         self.dtype = dtype
         # How an int8 file rounds is its exporter's choice.
@@ -96,9 +97,9 @@ class OnnxBackend:
         self._file = _find_file(pipeline, dtype)
         self._session = _open_session(self._file)
         self._inputs = _read_inputs(self._session, self._file)
-        self._output, self._pooled = _choose_output(self._session, self._file)
+        self._output, self._pooled = _choose_output(self._session, self._file, by_itself)
         self._pooling = pipeline.pooling
-        self._heads = [load_head(head) for head in pipeline.heads]
+        self._heads = [] if by_itself else [load_head(head) for head in pipeline.heads]
         config = read_json(pipeline.transformer / "config.json")
         # RoBERTa numbers positions from behind the padding id.
         limit = usable_positions(config)
@@ -248,14 +249,15 @@ def _read_inputs(session: Any, file: Path) -> dict[str, np.dtype[Any]]:
     return {name: types[kind] for name, kind in asked.items()}
 
 
-def _choose_output(session: Any, file: Path) -> tuple[str, bool]:
+def _choose_output(session: Any, file: Path, by_itself: bool) -> tuple[str, bool]:
     """The output to read, and whether it is a vector a text already; token states go before those."""
     ranks = {node.name: len(node.shape or ()) for node in session.get_outputs()}
-    for names, pooled in ((_STATES, False), (_VECTORS, True)):
+    kinds = [(_VECTORS, True, 2)] if by_itself else [(_STATES, False, 3), (_VECTORS, True, 2)]
+    for names, pooled, _ in kinds:
         if name := next((name for name in names if name in ranks), None):
             return name, pooled
     # BERT's pooler_output, made for another task, is no vector of the text.
-    for rank, pooled in ((3, False), (2, True)):
+    for _, pooled, rank in kinds:
         fitting = [name for name in ranks if ranks[name] == rank and name != "pooler_output"]
         if len(fitting) == 1:
             return fitting[0], pooled
