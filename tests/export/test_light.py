@@ -25,10 +25,10 @@ TEXTS = ["今天天气很好，我们去公园散步。", "The weather is nice t
 # Of the other extras, and of what those bring.
 FOREIGN = (
     "accelerate", "bm25s", "datasets", "fastembed", "ftfy", "langchain_huggingface", "matplotlib",
-    "model2vec", "mteb", "pandas", "pyarrow", "rensa", "rjieba", "scipy", "selectolax",
+    "model2vec", "mteb", "pandas", "pyarrow", "rensa", "rjieba", "selectolax",
     "sentence_transformers", "sklearn", "sparse_dot_topn", "tensorboard", "transformers",
 )  # fmt: skip
-HEAVY = (*FOREIGN, "huggingface_hub", "onnx", "pydantic", "torch", "yaml")
+HEAVY = (*FOREIGN, "huggingface_hub", "onnx", "pydantic", "scipy", "torch", "yaml")
 BLOCK = "import sys; sys.modules.update(dict.fromkeys(sys.argv.pop(1).split(',')))\n"
 COMMAND = BLOCK + "from yuyi.cli.app import run; run()"
 
