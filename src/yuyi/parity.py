@@ -36,8 +36,8 @@ class Measured:
         files: what it needs beside tokenizer and settings, as paths in the folder.
         bytes: of these files together.
         dim: length of its vectors.
-        mean: mean cosine to the model over the texts, both cut to this length; None where the form has a
-            space of its own.
+        mean: mean cosine to the model over the texts, both cut to this length; of a graph, by whichever of its
+            outputs it is lower. None where the form has a space of its own.
         lowest: the lowest of these cosines.
         overlap: mean share of the ten nearest passages that are the same as the model's; None where that was
             not measured.
@@ -67,7 +67,7 @@ class Measured:
     @property
     def passes(self) -> bool:
         """Whether it is near enough to be published."""
-        return self.least is None or self.mean is None or self.mean >= self.least
+        return self.least is None or (self.mean is not None and self.mean >= self.least)
 
 
 @dataclass(frozen=True, slots=True)

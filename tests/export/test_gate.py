@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -21,8 +22,11 @@ def parity(*forms: Measured) -> Parity:
 
 
 def test_what_is_near_enough_passes() -> None:
+    own_space = replace(NEAR, mean=None, least=None)
     check_gate(
-        parity(NEAR, replace(NEAR, mean=0.998), replace(NEAR, mean=None), replace(NEAR, mean=0.1, least=None))
+        parity(
+            NEAR, replace(NEAR, mean=0.998), replace(NEAR, mean=0.1, least=None), replace(own_space, sts=35.0)
+        )
     )
 
 
@@ -38,3 +42,17 @@ def test_what_is_not_is_one_line_with_the_worst_texts() -> None:
     assert "--least" in said
     with pytest.raises(ModelError, match="as onnx-int8 run by chromium: "):
         check_gate(parity(replace(far, runtime="chromium")))
+
+
+@pytest.mark.parametrize("mean", [math.nan, None])
+def test_a_cosine_that_is_no_number_does_not_pass(mean: float | None) -> None:
+    for least in (0.998, 0.0):
+        with pytest.raises(ModelError, match=r"mean cosine (nan|unknown)"):
+            check_gate(parity(replace(NEAR, mean=mean, least=least)))
+
+
+@pytest.mark.parametrize("sts", [34.9, -2.0, None])
+def test_a_space_of_its_own_keeps_half_of_what_pairs_tell(sts: float | None) -> None:
+    table = replace(NEAR, target="static", mean=None, least=None, worst=(), sts=sts)
+    with pytest.raises(ModelError, match=r"小模型 as static: STS .*half of the model's, 35.00, .*--distil"):
+        check_gate(parity(NEAR, table))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections import Counter
 from dataclasses import replace
 from itertools import islice
@@ -15,7 +16,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from onnx import numpy_helper
-from scipy.stats import spearmanr
 
 import yuyi
 from yuyi.errors import InputError, ModelError
@@ -25,6 +25,7 @@ from yuyi.export.settings import ExportSettings
 from yuyi.export.smaller import Smaller
 from yuyi.export.source import Source, open_source
 from yuyi.export.static_forms import write_static_form
+from yuyi.export.verifying.answers import Answers, Standard
 from yuyi.export.verifying.closeness import cosines, nearest, overlap, spearman
 from yuyi.export.verifying.timing import cold_start
 from yuyi.export.verifying.trial import Trial, compose, read_trial, too_long_text
@@ -71,14 +72,24 @@ def test_overlap_counts_what_is_named_on_both_sides() -> None:
     assert overlap(np.array([[1, 2], [3, 4]]), np.array([[2, 9], [3, 4]])) == 0.75
 
 
-@given(st.lists(st.tuples(st.integers(-4, 4), st.integers(0, 5)), min_size=3))
-def test_rank_correlation_is_scipys(rows: list[tuple[int, int]]) -> None:
-    x, y = np.array(rows, np.float64).T
-    found = spearman(x, y)
-    if np.ptp(x) and np.ptp(y):
-        assert found == pytest.approx(spearmanr(x, y).statistic, abs=1e-9)
-    else:
-        assert found == 0
+@pytest.mark.filterwarnings("error")
+def test_rank_correlation_of_equal_values_is_none_at_all() -> None:
+    some, equal = np.array([0.1, 0.7, 0.4]), np.ones(3)
+    assert spearman(some, -some) == pytest.approx(-1)
+    assert spearman(some, equal) == spearman(equal, some) == 0
+
+
+def test_what_is_no_number_is_near_to_nothing() -> None:
+    whole, broken = np.array([[0, 0], [1, 0]], np.float32), np.full((2, 2), np.nan, np.float32)
+    assert np.isnan(cosines(whole, broken)).all()
+
+
+def test_vectors_of_another_length_are_refused() -> None:
+    own = Answers(np.eye(21, 32, dtype=np.float32), np.zeros(80), None)
+    standard = Standard(TRIAL, own, own, 16)
+    with pytest.raises(ModelError, match="onnx: gives vectors of 32 values, not of 16"):
+        standard.figures("onnx", own)
+    assert standard.figures("static", own, comparable=False)["mean"] is None
 
 
 def test_the_own_texts_are_many_and_of_many_kinds() -> None:
@@ -98,17 +109,18 @@ def test_passages_have_each_sentence_under_each_topic() -> None:
     assert list(islice(compose("abc", "xy", 6), 2)) == ["a: x", "b: y"]
 
 
+@pytest.mark.parametrize("sentences", [["好 a", "天 b"], ["一段没有空格的很长的话"], ["words of a sentence"]])
 @pytest.mark.parametrize("name", ["bert-zh", "bert-dense", "xlm-roberta", "modernbert"])
-def test_one_text_is_a_token_too_long(name: str) -> None:
+def test_one_text_is_a_token_too_long(name: str, sentences: list[str]) -> None:
     encoder = yuyi.load(TINY / name, backend="torch")
-    _, info = encoder.encode([too_long_text(encoder, ["好 a", "天 b"])], return_info=True)
+    _, info = encoder.encode([too_long_text(encoder, sentences)], return_info=True)
     assert encoder.max_tokens is not None
     assert encoder.max_tokens < info.tokens[0] <= encoder.max_tokens + 2
     assert info.used[0] <= encoder.max_tokens
 
 
 def test_a_model_that_reads_any_length_gets_a_long_text() -> None:
-    assert len(too_long_text(yuyi.load(TINY / "static"), ["今天 weather", "好"]).split()) == 600
+    assert len(too_long_text(yuyi.load(TINY / "static"), ["今天 weather", "好"])) == 4_000
 
 
 def test_passages_of_a_file_are_its_first_ones_once(tmp_path: Path) -> None:
@@ -160,20 +172,20 @@ def measured(
     return verify(folder, source, forms, trial, settings, rounds=1)
 
 
-def written(folder: Path, name: str, smaller: Smaller | None = None) -> tuple[Source, Form]:
+def written(folder: Path, name: str | Path, smaller: Smaller | None = None) -> tuple[Source, Form]:
     folder.mkdir()
     source = open_source(TINY / name, smaller or Smaller())
     write_base(folder, source, ("onnx",))
     return source, write_float32(folder, source, SETTINGS)
 
 
-def spoil(path: Path, noise: float) -> None:
-    """Add noise to the matrices of an ONNX file."""
+def spoil(path: Path, noise: float, start: str = "") -> None:
+    """Add noise to the matrices of an ONNX file whose names start so."""
     model = onnx.load(path)
     generator = np.random.default_rng(0)
     for tensor in model.graph.initializer:
         values = numpy_helper.to_array(tensor)
-        if values.ndim == 2 and values.dtype == np.float32:
+        if values.ndim == 2 and values.dtype == np.float32 and tensor.name.startswith(start):
             changed = values + noise * generator.standard_normal(values.shape, np.float32)
             tensor.CopyFrom(numpy_helper.from_array(changed, tensor.name))
     onnx.save(model, path)
@@ -200,6 +212,29 @@ def test_a_form_is_measured_beside_its_model(tmp_path: Path) -> None:
     assert spoiled.worst[0][1] == spoiled.lowest
     assert len(spoiled.worst) == 3
     assert spoiled.overlap is not None and spoiled.overlap < 1
+
+
+def test_what_the_graph_gives_by_itself_is_judged_too(tmp_path: Path) -> None:
+    """The engine has dense layers of its own, from the folder; who runs the file alone has the graph's."""
+    source, form = written(tmp_path / "o", "bert-dense")
+    spoil(tmp_path / "o" / "onnx" / "model.onnx", 1.0, "heads.")
+    (spoiled,) = measured(tmp_path / "o", source, [form]).forms
+    assert spoiled.mean is not None and spoiled.mean < 0.99
+    assert not spoiled.passes
+    assert spoiled.worst[0][1] == spoiled.lowest
+
+
+def test_a_graph_is_judged_without_prompts_where_they_are_left_out_of_pooling(tmp_path: Path) -> None:
+    folder = shutil.copytree(TINY / "bert-zh", tmp_path / "m")
+    pooling = next(path for path in folder.glob("*/config.json") if "Pooling" in path.parent.name)
+    pooling.write_text(json.dumps({**json.loads(pooling.read_text()), "include_prompt": False}))
+    texts = {"prompts": {"q": "为这个句子生成表示："}, "default_prompt_name": "q"}
+    (folder / "config_sentence_transformers.json").write_text(json.dumps(texts))
+    source, form = written(tmp_path / "o", folder)
+    assert not source.pools_prompts and source.reference.role_prompts[""]
+    (one,) = measured(tmp_path / "o", source, [form]).forms
+    assert one.mean == pytest.approx(1, abs=1e-6)
+    assert one.overlap == 1
 
 
 def test_fewer_dimensions_are_compared_with_the_models_first_ones(tmp_path: Path) -> None:

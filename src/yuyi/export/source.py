@@ -39,6 +39,11 @@ class Source:
         return model.backend.dim if isinstance(model, StaticModel) else model.embedder.dim
 
     @property
+    def pools_prompts(self) -> bool:
+        """Whether the tokens of a prompt take part in pooling, as in a graph, which cannot tell them."""
+        return isinstance(self.model, StaticModel) or self.model.embedder.pooler.include_prompt
+
+    @property
     def dims(self) -> tuple[int, ...]:
         """That length, then the smaller ones that the model declares."""
         return (self.dim, *(dim for dim in self.reference.dims if dim < self.dim))

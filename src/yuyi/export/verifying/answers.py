@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from yuyi.errors import ModelError
 from yuyi.export.verifying.closeness import cosines, nearest, overlap, spearman
 from yuyi.export.verifying.trial import NEIGHBOURS
 
@@ -39,13 +40,22 @@ class Answers(NamedTuple):
     found: NDArray[np.int64] | None
 
 
-def answer(encoder: Encoder, trial: Trial, count: Done) -> Answers:
-    """A trial as an encoder has it; `count` is told of the texts that are done."""
-    texts = _encode(encoder, trial.texts, count)
-    passages = _encode(encoder, trial.passages, count)
-    queries = texts[[row for row, text in enumerate(trial.texts) if text.strip()]]
-    pairs = _encode(encoder, trial.pair_texts, count)
-    return Answers(texts, compare_pairs(pairs), nearest(queries, passages, NEIGHBOURS))
+def answer(encoder: Encoder, trial: Trial, prompt: str | None, count: Done) -> Answers:
+    """A trial as an encoder has it.
+
+    Args:
+        encoder: of the model or a form.
+        trial: what it is given.
+        prompt: what stands before each text; None for the model's own default.
+        count: is told of the texts that are done.
+    """
+    texts, found = encode(encoder, trial.texts, prompt, count), None
+    pairs = encode(encoder, trial.pair_texts, prompt, count)
+    if trial.passages:
+        passages = encode(encoder, trial.passages, prompt, count)
+        queries = texts[[row for row, text in enumerate(trial.texts) if text.strip()]]
+        found = nearest(queries, passages, NEIGHBOURS)
+    return Answers(texts, compare_pairs(pairs), found)
 
 
 def compare_pairs(vectors: Vectors) -> NDArray[np.float64]:
@@ -62,45 +72,74 @@ class Standard:
         whole: the answers of the model that was given.
         written: those of what is left of it, where layers or pieces were cut off; else `whole`.
         dim: length of the vectors that forms give; longer ones are cut to it before they are compared.
+        prompt: what stands before each text; None for the model's own default.
     """
 
     trial: Trial
     whole: Answers
     written: Answers
     dim: int
+    prompt: str | None = None
 
-    def figures(self, own: Answers, *, comparable: bool = True) -> dict[str, Any]:
+    def nearness(self, name: str, vectors: Vectors) -> dict[str, Any]:
+        """What `Measured` says of the vectors of the texts: mean, lowest, worst.
+
+        Args:
+            name: what gave them, for messages.
+            vectors: (texts, dim), in the model's space.
+
+        Raises:
+            ModelError: they have another length than they should.
+        """
+        given, due = vectors.shape[1], min(self.dim, self.written.texts.shape[1])
+        if given != due:
+            raise ModelError(
+                f"{name}: gives vectors of {given} values, not of {due}. Export the model again."
+            )
+        found = cosines(self.written.texts, vectors)
+        # What is no number is worst of all.
+        worst = np.argsort(np.nan_to_num(found, nan=-np.inf), kind="stable")[:_WORST].tolist()
+        return {
+            "mean": float(found.mean()),
+            "lowest": float(found.min()),
+            "worst": tuple((self.trial.texts[row], float(found[row])) for row in worst),
+        }
+
+    def figures(self, name: str, own: Answers, *, comparable: bool = True) -> dict[str, Any]:
         """What `Measured` says of vectors: dim, mean, lowest, worst, overlap, sts.
 
         Args:
-            own: a form's answers.
+            name: of the form, for messages.
+            own: its answers.
             comparable: whether its vectors lie in the model's space.
+
+        Raises:
+            ModelError: they do, and have another length than they should.
         """
         near: dict[str, Any] = {"mean": None, "lowest": None, "worst": ()}
-        dim = own.texts.shape[1]
-        if comparable and dim == min(self.dim, self.written.texts.shape[1]):
-            found = cosines(self.written.texts, own.texts)
-            worst = np.argsort(found, kind="stable")[:_WORST].tolist()
-            near = {
-                "mean": float(found.mean()),
-                "lowest": float(found.min()),
-                "worst": tuple((self.trial.texts[row], float(found[row])) for row in worst),
-            }
+        if comparable:
+            near = self.nearness(name, own.texts)
         shared = None
         if own.found is not None and self.whole.found is not None:
             shared = overlap(self.whole.found, own.found)
         scores = np.array([score for _, _, score in self.trial.pairs])
-        return {"dim": dim, **near, "overlap": shared, "sts": 100 * spearman(own.pairs, scores)}
+        return {
+            "dim": own.texts.shape[1],
+            **near,
+            "overlap": shared,
+            "sts": 100 * spearman(own.pairs, scores),
+        }
 
     def itself(self) -> dict[str, Any]:
         """The same of the whole model, which is what it is held against."""
         alone = replace(self, written=self.whole, dim=self.whole.texts.shape[1])
-        return {**alone.figures(self.whole), "worst": ()}
+        return {**alone.figures("", self.whole), "worst": ()}
 
 
-def _encode(encoder: Encoder, texts: Sequence[str], count: Done) -> Vectors:
+def encode(encoder: Encoder, texts: Sequence[str], prompt: str | None, count: Done) -> Vectors:
+    """(texts, dim); `count` is told of the texts that are done."""
     found = []
-    for vectors, info in encoder.encode_stream(texts, return_info=True):
+    for vectors, info in encoder.encode_stream(texts, prompt=prompt, return_info=True):
         found.append(vectors)
         count(len(vectors), int(info.used.sum()))
     return np.concatenate(found)
