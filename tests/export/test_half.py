@@ -8,17 +8,21 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+import torch
 from onnx import TensorProto
 
+from yuyi.export.graphs.graph import Graph
 from yuyi.export.onnx_file import write_onnx
 from yuyi.export.onnx_forms import graph_of
 from yuyi.export.quantizing.forms import write_half
-from yuyi.export.quantizing.half import half_graph
+from yuyi.export.quantizing.half import half_graph, too_large
 from yuyi.export.quantizing.running import vectors_of
 from yuyi.export.quantizing.texts import calibration_texts, ids_of
 from yuyi.export.settings import ExportSettings
 from yuyi.export.smaller import Smaller
 from yuyi.export.source import Source, open_source
+from yuyi.model.encoder import EncoderLayer
+from yuyi.train.starting.start import TextModel
 
 TINY = Path(__file__).parent.parent / "tiny"
 MODELS = ("bert-dense", "bert-plain", "bert-zh", "gte-new", "modernbert", "roberta", "xlm-roberta")
@@ -59,6 +63,48 @@ def test_places_of_long_texts_are_counted_without_gaps() -> None:
     inferred = onnx.shape_inference.infer_shapes(half).graph.value_info
     kinds = {value.name: value.type.tensor_type.elem_type for value in inferred}
     assert kinds["rope0.angles"] == kinds["pooling.kept"] == TensorProto.FLOAT
+
+
+def test_what_is_too_large_for_half_precision_stays_float32(tmp_path: Path) -> None:
+    model = source("bert-zh")
+    assert isinstance(model.model, TextModel)
+    layer = model.model.embedder.encoder.layers[0]
+    assert isinstance(layer, EncoderLayer)
+    with torch.no_grad():
+        # Values in the millions between the two products of a layer, and vectors like before.
+        layer.up.weight *= 1e6
+        layer.down.weight *= 1e-4
+    whole = graph_of(model)
+    rows = ids_of(model.model, calibration_texts(None)[:24])
+    with np.errstate(over="ignore"):
+        plain = vectors_of(half_graph(whole), rows)
+    assert not np.isfinite(plain).all()
+    form = write_half(tmp_path, model, SETTINGS)
+    found = vectors_of(onnx.load(tmp_path / form.files[0]), rows)
+    assert (vectors_of(whole, rows) * found).sum(axis=1).min() > 0.9999
+    kept = form.facts["kept_float32"]
+    assert {"layers.0.up.product", "layers.0.down.product"} <= set(kept)
+    assert all(name.startswith("layers.0.") for name in kept)
+
+
+def test_a_weight_that_is_too_large_stays_float32() -> None:
+    graph = Graph()
+    ids, mask = (graph.input(name, ("rows", "columns")) for name in ("input_ids", "attention_mask"))
+    table = graph.weight("table", np.array([[0, 1], [1, 0]], np.float32))
+    rows = graph.add("Gather", "rows", table, ids)
+    graph.add("MatMul", "large", rows, graph.weight("large.weight", np.full((2, 3), 1e5, np.float32)))
+    graph.output(graph.add("MatMul", "fits", rows, table), "states", ("rows", "columns", 2))
+    seen = graph.add("Cast", "kept", mask, to=TensorProto.FLOAT)
+    graph.output(graph.add("Mul", "doubled", seen, graph.number(2.0)), "seen", ("rows", "columns"))
+    found = too_large(graph.model("two products", {}), [np.array([0, 1, 1])])
+    assert found == ["large"]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_models_of_usual_values_keep_nothing_more(name: str) -> None:
+    model = source(name)
+    rows = ids_of(model.model, calibration_texts(None)[:8])  # type: ignore[arg-type]
+    assert too_large(graph_of(model), rows) == []
 
 
 def test_the_model_itself_stays_as_it_is() -> None:

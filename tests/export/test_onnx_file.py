@@ -55,6 +55,16 @@ def test_weights_beside_the_file_change_no_vector(tmp_path: Path, source: Source
         np.testing.assert_array_equal(whole, split)
 
 
+@pytest.mark.parametrize("largest", [LARGEST, 50_000])
+def test_types_are_checked_wherever_the_weights_lie(tmp_path: Path, source: Source, largest: int) -> None:
+    graph = onnx.ModelProto()
+    graph.CopyFrom(graph_of(source))
+    product = next(node for node in graph.graph.node if node.op_type == "MatMul")
+    product.input[0] = "input_ids"  # whole numbers, times floats
+    with pytest.raises((onnx.checker.ValidationError, onnx.shape_inference.InferenceError)):
+        write_onnx(tmp_path / "model.onnx", graph, largest=largest)
+
+
 def test_the_graph_itself_stays_as_it_is(tmp_path: Path, source: Source) -> None:
     graph = graph_of(source)
     before = graph.SerializeToString()

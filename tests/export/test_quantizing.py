@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from onnx import TensorProto, numpy_helper
+from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 
 from yuyi.encode.load import load
 from yuyi.encode.ranges import read_ranges
@@ -33,6 +35,7 @@ from yuyi.export.quantizing.widening import widen
 from yuyi.export.settings import ExportSettings
 from yuyi.export.smaller import Smaller
 from yuyi.export.source import Source, open_source
+from yuyi.train.starting.start import TextModel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -176,6 +179,14 @@ def test_wide_products_are_nearly_those_of_floats() -> None:
     assert model.ByteSize() < 0.6 * graph("bert-zh").ByteSize()
 
 
+def test_measuring_leaves_the_graph_as_it_is() -> None:
+    before = graph("bert-dense").SerializeToString()
+    peaks("bert-dense")
+    with pytest.raises(InvalidArgument):
+        peaks_of(graph("bert-dense"), {"x": "absent"}, texts("bert-dense")[:1])
+    assert graph("bert-dense").SerializeToString() == before
+
+
 def test_no_weight_is_rounded_twice() -> None:
     rounded: dict[str, onnx.TensorProto] = {}
     some = next(iter(products_of(graph("bert-zh"))))
@@ -270,6 +281,18 @@ def test_given_texts_are_read_and_blank_ones_passed_over(tmp_path: Path) -> None
     found = calibration_texts(path)
     assert found[:4] == ["一", "two", "三", "four"]
     assert len(found) == 256
+
+
+def test_texts_stand_behind_the_prompt_that_all_have() -> None:
+    model = source("bert-zh").model
+    assert isinstance(model, TextModel)
+    plain = ids_of(model, ["查询：天气", "query: rain"])
+    prompted = replace(model, prompts={"query": "查询：", "en": "query: "}, default_prompt="query")
+    np.testing.assert_array_equal(ids_of(prompted, ["天气"])[0], plain[0])
+    prompted = replace(prompted, default_prompt="en")
+    np.testing.assert_array_equal(ids_of(prompted, ["rain"])[0], plain[1])
+    unused = replace(prompted, default_prompt=None)
+    assert len(ids_of(unused, ["rain"])[0]) < len(plain[1])
 
 
 @pytest.mark.parametrize("content", ["", "\n\n", "只有一句\n"])

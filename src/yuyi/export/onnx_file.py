@@ -27,17 +27,22 @@ def write_onnx(path: Path, model: onnx.ModelProto, *, largest: int = LARGEST) ->
     Raises:
         onnx.checker.ValidationError: an exporter wrote what no ONNX model can be.
     """
-    if fits(model, largest):
-        data = model.SerializeToString()
-        onnx.checker.check_model(data, full_check=True)
-        path.write_bytes(data)
-        return (path.name,)
+    names = _write_whole(path, model) if fits(model, largest) else _write_apart(path, model)
+    # What is on disk, since weights beside it need not be read and those in it are read once.
+    onnx.checker.check_model(path, full_check=True)
+    return names
+
+
+def _write_whole(path: Path, model: onnx.ModelProto) -> tuple[str, ...]:
+    path.write_bytes(model.SerializeToString())
+    return (path.name,)
+
+
+def _write_apart(path: Path, model: onnx.ModelProto) -> tuple[str, ...]:
     beside = path.name + _DATA
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     onnx.save_model(copy, path, save_as_external_data=True, location=beside, all_tensors_to_one_file=True)
-    # Without types, for inferring them needs the whole model in one message.
-    onnx.checker.check_model(path)
     return path.name, beside
 
 

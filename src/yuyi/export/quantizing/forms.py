@@ -12,7 +12,7 @@ from yuyi.export.form import Form
 from yuyi.export.graphs.graph import OPSET
 from yuyi.export.onnx_file import write_onnx
 from yuyi.export.onnx_forms import FOLDER, graph_of
-from yuyi.export.quantizing.half import half_graph
+from yuyi.export.quantizing.half import half_graph, too_large
 from yuyi.export.quantizing.int8_graph import products_of
 from yuyi.export.quantizing.outputs import calibrated_outputs
 from yuyi.export.quantizing.running import peaks_of, vectors_of
@@ -91,14 +91,22 @@ def _rounded(model: onnx.ModelProto, ranged: Ids, judging: Ids) -> tuple[onnx.Mo
 
 
 def write_half(folder: Path, source: Source, settings: ExportSettings) -> Form:
-    """Write `onnx/model_fp16.onnx`."""
+    """Write `onnx/model_fp16.onnx`.
+
+    Raises:
+        InputError: the file of calibration texts cannot be used.
+    """
+    facts: dict[str, Any] = {"opset": OPSET}
     if isinstance(source.model, StaticModel):
         model = graph_of(source, "float16")
     else:
-        model = half_graph(graph_of(source))
+        whole = graph_of(source)
+        wide = too_large(whole, ids_of(source.model, calibration_texts(settings.calibration)))
+        model = half_graph(whole, wide)
+        facts |= {"kept_float32": wide} if wide else {}
     files = _write(folder, "model_fp16.onnx", model)
     options = {"backend": "onnx", "dtype": "float16"}
-    return Form("onnx-fp16", files, _LEAST_HALF, options=options, facts={"opset": OPSET})
+    return Form("onnx-fp16", files, _LEAST_HALF, options=options, facts=facts)
 
 
 def _write(folder: Path, name: str, model: onnx.ModelProto) -> tuple[str, ...]:

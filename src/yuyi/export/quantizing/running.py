@@ -12,7 +12,6 @@ from onnx import TensorProto, helper
 
 from yuyi.export.graphs.encoder import VECTORS
 from yuyi.export.onnx_file import fits, write_onnx
-from yuyi.export.quantizing.rebuilt import rebuilt
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,6 +21,9 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float32]
     Ids = Sequence[NDArray[np.int64]]
+
+# Larger models are opened from a file, so that their bytes are not in memory meanwhile.
+_SMALL = 200_000_000
 
 
 def vectors_of(model: onnx.ModelProto, texts: Ids) -> Floats:
@@ -42,7 +44,7 @@ def peaks_of(model: onnx.ModelProto, values: Mapping[str, str], texts: Ids) -> d
     """The largest magnitudes over all tokens, (channels,), of values of the graph.
 
     Args:
-        model: stays as it is.
+        model: has further outputs meanwhile.
         values: names of values whose last dimension is that of channels, by what they are wanted under.
         texts: the ids of each text.
     """
@@ -54,7 +56,7 @@ def largest_of(model: onnx.ModelProto, values: Sequence[str], texts: Ids) -> dic
     """The largest magnitude in any text of each of these values of the graph, whatever their shapes.
 
     Args:
-        model: stays as it is.
+        model: has further outputs meanwhile.
         values: their names.
         texts: the ids of each text.
     """
@@ -66,20 +68,21 @@ def _watched(
     model: onnx.ModelProto, values: Mapping[str, str], texts: Ids, axes: list[int]
 ) -> dict[str, tuple[Floats, ...]]:
     """For each text the largest magnitudes of values, of which the last dimension alone is kept apart."""
-    nodes, outputs = list(model.graph.node), [f"{name}.watched.peaks" for name in values]
-    for name, value in values.items():
-        parts = [f"{name}.watched.{step}" for step in ("magnitudes", "rows", "peaks")]
-        nodes += [
-            helper.make_node("Abs", [value], parts[:1]),
-            helper.make_node("Flatten", parts[:1], parts[1:2], axis=-1),
-            helper.make_node("ReduceMax", parts[1:2], parts[2:], axes=axes, keepdims=0),
-        ]
-    watched = rebuilt(model, nodes, model.graph.initializer)
-    watched.graph.output.extend(
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, [f"channels of {name}"][: 2 - len(axes)])
-        for name in outputs
-    )
-    session = _open(watched)
+    graph = model.graph
+    before = len(graph.node), len(graph.output)
+    outputs = [f"{name}.watched.peaks" for name in values]
+    try:
+        # Not in a copy, which would have all weights.
+        for (name, value), output in zip(values.items(), outputs, strict=True):
+            parts = [f"{name}.watched.{step}" for step in ("magnitudes", "rows")]
+            graph.node.append(helper.make_node("Abs", [value], parts[:1]))
+            graph.node.append(helper.make_node("Flatten", parts[:1], parts[1:], axis=-1))
+            graph.node.append(helper.make_node("ReduceMax", parts[1:], [output], axes=axes, keepdims=0))
+            shape = [f"channels of {name}"][: 2 - len(axes)]
+            graph.output.append(helper.make_tensor_value_info(output, TensorProto.FLOAT, shape))
+        session = _open(model)
+    finally:
+        del graph.node[before[0] :], graph.output[before[1] :]
     found = [session.run(outputs, _feeds(session, ids)) for ids in texts]
     return dict(zip(values, zip(*found, strict=True), strict=True))
 
@@ -90,7 +93,7 @@ def _open(model: onnx.ModelProto) -> Any:
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4
     providers = ["CPUExecutionProvider"]
-    if fits(model):
+    if fits(model, _SMALL):
         return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=providers)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"

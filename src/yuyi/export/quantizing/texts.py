@@ -9,6 +9,7 @@ import numpy as np
 
 from yuyi.errors import InputError
 from yuyi.text.overflow import fit
+from yuyi.text.prompts import Prompts
 from yuyi.text.rows import read_texts
 from yuyi.text.tokenizer import BatchTokenizer
 
@@ -48,8 +49,9 @@ def calibration_texts(path: Path | None) -> list[str]:
 
 
 def ids_of(model: TextModel, texts: list[str]) -> list[NDArray[np.int64]]:
-    """The ids of each text with special tokens, 256 at most."""
+    """The ids of each text with special tokens, 256 at most, behind the prompt that all texts have."""
     tokenizer = BatchTokenizer(model.tokenizer)
     frame = tokenizer.frame(min(model.max_tokens, _MOST_TOKENS))
-    batch = fit(tokenizer(texts), frame, "cut").batch
+    prompt = Prompts(model.prompts, model.default_prompt).choose(None, None)
+    batch = fit(tokenizer([prompt + text for text in texts]), frame, "cut").batch
     return [ids.astype(np.int64) for ids in np.split(batch.ids, batch.offsets[1:-1])]
