@@ -47,8 +47,6 @@ def main() -> None:
     REPORTS.mkdir(exist_ok=True)
     names = (parity.model, processor_name())
     of, on = (re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") for name in names)
-        re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") for name in (parity.model, processor_name())
-    )
     (REPORTS / f"export_{of}_{on}_{date.today():%Y%m}.md").write_text(text + "\n", encoding="utf-8")
 
 
