@@ -1,23 +1,36 @@
-"""`yuyi export` as a process: a folder of forms, what is refused, and that nothing is left of what fails."""
+"""`yuyi export`: a folder of forms, what is refused, and that nothing is left of what fails.
+
+Most of it runs in this process, which has imported torch already, and measures every time once.
+"""
 
 from __future__ import annotations
 
 import json
 import re
+import resource
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from typer.testing import CliRunner
 
 import yuyi as library
+from yuyi.cli.app import app
+from yuyi.errors import YuyiError
+from yuyi.export.verifying.verify import verify
 from yuyi.parity import read_parity
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from click.testing import Result
+
     from .conftest import Run
 
 TINY = Path(__file__).parent.parent / "tiny"
@@ -35,15 +48,40 @@ def passages(tmp_path: Path) -> str:
     return "段落.txt"
 
 
+@pytest.fixture
+def export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Runs `yuyi export` in this process, in the folder `tmp_path`, 80 columns wide."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("YUYI_OFFLINE", "1")
+    monkeypatch.setattr("yuyi.export.export.verify", partial(verify, rounds=1))
+    return lambda *arguments: CliRunner().invoke(app, ["export", *arguments])
+
+
+@pytest.fixture
+def refusal(export: Callable[..., Result]) -> Callable[..., str]:
+    """What `yuyi export` says where it refuses."""
+
+    def run(*arguments: str) -> str:
+        done = export(*arguments)
+        assert isinstance(done.exception, YuyiError), done.exception
+        assert done.output == ""
+        return str(done.exception)
+
+    return run
+
+
 def left(folder: Path) -> list[str]:
     """What is in a folder, hidden files included, but for what tests put there."""
     return sorted(path.name for path in folder.iterdir() if path.name not in ("段落.txt", "in.txt", "model"))
 
 
-def test_forms_are_written_and_their_cost_is_told(yuyi: Run, tmp_path: Path, passages: str) -> None:
-    done = yuyi("export", MODEL, "-o", "形式", "--to", "onnx, folder,onnx", "--passages", passages)
-    assert done.code == 0, done.err
-    heading, whole, onnx, folder, last = done.out.splitlines()
+def test_forms_are_written_and_their_cost_is_told(
+    export: Callable[..., Result], tmp_path: Path, passages: str
+) -> None:
+    done = export(MODEL, "-o", "形式", "--to", "onnx, folder,onnx", "--passages", passages)
+    assert done.exit_code == 0, done.exception
+    heading, whole, onnx, folder, last = done.stdout.splitlines()
     assert heading.split() == [
         "form",
         "MB",
@@ -65,7 +103,7 @@ def test_forms_are_written_and_their_cost_is_told(yuyi: Run, tmp_path: Path, pas
     ]
     assert folder.startswith("folder")
     assert last.startswith("形式: ") and last.endswith(" MB")
-    assert max(map(len, done.out.splitlines())) <= 80
+    assert max(map(len, done.stdout.splitlines())) <= 80
     out = tmp_path / "形式"
     parity = read_parity(out)
     assert parity is not None and parity.passages == len(PASSAGES)
@@ -75,24 +113,24 @@ def test_forms_are_written_and_their_cost_is_told(yuyi: Run, tmp_path: Path, pas
         expected = library.load(MODEL, backend="torch", dtype="float32").encode("护照")
         assert vector @ expected == pytest.approx(1, abs=1e-5)
     assert left(tmp_path) == ["形式"]
-    again = yuyi("export", MODEL, "-o", "形式")
-    assert again.error == "形式: there is something already. Choose another folder, or add --force."
+    again = export(MODEL, "-o", "形式")
+    assert str(again.exception) == "形式: there is something already. Choose another folder, or add --force."
     assert read_parity(out) == parity
 
 
-def test_json_of_the_embedded_model_in_place_of_what_is_there(
-    yuyi: Run, tmp_path: Path, passages: str
+def test_json_of_a_table_in_place_of_what_is_there(
+    yuyi: Run, export: Callable[..., Result], tmp_path: Path, passages: str
 ) -> None:
     (tmp_path / "out").mkdir()
-    model = ("export", str(TINY / "static"), "-o", "out", "--to", "onnx,static", "--passages", passages)
-    done = yuyi(*model, "--force", "--json")
+    model = (str(TINY / "static"), "-o", "out", "--to", "onnx,static", "--passages", passages)
+    done = yuyi("export", *model, "--force", "--json")
     assert done.code == 0, done.err
     said = json.loads(done.out)
     assert [form["target"] for form in said["forms"]] == ["onnx", "static"]
     assert said["reference"]["target"] == "static int8"
     (tmp_path / "out" / "old").write_text("x")
-    done = yuyi(*model, "--force", "--quiet")
-    assert (done.code, done.out, done.err) == (0, "", "")
+    quiet = export(*model, "--force", "--quiet")
+    assert (quiet.exit_code, quiet.output) == (0, "")
     assert not (tmp_path / "out" / "old").exists()
 
 
@@ -114,29 +152,37 @@ def test_json_of_the_embedded_model_in_place_of_what_is_there(
         (["--layers", "9"], "--layers 9"),
         (["--pieces", "100"], "--pieces 100"),
         (["--javascript", "."], "node_modules/@huggingface/transformers"),
-        (["--distil-dim", "0", "--to", "static"], "dim is 0"),
+        (["--distil-dim", "0", "--to", "static"], "--distil-dim 0"),
+        (["--distil", "空.txt", "--to", "static"], "空.txt: holds 0 different texts"),
+        (["--distil-pieces", "9", "--to", "static"], "--distil-pieces 9: without texts"),
+        (["--distil-dim", "9"], "--distil-dim: for static alone"),
+        (["--layers", "1", "--to", "static"], "--layers 1: the table follows the whole of bert-zh"),
         (["-o", "no/such/place"], "no/such/place: cannot be written"),
         (["-o", "in.txt", "--force"], "in.txt: is no folder"),
     ],
 )
 def test_misuse_is_one_clear_line_and_leaves_nothing(
-    yuyi: Run, tmp_path: Path, arguments: list[str], message: str
+    refusal: Callable[..., str], tmp_path: Path, arguments: list[str], message: str
 ) -> None:
     (tmp_path / "空.txt").write_text("\n \n", "utf-8")
     (tmp_path / "in.txt").write_text("x")
-    done = yuyi("export", MODEL, "-o", "out", *arguments)
-    assert message in done.error
+    assert message in refusal(MODEL, "-o", "out", *arguments)
     assert left(tmp_path) == ["空.txt"]
 
 
-def test_models_that_cannot_be_opened(yuyi: Run, tmp_path: Path) -> None:
-    assert "absent" in yuyi("export", "absent", "-o", "out", YUYI_OFFLINE="1").error
-    assert "pooling" in yuyi("export", str(TINY / "bert-plain"), "-o", "out").error
+@pytest.mark.parametrize("option", ["--calibration", "--distil"])
+def test_texts_are_looked_at_before_a_model(refusal: Callable[..., str], tmp_path: Path, option: str) -> None:
+    assert "absent.txt" in refusal("no-model", "-o", "out", "--to", "onnx-int8,static", option, "absent.txt")
+
+
+def test_models_that_cannot_be_opened(refusal: Callable[..., str], tmp_path: Path) -> None:
+    assert "absent" in refusal("absent", "-o", "out")
+    assert "pooling" in refusal(str(TINY / "bert-plain"), "-o", "out")
     model = shutil.copytree(TINY / "bert-dense", tmp_path / "model")
     path = model / "2_Dense" / "config.json"
     config = json.loads(path.read_text("utf-8"))
     path.write_text(json.dumps({**config, "activation_function": "my_package.layers.Swish7"}), "utf-8")
-    error = yuyi("export", "model", "-o", "out").error
+    error = refusal("model", "-o", "out")
     assert error.endswith(
         "2_Dense/config.json: activation 'Swish7' is not one of Identity, Tanh, ReLU, GELU, SiLU, Sigmoid. "
         "Choose another model."
@@ -144,23 +190,25 @@ def test_models_that_cannot_be_opened(yuyi: Run, tmp_path: Path) -> None:
     assert left(tmp_path) == []
 
 
-def test_a_model_is_not_replaced_by_its_forms(yuyi: Run, tmp_path: Path) -> None:
+def test_a_model_is_not_replaced_by_its_forms(refusal: Callable[..., str], tmp_path: Path) -> None:
     model = shutil.copytree(TINY / "bert-zh", tmp_path / "model")
     before = sorted(path.name for path in model.rglob("*"))
     (model / "parity.json").write_text("{}")
     before.append("parity.json")
-    error = yuyi("export", "model", "-o", "model", "--force").error
+    error = refusal("model", "-o", "model", "--force")
     assert error == "model: the model itself is in it, and would be lost. Choose another folder."
     assert sorted(path.name for path in model.rglob("*")) == sorted(before)
 
 
-def test_a_form_too_far_off_is_not_published(yuyi: Run, tmp_path: Path, passages: str) -> None:
+def test_a_form_too_far_off_is_not_published(
+    refusal: Callable[..., str], tmp_path: Path, passages: str
+) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "parity.json").write_text("{}")
     least = ("--least", "0.99999999", "--force")
-    done = yuyi("export", MODEL, "-o", "out", "--to", "onnx,onnx-int8", "--passages", passages, *least)
-    assert done.error.startswith("bert-zh as onnx-int8: mean cosine 0.99")
-    assert "at least 0.99999999 is asked for; nothing was written. Worst: '" in done.error
+    error = refusal(MODEL, "-o", "out", "--to", "onnx,onnx-int8", "--passages", passages, *least)
+    assert error.startswith("bert-zh as onnx-int8: mean cosine 0.99")
+    assert "at least 0.99999999 is asked for; nothing was written. Worst: '" in error
     assert left(tmp_path) == ["out"]
     assert left(tmp_path / "out") == ["parity.json"]
 
@@ -170,15 +218,27 @@ def test_a_form_too_far_off_is_not_published(yuyi: Run, tmp_path: Path, passages
     [("bert-zh", "onnx", 100_000), ("bert-zh", "folder", 100_000), ("bert-zh", "onnx-int8", 2_000),
      ("static", "static", 4_000), ("static", "static", 20_000)],
 )  # fmt: skip
-def test_a_full_disk_leaves_nothing(tmp_path: Path, name: str, form: str, size: int) -> None:
-    code = f"""
-import resource, signal, sys
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size}))
+def test_a_full_disk_leaves_nothing(
+    refusal: Callable[..., str], tmp_path: Path, name: str, form: str, size: int
+) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))  # Python ignores its signal.
+    try:
+        error = refusal(str(TINY / name), "-o", "out", "--to", form)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert re.match(r"out: cannot be written \(.*File too large.*\)\.", error)
+    assert left(tmp_path) == []
+
+
+def test_a_full_disk_is_one_line_for_those_who_call_it(tmp_path: Path) -> None:
+    code = """
+import resource
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 from yuyi.cli.app import run
 run()
 """
-    command = [sys.executable, "-c", code, "export", str(TINY / name), "-o", "out", "--to", form]
+    command = [sys.executable, "-c", code, "export", str(TINY / "static"), "-o", "out", "--to", "static"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 2, done.stderr
     assert len(done.stderr.splitlines()) == 1, done.stderr

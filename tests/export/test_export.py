@@ -53,7 +53,7 @@ def test_no_file_that_is_given_is_replaced(thesis: Path, option: str, given: str
         case "distil":
             settings = ExportSettings(targets=("static",), distilling=Distilling(corpus=path))
         case _:
-            settings = ExportSettings(targets=("onnx",), **{option: path})  # type: ignore[arg-type]
+            settings = ExportSettings(targets=("onnx-int8",), **{option: path})  # type: ignore[arg-type]
     error = refusal("论文", settings)
     assert error == f"论文: {given} is in it, and would be lost. Choose another folder."
     assert path.is_file()
