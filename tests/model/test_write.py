@@ -26,14 +26,15 @@ ALL = (*FOLDERS, "bert-plain")
 def test_a_config_that_is_written_is_read_again(name: str, tmp_path: Path) -> None:
     config = read_config(TINY / name)
     (tmp_path / "config.json").write_text(json.dumps(config_values(config)))
+    if config.architecture == "new":
+        config = replace(config, architecture="gte")
     assert read_config(tmp_path) == config
 
 
-@pytest.mark.parametrize("architecture", ["new", "gte"])
 @pytest.mark.parametrize("rope", [Rope(20_000.0), Rope(10_000.0, 2.5), Rope(160_000.0, 8 ** (2 / 8))])
-def test_rotary_positions_of_every_kind(architecture: str, rope: Rope, tmp_path: Path) -> None:
+def test_rotary_positions_of_every_kind(rope: Rope, tmp_path: Path) -> None:
     config = read_config(TINY / "gte-new")
-    config = replace(config, architecture=architecture, ropes=(rope,) * config.layers)
+    config = replace(config, architecture="gte", ropes=(rope,) * config.layers)
     (tmp_path / "config.json").write_text(json.dumps(config_values(config)))
     assert read_config(tmp_path) == config
 

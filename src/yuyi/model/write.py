@@ -21,7 +21,6 @@ _CLASSES = {
     "roberta": "RobertaModel",
     "xlm-roberta": "XLMRobertaModel",
     "modernbert": "ModernBertModel",
-    "new": "NewModel",
     "gte": "GteModel",
 }
 _ACTIVATIONS: dict[Activation, str] = {
@@ -30,21 +29,20 @@ _ACTIVATIONS: dict[Activation, str] = {
     "relu": "relu",
     "silu": "silu",
 }
-# Where the code of "new" is published; yuyi never runs it, and others ask before they do.
-_NEW_CODE = {
-    "AutoConfig": "Alibaba-NLP/new-impl--configuration.NewConfig",
-    "AutoModel": "Alibaba-NLP/new-impl--modeling.NewModel",
-}
+# "new" needs code from the hub, which is not for a folder to ask for; transformers from 5.23 on has the same
+# encoder, with the same names on disk.
+_NAMES = {"new": "gte"}
 _LOCAL, _GLOBAL = "sliding_attention", "full_attention"
 # What transformers takes for a ModernBERT that does not say.
 _LOCAL_ATTENTION = 128
 
 
 def config_values(config: EncoderConfig) -> dict[str, Any]:
-    """What `config.json` holds, from which `read_config` gives `config` again."""
+    """What `config.json` holds, from which `read_config` gives `config` again; "new" is called "gte" then."""
+    architecture = _NAMES.get(config.architecture, config.architecture)
     values = {
-        "architectures": [_CLASSES[config.architecture]],
-        "model_type": config.architecture,
+        "architectures": [_CLASSES[architecture]],
+        "model_type": architecture,
         "vocab_size": config.vocabulary,
         "hidden_size": config.hidden,
         "num_hidden_layers": config.layers,
@@ -53,14 +51,14 @@ def config_values(config: EncoderConfig) -> dict[str, Any]:
         "max_position_embeddings": config.max_positions + (config.position_offset or 0),
         "pad_token_id": config.pad_id,
     }
-    if config.architecture == "modernbert":
+    if architecture == "modernbert":
         return values | _modernbert_values(config)
     values |= {
         "hidden_act": _ACTIVATIONS[config.activation],
         "layer_norm_eps": config.norm_eps,
         "type_vocab_size": config.token_types,
     }
-    if config.architecture in ("new", "gte"):
+    if architecture == "gte":
         return values | _gte_values(config)
     return values | {"position_embedding_type": "absolute"}
 
@@ -101,23 +99,12 @@ def _modernbert_values(config: EncoderConfig) -> dict[str, Any]:
 
 
 def _gte_values(config: EncoderConfig) -> dict[str, Any]:
-    rope = config.ropes[0]
-    values = {
+    return {
         "position_embedding_type": "rope",
         "layer_norm_type": "layer_norm",
         "logn_attention_scale": False,
+        "rope_parameters": _rope_values(config.ropes[0]),
     }
-    if config.architecture == "gte":
-        return values | {"rope_parameters": _rope_values(rope)}
-    values |= {"auto_map": _NEW_CODE, "pack_qkv": True, "rope_theta": rope.theta}
-    if rope.divisor == 1:
-        return values
-    # The published code has no scaling but NTK's, in which `factor` makes both numbers.
-    factor = round(rope.divisor ** (config.head_dim / 2), 9)
-    theta = round(rope.theta / factor, 6)
-    if Rope(theta * factor, factor ** (2 / config.head_dim)) == rope:
-        return values | {"rope_theta": theta, "rope_scaling": {"type": "ntk", "factor": factor}}
-    return values | {"rope_scaling": {"type": "linear", "factor": rope.divisor}}
 
 
 def _rope_values(rope: Rope) -> dict[str, Any]:
