@@ -28,10 +28,10 @@ def browsers(temporary: Path) -> list[str]:
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            told = (process / "cmdline").read_bytes()
+            told = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
         except OSError:
             continue
-        if f"--user-data-dir={temporary}".encode() in told:
+        if f"={temporary}/yuyi-".encode() in told:
             found.append(process.name)
     return found
 
