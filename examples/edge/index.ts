@@ -7,9 +7,14 @@ const [tokenizer, model] = await Promise.all([
   AutoTokenizer.from_pretrained(folder),
   AutoModel.from_pretrained(folder, { dtype: "q8" }),
 ]);
+// A text that is too long is cut with its closing token on, which is put back.
+const closing = tokenizer("", { return_tensor: false }).input_ids.slice(1).map(BigInt);
 
 async function embed(text: string): Promise<number[]> {
-  const { sentence_embedding } = await model(tokenizer(text, { truncation: true }));
+  const tokens = tokenizer(text, { truncation: true });
+  const ids = tokens.input_ids.data;
+  ids.set(closing, ids.length - closing.length);
+  const { sentence_embedding } = await model(tokens);
   return Array.from(sentence_embedding.data);
 }
 

@@ -16,7 +16,7 @@ from yuyi.export.onnx_forms import write_float32
 from yuyi.export.quantizing.forms import write_int8
 from yuyi.export.settings import ExportSettings
 from yuyi.export.smaller import Smaller
-from yuyi.export.snippets import javascript_snippets, pipeline_pooling
+from yuyi.export.snippets import javascript_snippets
 from yuyi.export.source import open_source
 
 if TYPE_CHECKING:
@@ -74,17 +74,11 @@ def test_a_token_table(tmp_path: Path) -> None:
     assert np.allclose(found, source.reference.encode(texts, truncate_dim=64), atol=0.01)
 
 
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [("bert-zh", ("cls", True)), ("bert-dense", ("", False)), ("xlm-roberta", None), (None, ("", True))],
-)
-def test_snippets_pool_as_the_model_does(name: str | None, expected: tuple[str, bool] | None) -> None:
-    model = open_source(TINY / name if name else None, Smaller()).model
-    pooling, normalize = pipeline_pooling(model)
-    assert expected in (None, (pooling, normalize))
-    snippets = javascript_snippets("it's 模型", "q8", pooling, normalize)
+@pytest.mark.parametrize(("prompt", "text"), [("", "text"), ("问\"题'：", r"""'问"题\'：' + text""")])
+def test_snippets_take_the_graphs_own_vector(prompt: str, text: str) -> None:
+    snippets = javascript_snippets("it's 模型", "q8", prompt)
     assert list(snippets) == ["edge", "browser", "node"]
     for code in snippets.values():
         assert r"'it\'s 模型'" in code
-        assert ("pooling:" in code) == bool(pooling)
-        assert ("sentence_embedding" in code) == (not pooling)
+        assert "sentence_embedding" in code
+        assert f"tokenizer({text}, {{ truncation: true }})" in code

@@ -17,7 +17,7 @@ from yuyi.artifacts import is_sealed, sealed
 from yuyi.export.base import write_base
 from yuyi.export.card import write_card
 from yuyi.export.form import Form
-from yuyi.export.onnx_forms import write_float32
+from yuyi.export.onnx_forms import told_limits, write_float32
 from yuyi.export.settings import ExportSettings
 from yuyi.export.smaller import Smaller
 from yuyi.export.source import open_source
@@ -145,6 +145,22 @@ def test_the_record_of_training_goes_along(tmp_path: Path) -> None:
     (source.reference.folder / "training.json").write_text(json.dumps(record), "utf-8")
     card(tmp_path / "out", source, FORMS)
     assert json.loads((tmp_path / "out" / "training.json").read_text("utf-8")) == record
+
+
+def test_prompts_that_are_left_out_of_pooling_leave_no_javascript(tmp_path: Path) -> None:
+    source = model_with(None, tmp_path)
+    folder = source.reference.folder
+    texts = {"prompts": {"q": "问题："}, "default_prompt_name": "q"}
+    (folder / "config_sentence_transformers.json").write_text(json.dumps(texts), "utf-8")
+    pooled = card(tmp_path / "pooled", asks := open_source(folder, Smaller()), FORMS)
+    assert pooled.count("tokenizer('问题：' + text, {") == 3
+    assert [told_limits(form, asks) for form in FORMS] == FORMS
+    pooling = folder / "1_Pooling" / "config.json"
+    pooling.write_text(json.dumps({**json.loads(pooling.read_text()), "include_prompt": False}))
+    source = open_source(folder, Smaller())
+    text = card(tmp_path / "left", source, [told_limits(form, source) for form in FORMS])
+    assert "Transformers.js" not in text and "Deno" not in text
+    assert text.count("sentence embedding right for texts without a prompt alone") == len(FORMS)
 
 
 @pytest.mark.parametrize("name", ["bert-zh", "static"])

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from yuyi.artifacts import SEAL, is_sealed, sealed
-from yuyi.export.snippets import javascript_snippets, pipeline_pooling
+from yuyi.export.snippets import javascript_snippets
 from yuyi.known import find
 from yuyi.markdown import table
 from yuyi.training_record import TRAINING
@@ -156,7 +156,7 @@ def _python(name: str, forms: Sequence[Form]) -> str:
         _call("SentenceTransformer", places[form.target], _their_options(form), form.target) for form in forms
     ]
     needed = ""
-    if any(form.options.get("backend") == "onnx" for form in forms):
+    if any(form.is_graph for form in forms):
         needed = ", whose ONNX backend is `pip install 'sentence-transformers[onnx]'`"
     text += f"\nWith sentence-transformers{needed}:\n"
     text += "\n```python\nfrom sentence_transformers import SentenceTransformer\n\n"
@@ -170,7 +170,7 @@ def _call(function: str, place: str, options: Mapping[str, Any], target: Target)
 
 
 def _their_options(form: Form) -> dict[str, Any]:
-    if form.options.get("backend") != "onnx":
+    if not form.is_graph:
         return {}
     return {"backend": "onnx", "model_kwargs": {"file_name": form.files[0]}}
 
@@ -180,10 +180,11 @@ def _javascript(name: str, source: Source, forms: Sequence[Form]) -> str:
     there = {form.target: form for form in forms}
     order: tuple[Target, ...] = ("browser", "onnx-int8", "onnx", "onnx-fp16")
     target = next((each for each in order if each in there), None)
-    if target is None:
+    prompt = source.reference.role_prompts[""]
+    # A graph would pool the prompt, too; the line on the form says so.
+    if target is None or (prompt and not source.pools_prompts):
         return ""
-    pooling, normalize = pipeline_pooling(source.model)
-    snippets = javascript_snippets(name, _DTYPES[target], pooling, normalize)
+    snippets = javascript_snippets(name, _DTYPES[target], prompt)
     languages = {"edge": "ts", "browser": "html", "node": "js"}
     titles = {"edge": "In an edge function:", "browser": "In a page:", "node": "In Node:"}
     return "\n".join(

@@ -13,7 +13,7 @@ from yuyi.export.card import write_card
 from yuyi.export.distilling.distil import check_corpus
 from yuyi.export.form import TARGETS
 from yuyi.export.javascript.run import find_runtimes
-from yuyi.export.onnx_forms import write_float32
+from yuyi.export.onnx_forms import told_limits, write_float32
 from yuyi.export.quantizing.forms import write_half, write_int8
 from yuyi.export.quantizing.texts import calibration_texts
 from yuyi.export.source import Source, open_source
@@ -78,7 +78,7 @@ def export(
         write_base(folder, source, settings.targets)
         # In their own order: the form for browsers takes what is there already.
         targets = sorted(settings.targets, key=TARGETS.index)
-        forms = [_WRITERS[target](folder, source, settings) for target in targets]
+        forms = [told_limits(_WRITERS[target](folder, source, settings), source) for target in targets]
         parity = verify(folder, source, forms, trial, settings)
         check_gate(parity)
         write_parity(folder, parity)

@@ -29,3 +29,8 @@ class Form:
     folder: str = ""
     options: dict[str, str] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_graph(self) -> bool:
+        """Whether it is an ONNX file."""
+        return self.options.get("backend") == "onnx"

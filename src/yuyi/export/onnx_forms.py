@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from yuyi.encode.static_folder import StaticModel
@@ -39,3 +40,11 @@ def write_float32(folder: Path, source: Source, settings: ExportSettings) -> For
     options = {"backend": "onnx", "dtype": "float32"}
     files = tuple(f"{FOLDER}/{name}" for name in names)
     return Form("onnx", files, _LEAST, options=options, facts={"opset": OPSET})
+
+
+def told_limits(form: Form, source: Source) -> Form:
+    """The form, whose facts tell what a graph cannot do: leave a prompt out of pooling."""
+    if source.pools_prompts or not form.is_graph:
+        return form
+    limit = "right for texts without a prompt alone, since the model leaves prompts out of pooling"
+    return replace(form, facts={**form.facts, "sentence_embedding": limit})

@@ -1,97 +1,79 @@
-"""JavaScript that gives the vectors of an exported folder: in an edge function, in a page, in Node."""
+"""JavaScript that gives the vectors of an exported folder: in an edge function, in a page, in Node.
+
+It does what `javascript/embed.mjs` does, by which forms are measured.
+"""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from textwrap import indent
 
-from yuyi.encode.static_folder import StaticModel
-from yuyi.model.heads import UnitLength
-
-if TYPE_CHECKING:
-    from yuyi.train.starting.start import TextModel
-
-# How Transformers.js calls a pooling, of those that its pipeline has.
-_POOLING = {"mean": "mean", "cls": "cls", "last": "last_token"}
 _TEXT = "'How do I renew my passport? 护照怎么续签？'"
 
-_EDGE = """import {{ {names} }} from 'npm:@huggingface/transformers@4'
+_EMBED = """const tokenizer = await AutoTokenizer.from_pretrained({name})
+const model = await AutoModel.from_pretrained({name}, {{ dtype: '{dtype}' }})
+// A text that is too long is cut with its closing token on, which is put back.
+const closing = tokenizer('', {{ return_tensor: false }}).input_ids.slice(1).map(BigInt)
 
-{open}
-
-Deno.serve(async (request) => {{
-  const {{ input }} = await request.json()
-  {embed}
-  const embedding = Array.from({values})
-  return Response.json({{ embedding }})
-}})
+async function embed(text) {{
+  const tokens = tokenizer({text}, {{ truncation: true }})
+  const ids = tokens.input_ids.data
+  ids.set(closing, ids.length - closing.length)
+  const {{ sentence_embedding }} = await model(tokens)
+  return Array.from(sentence_embedding.data)
+}}
 """
-_BROWSER = """<script type="module">
-  import {{ {names} }} from '@huggingface/transformers'
+_EDGE = """import { AutoModel, AutoTokenizer } from 'npm:@huggingface/transformers@4'
 
-  {open}
-  {embed}
-  console.log(Array.from({values}))
+%s
+Deno.serve(async (request) => {
+  const { input } = await request.json()
+  return Response.json({ embedding: await embed(input) })
+})
+"""
+_NODE = f"""import {{ AutoModel, AutoTokenizer }} from '@huggingface/transformers'
+
+%s
+console.log(await embed({_TEXT}))
+"""
+# Library, runtime and model lie beside the page; without these lines they are looked for at other hosts.
+_PAGE_HEAD = """<script type="importmap">
+  {
+    "imports": {
+      "@huggingface/transformers": "./node_modules/@huggingface/transformers/dist/transformers.web.min.js",
+      "onnxruntime-web/webgpu": "./node_modules/onnxruntime-web/dist/ort.wasm.min.mjs",
+      "onnxruntime-common": "./node_modules/onnxruntime-web/dist/ort.wasm.min.mjs"
+    }
+  }
 </script>
 """
-_NODE = """import {{ {names} }} from '@huggingface/transformers'
+_PAGE = f"""import {{ AutoModel, AutoTokenizer, env }} from '@huggingface/transformers'
 
-{open}
-{embed}
-console.log(Array.from({values}))
+Object.assign(env, {{ allowRemoteModels: false, allowLocalModels: true, localModelPath: './' }})
+const runtime = new URL('./node_modules/onnxruntime-web/dist/ort-wasm-simd-threaded', location.href)
+env.backends.onnx.wasm.wasmPaths = {{ mjs: `${{runtime}}.mjs`, wasm: `${{runtime}}.wasm` }}
+
+%s
+console.log(await embed({_TEXT}))
 """
 
 
-def pipeline_pooling(model: TextModel | StaticModel) -> tuple[str, bool]:
-    """By which pooling and normalising the pipeline `feature-extraction` gives the model's own vectors.
-
-    The pooling is "" where there is none: the pipeline knows neither dense layers nor several poolings, and
-    has no vector for a text without tokens, as a token table may be given.
-    """
-    if isinstance(model, StaticModel):
-        return "", True
-    pooler = model.embedder.pooler
-    units = [isinstance(head, UnitLength) for head in pooler.heads]
-    known = _POOLING.get(pooler.pooling[0], "") if len(pooler.pooling) == 1 and all(units) else ""
-    return known, any(units)
-
-
-def javascript_snippets(name: str, dtype: str, pooling: str, normalize: bool) -> dict[str, str]:
+def javascript_snippets(name: str, dtype: str, prompt: str = "") -> dict[str, str]:
     """JavaScript for `edge`, `browser` and `node`, by these names.
 
     Args:
-        name: the model's, as Transformers.js is to look for it.
+        name: the folder's, beside which the code runs.
         dtype: the form, as Transformers.js calls it: `fp32`, `fp16`, `q8`.
-        pooling: what `pipeline_pooling` gave; "" where the vector comes from the graph itself.
-        normalize: whether the pipeline scales vectors to unit length.
+        prompt: what stands before each text.
     """
-    kinds = {"edge": (_EDGE, "  ", "input"), "browser": (_BROWSER, "  ", _TEXT), "node": (_NODE, "", _TEXT)}
-    snippets = {}
-    for kind, (shape, indent, text) in kinds.items():
-        names, opening, embedding, values = _parts(name, dtype, pooling, normalize, text)
-        between = f"\n{indent if kind == 'browser' else ''}"
-        snippets[kind] = shape.format(
-            names=names, open=between.join(opening), embed=f"\n{indent}".join(embedding), values=values
-        )
-    return snippets
+    text = f"{_quoted(prompt)} + text" if prompt else "text"
+    # Outside a page a bare name is one of the hub.
+    beside = _EMBED.format(name=_quoted(f"./{name}"), dtype=dtype, text=text)
+    code = _PAGE % _EMBED.format(name=_quoted(name), dtype=dtype, text=text)
+    page = f'{_PAGE_HEAD}<script type="module">\n{indent(code, "  ")}</script>\n'
+    return {"edge": _EDGE % beside, "browser": page, "node": _NODE % beside}
 
 
-def _parts(
-    name: str, dtype: str, pooling: str, normalize: bool, text: str
-) -> tuple[str, list[str], list[str], str]:
-    """What is imported, the lines that open the model, those that embed a text, and its vector."""
-    quoted = json.dumps(name, ensure_ascii=False).replace("'", "\\'").replace('"', "'")
-    form = f"{{ dtype: '{dtype}' }}"
-    if pooling:
-        how = f"{{ pooling: '{pooling}', normalize: {str(normalize).lower()} }}"
-        opening = [f"const embed = await pipeline('feature-extraction', {quoted}, {form})"]
-        return "pipeline", opening, [f"const output = await embed({text}, {how})"], "output.data"
-    opening = [
-        f"const tokenizer = await AutoTokenizer.from_pretrained({quoted})",
-        f"const model = await AutoModel.from_pretrained({quoted}, {form})",
-    ]
-    embedding = [
-        f"const tokens = tokenizer({text}, {{ truncation: true }})",
-        "const { sentence_embedding } = await model(tokens)",
-    ]
-    return "AutoModel, AutoTokenizer", opening, embedding, "sentence_embedding.data"
+def _quoted(text: str) -> str:
+    inner = json.dumps(text, ensure_ascii=False)[1:-1].replace('\\"', '"').replace("'", r"\'")
+    return f"'{inner}'"

@@ -7,13 +7,13 @@ export async function open({ AutoModel, AutoTokenizer, env }, folder, dtype) {
     AutoTokenizer.from_pretrained(folder),
     AutoModel.from_pretrained(folder, { dtype }),
   ]);
-  // A text that is too long loses its last special token when the library cuts it; it is put back.
-  const closing = tokenizer("", { return_tensor: false }).input_ids.slice(1);
+  // A text that is too long is cut with its closing token on, which is put back.
+  const closing = tokenizer("", { return_tensor: false }).input_ids.slice(1).map(BigInt);
   return async (text) => {
-    const inputs = tokenizer(text, { truncation: true });
-    const ids = inputs.input_ids.data;
-    closing.forEach((id, place) => (ids[ids.length - closing.length + place] = BigInt(id)));
-    const { sentence_embedding } = await model(inputs);
+    const tokens = tokenizer(text, { truncation: true });
+    const ids = tokens.input_ids.data;
+    ids.set(closing, ids.length - closing.length);
+    const { sentence_embedding } = await model(tokens);
     return sentence_embedding.data;
   };
 }

@@ -14,11 +14,6 @@ if TYPE_CHECKING:
     from yuyi.export.form import Form
 
 
-def is_graph(form: Form) -> bool:
-    """Whether a form is an ONNX file."""
-    return form.options.get("backend") == "onnx"
-
-
 def graph_by_itself(encoder: Encoder, folder: Path, form: Form) -> Encoder:
     """An encoder whose vectors are the graph's own.
 

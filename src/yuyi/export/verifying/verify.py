@@ -15,7 +15,7 @@ from yuyi.encode.load import load
 from yuyi.encode.static_folder import StaticModel
 from yuyi.export.static_forms import write_table
 from yuyi.export.verifying.answers import Standard, answer, encode
-from yuyi.export.verifying.by_itself import graph_by_itself, is_graph
+from yuyi.export.verifying.by_itself import graph_by_itself
 from yuyi.export.verifying.in_javascript import run_in_javascript
 from yuyi.export.verifying.timing import ROUNDS, measure_times
 from yuyi.export.verifying.trial import too_long_text
@@ -69,7 +69,7 @@ def verify(
     asked = _asked(source, trial)
     cut = settings.smaller.layers is not None or settings.smaller.corpus is not None
     total = (1 + cut) * sum(each.size for each, _ in asked)
-    total += sum(trial.size + is_graph(form) * len(trial.texts) for form in forms)
+    total += sum(trial.size + form.is_graph * len(trial.texts) for form in forms)
     with progress("comparing", total=total) as count:
         models, standard, bare = _measure_models(source, asked, cut, rounds, count)
         rows = [*models[1:]]
@@ -125,7 +125,7 @@ def _figures(
     """What `Measured` says of a form's vectors: of the engine's or the graph's own, whichever are farther."""
     own = answer(encoder, standard.trial, standard.prompt, count)
     figures = standard.figures(form.target, own, comparable=form.least is not None)
-    if is_graph(form):
+    if form.is_graph:
         vectors = encode(graph_by_itself(encoder, folder, form), bare.trial.texts, bare.prompt, count)
         near = bare.nearness(f"{form.target}, sentence_embedding", vectors)
         if not near["mean"] >= figures["mean"]:  # No number is not, either.
