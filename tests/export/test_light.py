@@ -14,6 +14,7 @@ import pytest
 
 import yuyi
 from yuyi.encode.load import find_folder
+from yuyi.encode.static_folder import read_static
 from yuyi.export.base import write_base
 from yuyi.export.onnx_forms import write_float32
 from yuyi.export.settings import ExportSettings
@@ -25,11 +26,16 @@ TEXTS = ["今天天气很好，我们去公园散步。", "The weather is nice t
 # Of the other extras, and of what those bring.
 FOREIGN = (
     "accelerate", "bm25s", "datasets", "fastembed", "ftfy", "langchain_huggingface", "matplotlib",
-    "model2vec", "mteb", "pandas", "pyarrow", "rensa", "rjieba", "selectolax",
+    "model2vec", "mteb", "pandas", "pyarrow", "rensa", "selectolax",
     "sentence_transformers", "sklearn", "sparse_dot_topn", "tensorboard", "transformers",
 )  # fmt: skip
-HEAVY = (*FOREIGN, "huggingface_hub", "onnx", "pydantic", "scipy", "torch", "yaml")
+HEAVY = (*FOREIGN, "huggingface_hub", "onnx", "pydantic", "rjieba", "scipy", "torch", "yaml")
 BLOCK = "import sys; sys.modules.update(dict.fromkeys(sys.argv.pop(1).split(',')))\n"
+# Every time is measured once, since each costs a process.
+ONCE = (
+    "from functools import partial; import yuyi.export.export as export\n"
+    "export.verify = partial(export.verify, rounds=1)\n"
+)
 COMMAND = BLOCK + "from yuyi.cli.app import run; run()"
 
 
@@ -85,11 +91,14 @@ def test_the_verbs_need_no_torch(exported: Path, wanted: Any, tmp_path: Path) ->
 def test_exporting_needs_its_extra_alone(tmp_path: Path) -> None:
     out, some = tmp_path / "out", tmp_path / "some.txt"
     some.write_text("".join(f"{text} {number}\n" for number in range(20) for text in TEXTS), encoding="utf-8")
-    forms = "onnx,onnx-int8,onnx-fp16,folder"
-    options = ("--to", forms, "--least", "0", "--passages", some, "--calibration", some)
-    run(COMMAND, FOREIGN, "export", TINY / "bert-zh", "-o", out, *options)
+    forms = "onnx,onnx-int8,onnx-fp16,static,folder"
+    texts = ("--passages", some, "--calibration", some, "--distil", some)
+    options = ("--to", forms, "--least", "0", *texts)
+    run(COMMAND.replace(BLOCK, BLOCK + ONCE), FOREIGN, "export", TINY / "bert-zh", "-o", out, *options)
     written = {path.name for path in (out / "onnx").iterdir()}
     assert written == {"model.onnx", "model_fp16.onnx", "model_quantized.onnx"}
+    pieces = read_static(out / "static").tokenizer.get_vocab()
+    assert {"公园", "散步", "weather"} <= set(pieces)
 
 
 WATCH = """

@@ -72,7 +72,7 @@ def count_words(texts: Iterable[str]) -> Counter[str]:
     Raises:
         MissingExtra: the segmenter is not installed.
     """
-    require("data")
+    require("words")
     import rjieba
 
     normalize = normalizer().normalize_str
