@@ -51,14 +51,18 @@ def calibrate(encoder: TransformerEncoder, ids: Tensor, offsets: Tensor) -> dict
     finally:
         for handle in handles:
             handle.remove()
-    return {name: _smoothing(peaks[name], linear.weight) for name, linear in linears.items()}
+    return {name: smoothing(peaks[name], linear.weight) for name, linear in linears.items()}
 
 
-def _smoothing(peaks: Tensor, weight: Tensor) -> Tensor:
-    """(inputs,) factors of geometric mean one.
+def smoothing(peaks: Tensor, weight: Tensor) -> Tensor:
+    """(inputs,) factors of geometric mean one, which inputs are multiplied by and weights divided by.
 
     Channels below the average peak are taken to reach it: they need no help, and one that was silent in the
     calibration text must not be blown up for when it speaks.
+
+    Args:
+        peaks: (inputs,) the largest magnitudes of what goes in.
+        weight: (outputs, inputs).
     """
     reach = weight.abs().amax(dim=0).clamp(min=1e-5)
     peaks = peaks.clamp(min=float(peaks.mean().clamp(min=1e-5)))

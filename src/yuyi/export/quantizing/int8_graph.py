@@ -21,10 +21,12 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import onnx
+import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from yuyi.export.quantizing.integers import to_integers
 from yuyi.export.quantizing.rebuilt import rebuilt
+from yuyi.model.int8 import smoothing
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -38,7 +40,6 @@ _LEVELS = 127
 _WEIGHT_LEVELS = 64
 _MIDDLE = 128
 _BLOCK = 32
-_EXPONENT = 0.5
 # Where a token has nothing but zeros.
 _TINY = 1e-30
 
@@ -117,15 +118,13 @@ class _Rewriting:
     def narrow(self, node: onnx.NodeProto, peaks: Floats) -> None:
         """A product of integers."""
         name = node.name
-        stored, scales, smoothing = (
-            f"{node.input[1]}.int8", f"{node.input[1]}.scales", f"{name}.smoothing",
-        )  # fmt: skip
+        stored, scales, factors = f"{node.input[1]}.int8", f"{node.input[1]}.scales", f"{name}.smoothing"
         if stored not in self._new:
             weight = self._values(node.input[1])
-            smooth = _smoothing(peaks, weight)
+            smooth = smoothing(torch.tensor(peaks), torch.tensor(weight.T)).numpy()
             whole, steps = to_integers(weight / smooth[:, None], _WEIGHT_LEVELS, axis=0)
-            self._put((stored, scales, smoothing), (whole, steps[0], smooth))
-        x = self._add("Mul", f"{name}.smooth", node.input[0], smoothing)
+            self._put((stored, scales, factors), (whole, steps[0], smooth))
+        x = self._add("Mul", f"{name}.smooth", node.input[0], factors)
         peak = self._add("Abs", f"{name}.magnitudes", x)
         peak = self._add("ReduceMax", f"{name}.greatest", peak, axes=[-1], keepdims=1)
         peak = self._add("Max", f"{name}.peak", peak, self._number("tiny", np.float32(_TINY)))
@@ -175,11 +174,3 @@ class _Rewriting:
     def _add(self, kind: str, name: str, *inputs: str, **attributes: int | list[int]) -> str:
         self.nodes.append(helper.make_node(kind, list(inputs), [name], name=name, **attributes))
         return name
-
-
-def _smoothing(peaks: Floats, weight: Floats) -> Floats:
-    """(inputs,) factors of geometric mean one, as `yuyi.model.int8` has them for the engine itself."""
-    reach = np.maximum(np.abs(weight).max(axis=1), 1e-5)
-    peaks = np.maximum(peaks, max(float(peaks.mean()), 1e-5))
-    factors = peaks**-_EXPONENT * reach ** (1 - _EXPONENT)
-    return cast("Floats", (factors / np.exp(np.log(factors).mean())).astype(np.float32))
