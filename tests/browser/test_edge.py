@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import urllib.error
+import urllib.request
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -47,3 +49,5 @@ def test_the_function_answers(
             assert bool(length) == bool(expected.any())
         for body, reason in REFUSED.items():
             assert post(address, body) == (400, {"error": f'{reason} Send {{"input": "a text"}}.'})
+        with pytest.raises(urllib.error.HTTPError, match="405"):
+            urllib.request.urlopen(address, timeout=60)
