@@ -59,7 +59,7 @@ def find_runtimes(folder: Path | None) -> list[str]:
         return []
     if not (folder / _LIBRARY / "package.json").is_file():
         raise InputError(
-            f"{folder}: there is no {_LIBRARY} in it. Run `npm install @huggingface/transformers@~4.3.0` there."
+            f"{folder}: holds no {_LIBRARY}. Run `npm install @huggingface/transformers@~4.3.0` there."
         )
     found = [name for name, there in (("node", shutil.which("node")), ("chromium", find_chromium())) if there]
     if not found:
