@@ -84,7 +84,7 @@ function resultItem({ text, score }) {
   const words = document.createElement("span");
   const number = document.createElement("output");
   words.textContent = text;
-  number.textContent = score.toFixed(2);
+  number.textContent = (Math.round(100 * score) / 100 + 0).toFixed(2); // adding 0 takes the sign off -0
   item.style.setProperty("--share", Math.max(0, Math.min(1, score)));
   item.append(words, number);
   return item;
