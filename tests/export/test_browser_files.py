@@ -32,7 +32,8 @@ def test_the_files_that_a_page_looks_for(tmp_path: Path) -> None:
     names = ("tokenizer.json", "tokenizer_config.json", "config.json")
     assert form.files == ("onnx/model_quantized.onnx",)
     assert form.facts["download"] == sum((tmp_path / name).stat().st_size for name in (*form.files, *names))
-    assert json.loads((tmp_path / "quantize_config.json").read_text())["modes"] == ["q8"]
+    rounding = json.loads((tmp_path / "quantize_config.json").read_text())
+    assert (rounding["modes"], rounding["reduce_range"]) == (["q8"], True)
     assert "transformers.js_config" not in json.loads((tmp_path / "config.json").read_text())
     assert "\n" not in (tmp_path / "tokenizer.json").read_text(encoding="utf-8")
     texts = list(TEXTS[3:8])
@@ -69,6 +70,7 @@ def test_a_token_table(tmp_path: Path) -> None:
     write_base(tmp_path, source, SETTINGS.targets)
     form = write_browser(tmp_path, source, SETTINGS)
     assert form.facts["download"] < 6_000_000
+    assert json.loads((tmp_path / "quantize_config.json").read_text())["reduce_range"] is False
     texts = ["护照怎么续签？", "How do I renew my passport?", ""]
     found = yuyi.load(tmp_path, backend="onnx", dtype="int8").encode(texts)
     assert np.allclose(found, source.reference.encode(texts, truncate_dim=64), atol=0.01)
@@ -78,7 +80,7 @@ def test_a_token_table(tmp_path: Path) -> None:
 def test_snippets_take_the_graphs_own_vector(prompt: str, text: str) -> None:
     snippets = javascript_snippets("it's 模型", "q8", prompt)
     assert list(snippets) == ["edge", "browser", "node"]
-    for code in snippets.values():
-        assert r"'it\'s 模型'" in code
+    for kind, code in snippets.items():
+        assert rf"'{'' if kind == 'browser' else './'}it\'s 模型'" in code
         assert "sentence_embedding" in code
         assert f"tokenizer({text}, {{ truncation: true }})" in code

@@ -12,6 +12,7 @@ import json
 from typing import TYPE_CHECKING
 
 from yuyi.artifacts import write_json
+from yuyi.encode.static_folder import StaticModel
 from yuyi.export.form import Form
 from yuyi.export.graphs.graph import OPSET
 from yuyi.export.onnx_forms import FOLDER, write_float32
@@ -30,7 +31,6 @@ _BESIDE = ("tokenizer.json", "tokenizer_config.json", "config.json")
 _QUANTIZED = {
     "modes": ["q8"],
     "per_channel": True,
-    "reduce_range": True,
     "block_size": None,
     "is_symmetric": True,
     "quant_type": 1,
@@ -49,21 +49,22 @@ def write_browser(folder: Path, source: Source, settings: ExportSettings) -> For
     # Where it is there, the report tells elsewhere how it was made.
     facts = {"opset": OPSET} if rounded.is_file() else write_int8(folder, source, settings).facts
     files = tuple(f"{FOLDER}/{path.name}" for path in sorted(rounded.parent.glob(f"{rounded.name}*")))
-    _write_settings(folder)
+    _write_settings(folder, reduced=not isinstance(source.model, StaticModel))
     _squeeze(folder / "tokenizer.json")
     download = sum((folder / name).stat().st_size for name in (*files, *_BESIDE))
     options = {"backend": "onnx", "dtype": "int8"}
     return Form("browser", files, LEAST_INT8, options=options, facts={**facts, "download": download})
 
 
-def _write_settings(folder: Path) -> None:
-    """Say in `config.json` whose weights lie in a second file, and in another what is rounded."""
+def _write_settings(folder: Path, *, reduced: bool) -> None:
+    """Say in `config.json` whose weights lie in a second file, and in another how others are rounded."""
     with_data = {path.name.removesuffix("_data"): 1 for path in (folder / FOLDER).glob("*.onnx_data")}
     if with_data:
         path = folder / "config.json"
         config = json.loads(path.read_text(encoding="utf-8"))
         write_json(path, {**config, "transformers.js_config": {"use_external_data_format": with_data}})
-    write_json(folder / "quantize_config.json", _QUANTIZED)
+    # Rows of a table are no factors of sums that could overflow, and have all eight bits.
+    write_json(folder / "quantize_config.json", {**_QUANTIZED, "reduce_range": reduced})
 
 
 def _squeeze(path: Path) -> None:
