@@ -21,6 +21,9 @@ PARITY = "parity.json"
 COLUMNS = ("form", "megabytes", "dim", "mean", "lowest", "overlap", "sts", "speed", "start")
 """Of the table that `Parity.rows` gives."""
 
+FORMS_BEGIN, FORMS_END = "<!-- forms -->", "<!-- /forms -->"
+"""Around the section on forms in a card, so that the next export writes it anew."""
+
 _NOTHING = "–"
 
 Record = TypeVar("Record")
@@ -36,8 +39,8 @@ class Measured:
         files: what it needs beside tokenizer and settings, as paths in the folder.
         bytes: of these files together.
         dim: length of its vectors.
-        mean: mean cosine to the model over the texts, both cut to this length; of a graph, by whichever of its
-            outputs it is lower. None where the form has a space of its own.
+        mean: mean cosine to the model over the texts, both cut to this length; of a graph, by whichever of
+            its outputs it is lower. None where the form has a space of its own.
         lowest: the lowest of these cosines.
         overlap: mean share of the ten nearest passages that are the same as the model's; None where that was
             not measured.

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from yuyi.artifacts import SEAL, is_sealed, sealed
+from yuyi.export.form import DTYPES
 from yuyi.export.snippets import javascript_snippets
 from yuyi.known import find
 from yuyi.markdown import table
+from yuyi.parity import FORMS_BEGIN, FORMS_END
 from yuyi.training_record import TRAINING
 
 if TYPE_CHECKING:
@@ -24,14 +26,11 @@ if TYPE_CHECKING:
 _CARD = "README.md"
 # The card of the model that something was cut off goes along under this name.
 _OLD_CARD = "SOURCE.md"
-_BEGIN, _END = "<!-- forms -->", "<!-- /forms -->"
-_SECTION = re.compile(rf"\n*{_BEGIN}.*{_END}\n*", re.DOTALL)
+_SECTION = re.compile(rf"\n*{FORMS_BEGIN}.*{FORMS_END}\n*", re.DOTALL)
 _HEAD = re.compile(r"---\r?\n(.*?\n)---\r?\n", re.DOTALL)
 # What the card of the source may say and nothing else does.
 _KEPT = ("license", "license_name", "license_link", "language", "base_model", "datasets")
 _HEADINGS = ("form", "MB", "dim", "mean cosine", "lowest", "top 10", "STS", "texts/s", "start, s")
-# What Transformers.js calls the forms.
-_DTYPES: dict[Target, str] = {"onnx": "fp32", "onnx-int8": "q8", "onnx-fp16": "fp16", "browser": "q8"}
 _MOST_NAMED = 8
 
 
@@ -54,7 +53,7 @@ def write_card(
     origin = source.reference.folder
     if (origin / TRAINING).is_file():
         shutil.copyfile(origin / TRAINING, folder / TRAINING)
-    section = f"{_BEGIN}\n{_forms_section(name, source, forms, parity)}{_END}\n"
+    section = f"{FORMS_BEGIN}\n{_forms_section(name, source, forms, parity)}{FORMS_END}\n"
     card = origin / _CARD
     before = card.read_text(encoding="utf-8", errors="replace") if card.is_file() else ""
     whole = source.dim == source.reference.dim and all(form.target != "smaller" for form in parity.forms)
@@ -89,7 +88,7 @@ def _front_matter(given: str, source: Source, forms: Sequence[Form], before: str
         "tags": [
             "sentence-transformers",
             "feature-extraction",
-            *(["onnx"] if targets & _DTYPES.keys() else []),
+            *(["onnx"] if targets & DTYPES.keys() else []),
             *(["transformers.js"] if "browser" in targets else []),
             *(["static-embeddings"] if "static" in targets else []),
         ],
@@ -114,7 +113,7 @@ def _forms_section(name: str, source: Source, forms: Sequence[Form], parity: Par
     pairs = "" if about["pairs"] == "yuyi" else f" of {about['pairs']}"
     parts = [
         "## Forms\n",
-        f"Each form beside the model as torch computes it in float32: cosines of {parity.texts} texts of "
+        f"Each form beside the model, {parity.reference.target}: cosines of {parity.texts} texts of "
         f"many kinds, the ten nearest of {parity.passages:,} passages{passages}, Spearman correlation × 100 "
         f"with the scores of {parity.pairs:,} pairs{pairs}, texts a second, and seconds from the start of a "
         f"process to the first vector. {about['date']}, {about['machine']}, cores: {about['cores']}, "
@@ -157,7 +156,10 @@ def _python(name: str, forms: Sequence[Form]) -> str:
     ]
     needed = ""
     if any(form.is_graph for form in forms):
-        needed = ", whose ONNX backend is `pip install 'sentence-transformers[onnx]'`"
+        needed = (
+            ", whose ONNX backend wants an environment of its own: "
+            "`pip install 'sentence-transformers<6' 'optimum-onnx[onnxruntime]'`"
+        )
     text += f"\nWith sentence-transformers{needed}:\n"
     text += "\n```python\nfrom sentence_transformers import SentenceTransformer\n\n"
     return text + "\n".join(dict.fromkeys(theirs)) + "\n```\n"
@@ -184,7 +186,7 @@ def _javascript(name: str, source: Source, forms: Sequence[Form]) -> str:
     # A graph would pool the prompt, too; the line on the form says so.
     if target is None or (prompt and not source.pools_prompts):
         return ""
-    snippets = javascript_snippets(name, _DTYPES[target], prompt)
+    snippets = javascript_snippets(name, DTYPES[target], prompt)
     languages = {"edge": "ts", "browser": "html", "node": "js"}
     titles = {"edge": "In an edge function:", "browser": "In a page:", "node": "In Node:"}
     return "\n".join(

@@ -7,6 +7,8 @@ from typing import Any, Literal, get_args
 
 Target = Literal["onnx", "onnx-int8", "onnx-fp16", "browser", "static", "folder"]
 TARGETS: tuple[Target, ...] = get_args(Target)
+DTYPES: dict[Target, str] = {"onnx": "fp32", "onnx-int8": "q8", "onnx-fp16": "fp16", "browser": "q8"}
+"""What Transformers.js calls the forms that it opens."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,10 +122,12 @@ _ENGLISH = {
     "cores": "{machine}, cores: {count}",
     "forms": "Forms",
     "compared": (
-        "Each form beside {model} in float32: cosines of {texts} texts of many kinds, the ten nearest of "
-        "{passages:,} passages, Spearman correlation × 100 with the scores of {pairs:,} pairs, texts a "
-        "second, and seconds from the start of a process to the first vector. {date}; {machine}."
+        "Each form beside {model}, {reference}: cosines of {texts} texts of many kinds, the ten nearest of "
+        "{passages:,} passages{passages_of}, Spearman correlation × 100 with the scores of {pairs:,} "
+        "pairs{pairs_of}, texts a second, and seconds from the start of a process to the first vector. "
+        "{date}; {machine}."
     ),
+    "taken from": " of {source}",
     "column form": "form",
     "column megabytes": "MB",
     "column dim": "dimension",
@@ -263,18 +265,20 @@ _CHINESE = {
         "{rounds} 轮中最快的一轮）；{dtype}，{backend}，{machine}。"
     ),
     "cores": "{machine}，{count} 核",
-    "forms": "各种形式",
+    "forms": "导出格式",
     "compared": (
-        "每种形式与 float32 的 {model} 相比：{texts} 条各类文本的余弦值，{passages:,} 段文字中最近的十段，"
-        "与 {pairs:,} 个句对评分的 Spearman 相关系数 × 100，每秒文本数，以及从进程启动到第一个向量的秒数。"
-        "{date}；{machine}。"
+        "每种导出格式与 {model}（{reference}）相比：{texts} 条各类文本的余弦值，"
+        "{passages:,} 段文字{passages_of}中最近十段与原模型一致的比例，"
+        "与 {pairs:,} 个句对{pairs_of}评分的 Spearman 相关系数 × 100，"
+        "每秒文本数，以及从进程启动到第一个向量的秒数。{date}；{machine}。"
     ),
-    "column form": "形式",
+    "taken from": "（{source}）",
+    "column form": "格式",
     "column megabytes": "MB",
     "column dim": "维度",
     "column mean": "平均余弦值",
     "column lowest": "最低",
-    "column overlap": "最近十段相同",
+    "column overlap": "最近十段一致",
     "column sts": "句对",
     "column speed": "条/秒",
     "column start": "冷启动（秒）",

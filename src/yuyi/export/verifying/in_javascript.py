@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from yuyi.export.form import DTYPES
 from yuyi.export.javascript.run import embed, find_runtimes
 from yuyi.export.verifying.answers import Answers, compare_pairs
 from yuyi.export.verifying.timing import Times
@@ -14,11 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from yuyi.export.form import Form, Target
+    from yuyi.export.form import Form
     from yuyi.export.verifying.answers import Standard
 
-# What Transformers.js calls the forms.
-_DTYPES: dict[Target, str] = {"onnx": "fp32", "onnx-int8": "q8", "onnx-fp16": "fp16", "browser": "q8"}
 # The WebAssembly that runs in a page without WebGPU has no products in float16.
 _NOT_HERE = (("chromium", "fp16"),)
 
@@ -45,7 +44,7 @@ def run_in_javascript(
     texts = [prompt + text for text in (*trial.texts, *trial.pair_texts)]
     for runtime in find_runtimes(modules):
         for form in forms:
-            dtype = _DTYPES.get(form.target)
+            dtype = DTYPES.get(form.target)
             if dtype is None or (runtime, dtype) in _NOT_HERE:
                 continue
             done = embed(runtime, folder / form.folder, dtype, texts, modules)
