@@ -9,6 +9,7 @@ import pytest
 
 from yuyi.export.base import write_base
 from yuyi.export.browser import write_browser
+from yuyi.export.onnx_forms import write_float32
 from yuyi.export.settings import ExportSettings
 from yuyi.export.smaller import Smaller
 from yuyi.export.source import open_source
@@ -42,6 +43,7 @@ def _written(folder: Path, model: Path | None) -> Path:
     folder.mkdir()
     source, settings = open_source(model, Smaller()), ExportSettings(targets=("browser",))
     write_base(folder, source, settings.targets)
+    write_float32(folder, source, settings)
     write_browser(folder, source, settings)
     return folder
 

@@ -27,7 +27,9 @@ SETTINGS = ExportSettings(targets=("browser",))
 
 def test_the_files_that_a_page_looks_for(tmp_path: Path) -> None:
     source = open_source(TINY / "bert-dense", Smaller())
+    assert SETTINGS.written == ["onnx", "browser"]
     write_base(tmp_path, source, SETTINGS.targets)
+    write_float32(tmp_path, source, SETTINGS)
     form = write_browser(tmp_path, source, SETTINGS)
     names = ("tokenizer.json", "tokenizer_config.json", "config.json")
     assert form.files == ("onnx/model_quantized.onnx",)

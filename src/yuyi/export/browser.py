@@ -15,7 +15,7 @@ from yuyi.artifacts import write_json
 from yuyi.encode.static_folder import StaticModel
 from yuyi.export.form import Form
 from yuyi.export.graphs.graph import OPSET
-from yuyi.export.onnx_forms import FOLDER, write_float32
+from yuyi.export.onnx_forms import FOLDER
 from yuyi.export.quantizing.forms import LEAST_INT8, write_int8
 
 if TYPE_CHECKING:
@@ -38,13 +38,11 @@ _QUANTIZED = {
 
 
 def write_browser(folder: Path, source: Source, settings: ExportSettings) -> Form:
-    """Write what is not there yet of `onnx/model.onnx`, `onnx/model_quantized.onnx` and the settings.
+    """Write the settings, and `onnx/model_quantized.onnx` where it is not there; `onnx/model.onnx` is.
 
     Raises:
         InputError: the file of calibration texts cannot be used.
     """
-    if not (folder / FOLDER / "model.onnx").is_file():
-        write_float32(folder, source, settings)
     rounded = folder / FOLDER / "model_quantized.onnx"
     # Where it is there, the report tells elsewhere how it was made.
     facts = {"opset": OPSET} if rounded.is_file() else write_int8(folder, source, settings).facts

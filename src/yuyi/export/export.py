@@ -11,7 +11,6 @@ from yuyi.export.base import write_base
 from yuyi.export.browser import write_browser
 from yuyi.export.card import write_card
 from yuyi.export.distilling.distil import check_corpus
-from yuyi.export.form import TARGETS
 from yuyi.export.javascript.run import find_runtimes
 from yuyi.export.onnx_forms import told_limits, write_float32
 from yuyi.export.quantizing.forms import write_half, write_int8
@@ -76,9 +75,8 @@ def export(
     check_static(source, settings)
     with publish_folder(out) as folder:
         write_base(folder, source, settings.targets)
-        # In their own order: the form for browsers takes what is there already.
-        targets = sorted(settings.targets, key=TARGETS.index)
-        forms = [told_limits(_WRITERS[target](folder, source, settings), source) for target in targets]
+        written = (_WRITERS[target](folder, source, settings) for target in settings.written)
+        forms = [told_limits(form, source) for form in written]
         parity = verify(folder, source, forms, trial, settings)
         check_gate(parity)
         write_parity(folder, parity)

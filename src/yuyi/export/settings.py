@@ -52,6 +52,12 @@ class ExportSettings:
         if self.least is not None and not 0 <= self.least <= 1:
             raise InputError(f"--least {self.least}: no cosine to ask for. Give a number from 0 to 1.")
 
+    @property
+    def written(self) -> list[Target]:
+        """The forms in the order of writing; with that for browsers the float32 that it holds."""
+        held: set[Target] = {"onnx"} if "browser" in self.targets else set()
+        return sorted(held.union(self.targets), key=TARGETS.index)
+
     def _check_effects(self) -> None:
         """Raise where an option is given that none of the forms heeds."""
         usual = Distilling()

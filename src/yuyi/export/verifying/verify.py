@@ -65,7 +65,7 @@ def verify(
         InputError: JavaScript is asked for, and nothing runs it.
     """
     reference = source.reference
-    trial = replace(trial, texts=(*trial.texts, too_long_text(reference, trial.passages)))
+    trial = replace(trial, texts=(*trial.texts, too_long_text(reference, trial.texts)))
     asked = _asked(source, trial)
     cut = settings.smaller.layers is not None or settings.smaller.corpus is not None
     total = (1 + cut) * sum(each.size for each, _ in asked)
