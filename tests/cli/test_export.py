@@ -178,6 +178,11 @@ def test_texts_are_looked_at_before_a_model(refusal: Callable[..., str], tmp_pat
 def test_models_that_cannot_be_opened(refusal: Callable[..., str], tmp_path: Path) -> None:
     assert "absent" in refusal("absent", "-o", "out")
     assert "pooling" in refusal(str(TINY / "bert-plain"), "-o", "out")
+    graph = shutil.copytree(TINY / "bert-dense", tmp_path / "in.txt")
+    (graph / "pytorch_model.bin").rename(graph / "model.onnx")
+    assert refusal("in.txt", "-o", "out").endswith(
+        "in.txt: there are no weights in it that torch reads. Export the model it was made of."
+    )
     model = shutil.copytree(TINY / "bert-dense", tmp_path / "model")
     path = model / "2_Dense" / "config.json"
     config = json.loads(path.read_text("utf-8"))

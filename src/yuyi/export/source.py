@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 from yuyi.encode.load import find_folder, load
 from yuyi.encode.static_folder import STATIC_READERS, StaticModel
+from yuyi.errors import ModelError
 from yuyi.export.smaller import check_dim, smaller_encoder, smaller_table
-from yuyi.layout import TRANSFORMER_LAYOUTS, find_layout
+from yuyi.layout import TRANSFORMER_LAYOUTS, find_layout, has_torch_weights
+from yuyi.pipeline import read_pipeline
 
 if TYPE_CHECKING:
     import os
@@ -67,6 +69,10 @@ def open_source(
     folder = find_folder(name_or_folder, backend="torch")
     layout = find_layout(folder).name
     if layout in TRANSFORMER_LAYOUTS:
+        if not has_torch_weights(read_pipeline(folder, pooling=pooling).transformer):
+            raise ModelError(
+                f"{folder}: there are no weights in it that torch reads. Export the model it was made of."
+            )
         reference = load(folder, backend="torch", device="cpu", dtype="float32", pooling=pooling)
         check_dim(smaller.dim, reference.dims, reference.name)
         return Source(smaller_encoder(folder, smaller, pooling), reference)
