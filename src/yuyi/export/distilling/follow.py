@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from yuyi.progress import progress
 from yuyi.text.plan import select
 from yuyi.train.losses.distillation import alignment, relation
 from yuyi.train.table import Parts, TokenTable
@@ -84,15 +85,17 @@ def follow(table: Vectors, lesson: Lesson, held_out: Lesson, epochs: int, seed: 
     texts = len(lesson.tokens)
     steps = -(-texts // min(_BATCH, max(_SMALLEST, texts // _STEPS)))
     highest = _RATE * float(np.linalg.norm(table, axis=1).mean()) / table.shape[1] ** 0.5
-    for epoch in range(epochs):
-        order = random.permutation(texts)
-        for step, rows in enumerate(np.array_split(order, steps)):
-            _step(learner, lesson, rows, highest * (1 - (epoch + step / steps) / epochs))
-        if (found := _held_out_loss(learner, held_out)) < least:
-            least = found
-            followed = Followed(learner.fold(), first, _cosine(learner, held_out), epoch + 1)
-        elif epoch + 1 - followed.epochs >= _PATIENCE:
-            break
+    with progress("learning", total=epochs * texts) as count:
+        for epoch in range(epochs):
+            order = random.permutation(texts)
+            for step, rows in enumerate(np.array_split(order, steps)):
+                _step(learner, lesson, rows, highest * (1 - (epoch + step / steps) / epochs))
+                count(len(rows))
+            if (found := _held_out_loss(learner, held_out)) < least:
+                least = found
+                followed = Followed(learner.fold(), first, _cosine(learner, held_out), epoch + 1)
+            elif epoch + 1 - followed.epochs >= _PATIENCE:
+                break
     return followed
 
 
