@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import time
@@ -33,12 +34,14 @@ def served(program: Path, modules: Path, **environment: str) -> Iterator[str]:
             "--allow-env", "--allow-ffi", "--allow-sys", f"--allow-net={place}", program,
         ],
         cwd=folder, stdout=log, stderr=log, env={**os.environ, **environment, **places},
+        start_new_session=True,
     )  # fmt: skip
     try:
         _wait(place, process, folder / "deno.log")
         yield f"http://{place}"
     finally:
-        process.kill()
+        # What npm installs starts the program itself as a child.
+        os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         log.close()
 

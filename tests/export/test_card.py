@@ -180,10 +180,14 @@ def test_the_python_of_the_card_runs(
         forms.append(write_static_form(folder, source, settings))
     text = card(folder, source, forms)
     ours, theirs = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    assert len(re.findall("^model = ", ours, re.MULTILINE)) == len(forms)
+    assert len(re.findall("^model = ", ours, re.MULTILINE)) == 1
+    assert {target for told in re.findall(r"  # (.*)", ours) for target in told.split(", ")} == {
+        form.target for form in forms
+    }
     expected = yuyi.load(TINY / name).encode(["护照 passport"])
     for code in (ours, theirs):
-        opening, *lines = [line for line in code.splitlines() if line.startswith(("import", "from", "model"))]
+        every = code.replace("# model", "model").splitlines()
+        opening, *lines = [line for line in every if line.startswith(("import", "from", "model"))]
         for line in lines:
             # The ONNX backend of sentence-transformers needs a package that is not beside transformers 5.
             if code is ours or "onnx" not in line:

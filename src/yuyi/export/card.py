@@ -31,6 +31,7 @@ _HEAD = re.compile(r"---\r?\n(.*?\n)---\r?\n", re.DOTALL)
 # What the card of the source may say and nothing else does.
 _KEPT = ("license", "license_name", "license_link", "language", "base_model", "datasets")
 _HEADINGS = ("form", "MB", "dim", "mean cosine", "lowest", "top 10", "STS", "texts/s", "start, s")
+_PACKAGE = "@huggingface/transformers@~4.3.0"
 _MOST_NAMED = 8
 
 
@@ -146,14 +147,11 @@ def _in_words(value: Any) -> str:
 
 def _python(name: str, forms: Sequence[Form]) -> str:
     """How each form is opened in Python."""
-    places = {form.target: f"{name}/{form.folder}" if form.folder else name for form in forms}
-    ours = [_call("yuyi.load", places[form.target], form.options, form.target) for form in forms]
+    calls = [(_call("yuyi.load", name, form, form.options), form.target) for form in forms]
     text = "In Python, with the path of this folder:\n\n```python\nimport yuyi\n\n"
-    text += "\n".join(dict.fromkeys(ours))
+    text += _choice(calls)
     text += '\nprint(model.encode(["胡子长得太快怎么办？", "How do I renew my passport?"]).shape)\n```\n'
-    theirs = [
-        _call("SentenceTransformer", places[form.target], _their_options(form), form.target) for form in forms
-    ]
+    calls = [(_call("SentenceTransformer", name, form, _their_options(form)), form.target) for form in forms]
     needed = ""
     if any(form.is_graph for form in forms):
         needed = (
@@ -162,13 +160,23 @@ def _python(name: str, forms: Sequence[Form]) -> str:
         )
     text += f"\nWith sentence-transformers{needed}:\n"
     text += "\n```python\nfrom sentence_transformers import SentenceTransformer\n\n"
-    return text + "\n".join(dict.fromkeys(theirs)) + "\n```\n"
+    return f"{text}{_choice(calls)}\n```\n"
 
 
-def _call(function: str, place: str, options: Mapping[str, Any], target: Target) -> str:
+def _call(function: str, name: str, form: Form, options: Mapping[str, Any]) -> str:
+    place = f"{name}/{form.folder}" if form.folder else name
     arguments = [json.dumps(place, ensure_ascii=False)]
     arguments += [f"{key}={json.dumps(value)}" for key, value in options.items()]
-    return f"model = {function}({', '.join(arguments)})  # {target}"
+    return f"model = {function}({', '.join(arguments)})"
+
+
+def _choice(calls: Sequence[tuple[str, Target]]) -> str:
+    """A line for each call, with the forms that it opens; all but the first are commented out."""
+    targets: dict[str, list[str]] = {}
+    for call, target in calls:
+        targets.setdefault(call, []).append(target)
+    lines = [f"{call}  # {', '.join(of)}" for call, of in targets.items()]
+    return "\n# ".join(lines)
 
 
 def _their_options(form: Form) -> dict[str, Any]:
@@ -189,6 +197,7 @@ def _javascript(name: str, source: Source, forms: Sequence[Form]) -> str:
     snippets = javascript_snippets(name, DTYPES[target], prompt)
     languages = {"edge": "ts", "browser": "html", "node": "js"}
     titles = {"edge": "In an edge function:", "browser": "In a page:", "node": "In Node:"}
-    return "\n".join(
+    told = f"With Transformers.js (`npm install --ignore-scripts {_PACKAGE}`), beside this folder.\n\n"
+    return told + "\n".join(
         f"{titles[kind]}\n\n```{languages[kind]}\n{code.rstrip()}\n```\n" for kind, code in snippets.items()
     )
