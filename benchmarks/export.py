@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING
 
 from encode_inputs import make_minilm
 
+from yuyi.export.card import HEADINGS
 from yuyi.export.export import export
 from yuyi.export.form import TARGETS
 from yuyi.export.settings import ExportSettings
 from yuyi.machine import processor_name
 from yuyi.markdown import table
-from yuyi.parity import COLUMNS, read_parity
+from yuyi.parity import read_parity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,7 +84,7 @@ def report(parity: Parity) -> Iterator[str]:
         "speed is texts a second, start seconds from a new process to its first vector."
     )
     yield ""
-    yield table(COLUMNS, parity.rows()).rstrip()
+    yield table(HEADINGS, parity.rows()).rstrip()
 
 
 if __name__ == "__main__":

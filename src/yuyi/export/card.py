@@ -30,7 +30,7 @@ _SECTION = re.compile(rf"\n*{FORMS_BEGIN}.*{FORMS_END}\n*", re.DOTALL)
 _HEAD = re.compile(r"---\r?\n(.*?\n)---\r?\n", re.DOTALL)
 # What the card of the source may say and nothing else does.
 _KEPT = ("license", "license_name", "license_link", "language", "base_model", "datasets")
-_HEADINGS = ("form", "MB", "dim", "mean cosine", "lowest", "top 10", "STS", "texts/s", "start, s")
+HEADINGS = ("form", "MB", "dim", "mean cosine", "lowest", "top 10", "STS", "texts/s", "start, s")
 _PACKAGE = "@huggingface/transformers@~4.3.0"
 _MOST_NAMED = 8
 
@@ -119,7 +119,7 @@ def _forms_section(name: str, source: Source, forms: Sequence[Form], parity: Par
         f"with the scores of {parity.pairs:,} pairs{pairs}, texts a second, and seconds from the start of a "
         f"process to the first vector. {about['date']}, {about['machine']}, cores: {about['cores']}, "
         f"yuyi {about['yuyi']}.\n",
-        table(_HEADINGS, parity.rows()),
+        table(HEADINGS, parity.rows()),
         "".join(_facts(form) for form in forms),
         _python(name, forms),
         _javascript(name, source, forms),
